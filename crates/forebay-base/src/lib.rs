@@ -1,0 +1,3 @@
+//! Tools with no domain word in them: time as a value, units, settings problems.
+
+pub mod time;

@@ -1,0 +1,3 @@
+//! Bytes in, bytes out: the HTTP/1 codec, links, buffers, timers and the like. Knows no route.
+
+pub mod cidr;

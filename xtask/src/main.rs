@@ -1,0 +1,3 @@
+//! House-keeping commands.
+
+fn main() {}
