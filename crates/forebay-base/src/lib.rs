@@ -1,3 +1,5 @@
 //! Tools with no domain word in them: time as a value, units, settings problems.
 
+pub mod problem;
 pub mod time;
+pub mod units;
