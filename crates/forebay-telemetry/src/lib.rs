@@ -1,1 +1,7 @@
-//! Placeholder first line.
+//! What happened, counted and written down: metrics, histograms, access log, operator log.
+//!
+//! Workers count into memory only they write (`stats`); the control plane sums it when somebody asks
+//! (`exposition`, `summary`). Nothing here takes a lock or makes a system call on the request path.
+
+pub mod metric;
+pub mod stats;
