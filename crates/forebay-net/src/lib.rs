@@ -1,4 +1,8 @@
 //! Bytes in, bytes out: the HTTP/1 codec, links, buffers, timers and the like. Knows no route.
 
-pub mod h1;
+pub mod buffer;
 pub mod cidr;
+pub mod h1;
+pub mod link;
+pub mod listen;
+pub mod wheel;

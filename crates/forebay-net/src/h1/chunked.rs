@@ -252,8 +252,13 @@ fn is_allowed(name: &[u8]) -> bool {
         b"via",
     ];
     let barred = BARRED.iter().any(|bad| name.eq_ignore_ascii_case(bad));
-    let prefixed = |prefix: &[u8]| name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix);
-    !barred && !prefixed(b"proxy-") && !prefixed(b"x-forwarded-") && !prefixed(b"if-") && !name.contains(&b'_')
+    let prefixed =
+        |prefix: &[u8]| name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix);
+    !barred
+        && !prefixed(b"proxy-")
+        && !prefixed(b"x-forwarded-")
+        && !prefixed(b"if-")
+        && !name.contains(&b'_')
 }
 
 /// The line before a chunk of `len` bytes of data: returns its text and how much of it counts.

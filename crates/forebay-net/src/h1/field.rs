@@ -98,11 +98,7 @@ impl Name {
             3 => &[(b"via", Self::Via)],
             4 => &[(b"host", Self::Host), (b"date", Self::Date)],
             6 => &[(b"expect", Self::Expect)],
-            7 => &[
-                (b"upgrade", Self::Upgrade),
-                (b"trailer", Self::Trailer),
-                (b"referer", Self::Referer),
-            ],
+            7 => &[(b"upgrade", Self::Upgrade), (b"trailer", Self::Trailer), (b"referer", Self::Referer)],
             9 => &[(b"forwarded", Self::Forwarded), (b"x-real-ip", Self::XRealIp)],
             10 => &[
                 (b"connection", Self::Connection),
@@ -112,10 +108,9 @@ impl Name {
             12 => &[(b"x-request-id", Self::XRequestId)],
             14 => &[(b"content-length", Self::ContentLength), (b"http2-settings", Self::Http2Settings)],
             15 => &[(b"x-forwarded-for", Self::XForwardedFor)],
-            16 => &[
-                (b"x-forwarded-host", Self::XForwardedHost),
-                (b"proxy-connection", Self::ProxyConnection),
-            ],
+            16 => {
+                &[(b"x-forwarded-host", Self::XForwardedHost), (b"proxy-connection", Self::ProxyConnection)]
+            }
             17 => &[
                 (b"transfer-encoding", Self::TransferEncoding),
                 (b"x-forwarded-proto", Self::XForwardedProto),

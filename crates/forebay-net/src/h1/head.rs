@@ -233,12 +233,7 @@ impl ResponseHead {
     ///
     /// # Errors
     /// As for requests. The connection to the server must not be used again after any of them.
-    pub fn parse(
-        &mut self,
-        bytes: &[u8],
-        limits: &HeadLimits,
-        to_head: bool,
-    ) -> Result<Outcome, HeadError> {
+    pub fn parse(&mut self, bytes: &[u8], limits: &HeadLimits, to_head: bool) -> Result<Outcome, HeadError> {
         self.fields.clear();
         self.connection_names.clear();
         let parsed = with_field_space(limits.fields, |space| {

@@ -1,0 +1,205 @@
+//! One connection's bytes, in both directions, shared by the two halves of an exchange in one task.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use forebay_base::time::Instant;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::buffer::Buffer;
+use crate::wheel::Alarm;
+
+/// A connection. All methods take `&self`: an upload and a download may use it at the same time, in one
+/// task; a borrow never lives across a wait.
+#[derive(Debug)]
+pub struct Link {
+    stream: RefCell<TcpStream>,
+}
+
+/// Why waiting for the other side ended without success.
+#[derive(Debug)]
+pub enum LinkError {
+    /// The deadline passed.
+    TimedOut,
+    /// The connection broke.
+    Io(io::Error),
+}
+
+impl From<io::Error> for LinkError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl Link {
+    /// Takes over a connected socket; turns Nagle's delay off.
+    #[must_use]
+    pub fn new(stream: TcpStream) -> Self {
+        // A socket that is already dead says so on its first read.
+        let _ = stream.set_nodelay(true);
+        Self { stream: RefCell::new(stream) }
+    }
+
+    /// The address of the other side.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn peer(&self) -> io::Result<SocketAddr> {
+        self.stream.borrow().peer_addr()
+    }
+
+    /// Waits until there is something to read (or the end), holding no buffer meanwhile.
+    #[inline]
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.borrow().poll_read_ready(cx)
+    }
+
+    /// Reads once into `buffer`'s space; 0: the other side has closed its sending side.
+    #[inline]
+    pub fn poll_fill(&self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
+        let mut stream = self.stream.borrow_mut();
+        let mut window = ReadBuf::new(buffer.space());
+        ready!(Pin::new(&mut *stream).poll_read(cx, &mut window))?;
+        let n = window.filled().len();
+        buffer.advance(n);
+        Poll::Ready(Ok(n))
+    }
+
+    /// Writes some of `bytes`.
+    #[inline]
+    pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.stream.borrow_mut()).poll_write(cx, bytes)
+    }
+
+    /// Writes some of `slices`.
+    #[inline]
+    pub fn poll_write_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.stream.borrow_mut()).poll_write_vectored(cx, slices)
+    }
+
+    /// Reads once, waiting until `deadline`; 0: the end.
+    ///
+    /// # Errors
+    /// The deadline passed or the connection broke.
+    #[inline]
+    pub async fn fill(
+        &self,
+        buffer: &mut Buffer,
+        alarm: &Alarm,
+        deadline: Instant,
+    ) -> Result<usize, LinkError> {
+        std::future::poll_fn(|cx| match self.poll_fill(cx, buffer) {
+            Poll::Ready(result) => Poll::Ready(result.map_err(LinkError::Io)),
+            Poll::Pending => alarm.poll(cx, deadline).map(|()| Err(LinkError::TimedOut)),
+        })
+        .await
+    }
+
+    /// Waits until there is something to read or `deadline` has passed.
+    ///
+    /// # Errors
+    /// The deadline passed or the connection broke.
+    #[inline]
+    pub async fn readable(&self, alarm: &Alarm, deadline: Instant) -> Result<(), LinkError> {
+        std::future::poll_fn(|cx| match self.poll_readable(cx) {
+            Poll::Ready(result) => Poll::Ready(result.map_err(LinkError::Io)),
+            Poll::Pending => alarm.poll(cx, deadline).map(|()| Err(LinkError::TimedOut)),
+        })
+        .await
+    }
+
+    /// Writes all `slices` in order, together where the system lets it. `deadline` says when the other side
+    /// is too late with taking the next bytes: it is asked anew whenever some were taken.
+    ///
+    /// # Errors
+    /// The other side took nothing until the deadline, or the connection broke.
+    #[inline]
+    pub async fn write_all<const N: usize>(
+        &self,
+        mut slices: [&[u8]; N],
+        alarm: &Alarm,
+        deadline: impl Fn() -> Instant,
+    ) -> Result<(), LinkError> {
+        let mut until = None;
+        std::future::poll_fn(|cx| {
+            while let Some(poll) = self.poll_write_slices(cx, &mut slices) {
+                match poll {
+                    Poll::Ready(Ok(())) => until = None,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                    Poll::Pending => {
+                        // Only a write that has to wait looks at the clock.
+                        let until = *until.get_or_insert_with(&deadline);
+                        return alarm.poll(cx, until).map(|()| Err(LinkError::TimedOut));
+                    }
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
+    /// One write of what is left in `slices`; `None`: nothing is.
+    #[inline]
+    fn poll_write_slices<const N: usize>(
+        &self,
+        cx: &mut Context<'_>,
+        slices: &mut [&[u8]; N],
+    ) -> Option<Poll<io::Result<()>>> {
+        let mut left = slices.iter().filter(|slice| !slice.is_empty());
+        let only = left.next()?;
+        let wrote = if left.next().is_none() {
+            self.poll_write(cx, only)
+        } else {
+            self.poll_write_vectored(cx, &slices.map(IoSlice::new))
+        };
+        Some(wrote.map(|wrote| match wrote? {
+            0 => Err(io::ErrorKind::WriteZero.into()),
+            mut n => {
+                for slice in slices {
+                    let taken = n.min(slice.len());
+                    *slice = &slice[taken..];
+                    n -= taken;
+                }
+                Ok(())
+            }
+        }))
+    }
+
+    /// Whether nothing has arrived since the last read: no byte, no end. Without a system call in the
+    /// common case.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        match self.poll_readable(&mut cx) {
+            Poll::Pending => true,
+            Poll::Ready(Err(_)) => false,
+            // Readiness may be left over from a read that filled its buffer exactly: ask the socket.
+            Poll::Ready(Ok(())) => {
+                let probe = self.stream.borrow().try_read(&mut [0]);
+                matches!(probe, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            }
+        }
+    }
+
+    /// Says that nothing more will be sent.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn shutdown(&self) -> io::Result<()> {
+        std::future::poll_fn(|cx| Pin::new(&mut *self.stream.borrow_mut()).poll_shutdown(cx)).await
+    }
+
+    /// Makes closing this connection a reset, so that the other side cannot take what it got for complete.
+    pub fn reset_on_close(&self) {
+        // A socket that is already gone needs no reset.
+        let _ = socket2::SockRef::from(&*self.stream.borrow()).set_linger(Some(std::time::Duration::ZERO));
+    }
+}

@@ -1,0 +1,48 @@
+//! Listening sockets that several workers share by `SO_REUSEPORT`.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections the kernel queues until they are accepted.
+pub const BACKLOG: i32 = 4096;
+
+/// One non-blocking listener per worker on `address`; port 0 picks a free port, the same for all.
+///
+/// # Errors
+/// The address is not to be had.
+pub fn listeners(address: SocketAddr, workers: usize) -> io::Result<Vec<TcpListener>> {
+    let first = bind(address)?;
+    let address = first.local_addr()?;
+    let mut all = vec![first];
+    for _ in 1..workers.max(1) {
+        all.push(bind(address)?);
+    }
+    Ok(all)
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_workers_share_one_port() {
+        let all = listeners(SocketAddr::from(([127, 0, 0, 1], 0)), 3).unwrap();
+        let ports: Vec<_> = all.iter().map(|one| one.local_addr().unwrap().port()).collect();
+        assert!(ports[0] != 0 && ports.iter().all(|port| *port == ports[0]), "{ports:?}");
+    }
+}
