@@ -3,5 +3,10 @@
 //! Workers count into memory only they write (`stats`); the control plane sums it when somebody asks
 //! (`exposition`, `summary`). Nothing here takes a lock or makes a system call on the request path.
 
+pub mod access;
 pub mod metric;
 pub mod stats;
+
+mod escape;
+mod rfc3339;
+mod writer;
