@@ -2,7 +2,10 @@
 
 pub mod buffer;
 pub mod cidr;
+pub mod forwarded;
 pub mod h1;
+pub mod host;
 pub mod link;
 pub mod listen;
+pub mod uri;
 pub mod wheel;
