@@ -1,0 +1,150 @@
+//! Compare Forebay with nginx and HAProxy on this machine, in alternating rounds, by ratios.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+
+use crate::{test, tools, tree};
+
+mod closed;
+mod histogram;
+mod idle;
+mod machine;
+mod open;
+mod peer;
+mod process;
+mod report;
+mod result;
+mod rounds;
+mod row;
+mod wire;
+
+use machine::{Folder, Pinning};
+use peer::Kind;
+use row::Row;
+
+/// `cargo xtask bench`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// What is compared
+    #[arg(value_enum, default_value_t = Subject::Proxy)]
+    subject: Subject,
+    /// Each round measures every row with every peer
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// Time of one measurement
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=600))]
+    seconds: u32,
+    /// Only these rows
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "ROW")]
+    only: Vec<row::Name>,
+    /// Who is compared; ratios are of the first to each other one
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = DEFAULT_PEERS)]
+    peers: Vec<Kind>,
+    /// One round of one second: to see that everything works
+    #[arg(long)]
+    quick: bool,
+    /// Compare the first peer with itself: how far ratios stray from 1 is the noise
+    #[arg(long)]
+    aa: bool,
+    /// Keep the proxy on one core and load and origin on the others
+    #[arg(long, value_enum, default_value_t = Pin::Split)]
+    pin: Pin,
+    /// Print the figures as JSON instead of tables
+    #[arg(long)]
+    json: bool,
+    /// Also write the tables here; a complete run writes benches/RESULTS.md without being asked
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Measure this binary instead of building one
+    #[arg(long, value_name = "FILE")]
+    forebay: Option<PathBuf>,
+}
+
+const DEFAULT_PEERS: [Kind; 3] = [Kind::Forebay, Kind::Nginx, Kind::Haproxy];
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Subject {
+    /// The plain reverse proxy
+    Proxy,
+}
+
+/// Which cores do what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Pin {
+    /// The proxy has the first core for itself; load and origin share the others
+    Split,
+    /// The kernel decides
+    None,
+}
+
+/// Measures, prints, and writes down.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let Subject::Proxy = args.subject;
+    let peers = peers(args)?;
+    tools::provide(tools::FOR_BENCH)?;
+    let forebay = forebay(args, &peers)?;
+    machine::raise_open_files()?;
+    let folder = Folder::create()?;
+    machine::clean_up_on_signals(folder.path().to_owned())?;
+
+    let plan = rounds::Plan {
+        rows: rows(args),
+        peers,
+        rounds: if args.quick { 1 } else { args.rounds },
+        seconds: if args.quick { 1 } else { args.seconds },
+        pinning: Pinning::choose(args.pin == Pin::Split)?,
+        forebay,
+    };
+    let result = rounds::run(&plan, folder.path())?;
+    let text = report::markdown(&plan, &result)?;
+    if args.json {
+        println!("{:#}", report::json(&plan, &result));
+    } else {
+        println!("{text}");
+    }
+    if let Some(path) = destination(args) {
+        std::fs::write(&path, text)?;
+        eprintln!("xtask: wrote {}", path.display());
+    }
+    Ok(())
+}
+
+fn peers(args: &Args) -> Result<Vec<Kind>> {
+    let mut peers = args.peers.clone();
+    if args.aa {
+        peers.truncate(1);
+        peers.push(peers[0]);
+    }
+    if peers.is_empty() {
+        bail!("--peers needs at least one name");
+    }
+    Ok(peers)
+}
+
+fn forebay(args: &Args, peers: &[Kind]) -> Result<Option<PathBuf>> {
+    if !peers.contains(&Kind::Forebay) {
+        return Ok(None);
+    }
+    match &args.forebay {
+        Some(path) => Ok(Some(path.canonicalize()?)),
+        None => test::build_gateway("release").map(Some),
+    }
+}
+
+fn rows(args: &Args) -> Vec<&'static Row> {
+    row::ALL.iter().filter(|row| args.only.is_empty() || args.only.contains(&row.name)).collect()
+}
+
+/// Only a complete run may replace the committed results.
+fn destination(args: &Args) -> Option<PathBuf> {
+    let complete = !args.quick
+        && !args.aa
+        && args.only.is_empty()
+        && args.peers == DEFAULT_PEERS
+        && args.pin == Pin::Split
+        && args.rounds >= 5
+        && args.forebay.is_none();
+    args.out.clone().or_else(|| complete.then(|| tree::root().join("benches/RESULTS.md")))
+}

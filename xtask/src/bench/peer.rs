@@ -1,0 +1,191 @@
+//! The proxies that are compared: how each is configured and started.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+
+use super::machine::{self, Pinning};
+use super::process::{Process, launcher};
+use super::wire;
+use crate::{tools, tree};
+
+/// Longest wait until a server answers.
+const START_WAIT: Duration = Duration::from_secs(10);
+
+/// A proxy to compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// The gateway of this repository
+    Forebay,
+    /// As the distribution has it
+    Nginx,
+    /// As the distribution has it
+    Haproxy,
+    /// HAProxy with `option splice-auto`
+    HaproxySplice,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Forebay => "forebay",
+            Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
+            Self::HaproxySplice => "haproxy-splice",
+        })
+    }
+}
+
+/// Where peers find what they need.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Site<'a> {
+    /// For settings, logs and temporary files.
+    pub(crate) folder: &'a Path,
+    /// The backend.
+    pub(crate) origin: SocketAddr,
+    /// Cores for the proxy.
+    pub(crate) pinning: &'a Pinning,
+    /// The gateway's binary, when it takes part.
+    pub(crate) forebay: Option<&'a Path>,
+}
+
+/// A running proxy.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// For CPU time and memory.
+    pub(crate) process: Process,
+}
+
+impl Peer {
+    /// Writes the settings, starts the proxy, and waits until it answers.
+    pub(crate) fn start(kind: Kind, site: Site<'_>) -> Result<Self> {
+        let address = free_address()?;
+        let folder = site.folder.join(format!("{kind}-{}", address.port()));
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let settings = folder.join(kind.template());
+        fs::write(&settings, kind.settings(&folder, address, site.origin)?)?;
+        let log = folder.join("output.log");
+        let program = kind.program(site.forebay)?;
+        let process = Process::start(&program, &kind.arguments(&settings), &site.pinning.proxy, &log)?;
+        let mut peer = Self { address, process };
+        peer.wait().with_context(|| {
+            let words = fs::read_to_string(&log).unwrap_or_default();
+            format!("{kind} does not serve: {}", words.trim())
+        })?;
+        Ok(peer)
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        let deadline = Instant::now() + START_WAIT;
+        loop {
+            self.process.check_alive()?;
+            let answer = wire::connect(self.address).and_then(|mut stream| wire::get(&mut stream, "/small"));
+            match answer {
+                Ok(_) => return Ok(()),
+                Err(error) if Instant::now() > deadline => return Err(error),
+                Err(_) => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+
+    /// The names of the fields that it sends to the origin.
+    pub(crate) fn fields(&self) -> Result<String> {
+        let head = wire::get(&mut wire::connect(self.address)?, "/head")?;
+        let head = String::from_utf8_lossy(&head);
+        let mut names: Vec<&str> = head.lines().filter_map(|line| Some(line.split_once(": ")?.0)).collect();
+        names.sort_by_key(|name| name.to_ascii_lowercase());
+        Ok(names.join(", "))
+    }
+}
+
+impl Kind {
+    /// The file in benches/ that holds its settings.
+    fn template(self) -> &'static str {
+        match self {
+            Self::Forebay => "forebay.yaml",
+            Self::Nginx => "nginx.conf",
+            Self::Haproxy | Self::HaproxySplice => "haproxy.cfg",
+        }
+    }
+
+    fn settings(self, folder: &Path, listen: SocketAddr, origin: SocketAddr) -> Result<String> {
+        let path = tree::root().join("benches").join(self.template());
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let splice = if self == Self::HaproxySplice { "option splice-auto" } else { "no option splice-auto" };
+        let filled = text
+            .replace("{{listen}}", &listen.to_string())
+            .replace("{{origin}}", &origin.to_string())
+            .replace("{{dir}}", &folder.to_string_lossy())
+            .replace("{{nofile}}", &machine::open_files().to_string())
+            .replace("{{splice}}", splice);
+        if filled.contains("{{") {
+            bail!("{} has a place that nothing fills", path.display());
+        }
+        Ok(filled)
+    }
+
+    fn program(self, forebay: Option<&Path>) -> Result<PathBuf> {
+        match self {
+            Self::Forebay => forebay.map(Path::to_owned).context("the forebay binary was not built"),
+            Self::Nginx => tools::find("nginx").context("nginx is not installed"),
+            Self::Haproxy | Self::HaproxySplice => tools::find("haproxy").context("haproxy is not installed"),
+        }
+    }
+
+    fn arguments(self, settings: &Path) -> Vec<OsString> {
+        let before: &[&str] = match self {
+            Self::Forebay => &["run", "-c"],
+            Self::Nginx => &["-c"],
+            Self::Haproxy | Self::HaproxySplice => &["-db", "-f"],
+        };
+        before.iter().map(OsString::from).chain([settings.into()]).collect()
+    }
+
+    /// Its own words on its version.
+    pub(crate) fn version(self, forebay: Option<&Path>) -> String {
+        let argument = if self == Self::Forebay { "--version" } else { "-v" };
+        self.program(forebay)
+            .map_or_else(|_| "unknown".to_owned(), |program| machine::version(&program, argument))
+    }
+}
+
+/// The bench's backend, served by this very program.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    _process: Process,
+}
+
+impl Backend {
+    /// Starts the origin and waits until it answers.
+    pub(crate) fn start(folder: &Path, pinning: &Pinning) -> Result<Self> {
+        let address = free_address()?;
+        let program = std::env::current_exe().context("cannot find our own program")?;
+        let arguments: Vec<OsString> =
+            ["origin", "--port", &address.port().to_string()].iter().map(OsString::from).collect();
+        let log = folder.join("origin.log");
+        let process = Process::start(&program, &arguments, &pinning.rest, &log)?;
+        let mut peer = Peer { address, process };
+        peer.wait().context("the origin does not serve")?;
+        Ok(Self { address, _process: peer.process })
+    }
+}
+
+/// The load generator of the closed rows, on the cores of the load.
+pub(crate) fn wrk(pinning: &Pinning) -> Result<std::process::Command> {
+    Ok(launcher(&tools::find("wrk").context("wrk is not installed")?, &pinning.rest))
+}
+
+fn free_address() -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on 127.0.0.1")?;
+    Ok(listener.local_addr()?)
+}

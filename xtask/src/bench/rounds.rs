@@ -1,0 +1,189 @@
+//! Alternating rounds: every row with every peer, in an order that moves on each round.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::machine::Pinning;
+use super::peer::{Backend, Kind, Peer, Site};
+use super::result::{Figures, Metric, Outcome, Sample, Spread};
+use super::row::{Load, Row};
+use super::{closed, idle, open};
+
+/// Load before each measurement, so that connections, pools and caches are warm.
+const WARM_UP_SECONDS: u32 = 1;
+/// A generator that sends later than this does not measure the proxy.
+const LATENESS_MAX_MICROS: f64 = 1000.0;
+
+/// What to measure.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) rows: Vec<&'static Row>,
+    /// Ratios are of the first to each other one.
+    pub(crate) peers: Vec<Kind>,
+    pub(crate) rounds: u32,
+    /// Of one measurement.
+    pub(crate) seconds: u32,
+    pub(crate) pinning: Pinning,
+    /// The gateway's binary, when it takes part.
+    pub(crate) forebay: Option<PathBuf>,
+}
+
+/// Starts everything, measures everything, ends everything.
+pub(crate) fn run(plan: &Plan, folder: &Path) -> Result<Outcome> {
+    let backend = Backend::start(folder, &plan.pinning)?;
+    let site =
+        Site { folder, origin: backend.address, pinning: &plan.pinning, forebay: plan.forebay.as_deref() };
+    let mut peers = Vec::new();
+    for kind in &plan.peers {
+        peers.push(Peer::start(*kind, site)?);
+    }
+    let mut bench = Bench { plan, site, peers, outcome: Outcome::default() };
+    for peer in &bench.peers {
+        bench.outcome.fields.push(peer.fields()?);
+    }
+    let (open, closed): (Vec<&Row>, Vec<&Row>) =
+        plan.rows.iter().partition(|row| matches!(row.load, Load::Open { .. }));
+    bench.rounds(&closed)?;
+    if !open.is_empty() {
+        bench.outcome.fixed_rate = Some(bench.capacity()?);
+        bench.rounds(&open)?;
+    }
+    Ok(bench.outcome)
+}
+
+struct Bench<'a> {
+    plan: &'a Plan,
+    site: Site<'a>,
+    peers: Vec<Peer>,
+    outcome: Outcome,
+}
+
+impl Bench<'_> {
+    fn rounds(&mut self, rows: &[&Row]) -> Result<()> {
+        for round in 0..self.plan.rounds {
+            for row in rows {
+                for turn in 0..self.peers.len() {
+                    let peer = (turn + round as usize) % self.peers.len();
+                    self.sample(row, peer, round)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn sample(&mut self, row: &Row, peer: usize, round: u32) -> Result<()> {
+        let kind = self.plan.peers[peer];
+        let figures = self.measure(row, peer).with_context(|| format!("{kind}, {}", row.title))?;
+        let values: Vec<String> =
+            figures.values.iter().map(|(metric, value)| format!("{} {value:.2}", metric.title())).collect();
+        let fault = figures.fault.as_ref().map_or_else(String::new, |fault| format!(" INVALID: {fault}"));
+        eprintln!(
+            "round {}/{} · {} · {kind} · {}{fault}",
+            round + 1,
+            self.plan.rounds,
+            row.title,
+            values.join(" · ")
+        );
+        self.outcome.samples.push(Sample { row: row.name, peer, round, figures });
+        Ok(())
+    }
+
+    fn measure(&mut self, row: &Row, peer: usize) -> Result<Figures> {
+        match row.load {
+            Load::Closed { path, connections, body } => {
+                let plan = closed::Plan {
+                    address: self.peers[peer].address,
+                    path,
+                    connections,
+                    body,
+                    seconds: self.plan.seconds,
+                    pinning: &self.plan.pinning,
+                };
+                self.closed(peer, plan)
+            }
+            Load::Open { connections, share } => {
+                let capacity = self.outcome.fixed_rate.context("the capacity was not measured")?;
+                let plan = open::Plan {
+                    address: self.peers[peer].address,
+                    path: "/small",
+                    connections,
+                    rate: capacity * share,
+                    time: Duration::from_secs(self.plan.seconds.into()),
+                    pinning: &self.plan.pinning,
+                };
+                self.open(peer, plan)
+            }
+            // A process of its own: memory that an earlier load left behind would hide the growth.
+            Load::Idle { connections } => {
+                idle::measure(&Peer::start(self.plan.peers[peer], self.site)?, connections)
+            }
+        }
+    }
+
+    fn closed(&self, peer: usize, plan: closed::Plan<'_>) -> Result<Figures> {
+        closed::run(closed::Plan { seconds: WARM_UP_SECONDS, ..plan })?;
+        let process = &self.peers[peer].process;
+        let before = process.cpu()?;
+        let counts = closed::run(plan)?;
+        let cpu = process.cpu()?.saturating_sub(before);
+        let requests = counts.requests as f64;
+        Ok(Figures {
+            values: vec![
+                (Metric::Cpu, cpu.as_secs_f64() * 1e6 / requests),
+                (Metric::Rate, requests / counts.seconds),
+                (Metric::P50, counts.p50),
+                (Metric::P99, counts.p99),
+            ],
+            fault: counts.fault,
+        })
+    }
+
+    fn open(&self, peer: usize, plan: open::Plan<'_>) -> Result<Figures> {
+        open::run(open::Plan { time: Duration::from_secs(WARM_UP_SECONDS.into()), ..plan })?;
+        let process = &self.peers[peer].process;
+        let before = process.cpu()?;
+        let outcome = open::run(plan)?;
+        let cpu = process.cpu()?.saturating_sub(before);
+        let answered = outcome.latencies.total() as f64;
+        Ok(Figures {
+            values: vec![
+                (Metric::Cpu, cpu.as_secs_f64() * 1e6 / answered),
+                (Metric::P50, outcome.latencies.quantile(0.5)),
+                (Metric::P99, outcome.latencies.quantile(0.99)),
+            ],
+            fault: open_fault(&outcome),
+        })
+    }
+
+    /// Requests per second of the slowest peer with small requests, from this run; measured now when it was not.
+    fn capacity(&mut self) -> Result<f64> {
+        let row = Row::small();
+        let mut slowest = f64::INFINITY;
+        for peer in 0..self.peers.len() {
+            let known = self.outcome.median(row.name, Metric::Rate, peer);
+            let rate = match known {
+                Some(rate) => rate,
+                None => self.rate(peer)?,
+            };
+            slowest = slowest.min(rate);
+        }
+        Ok(slowest)
+    }
+
+    fn rate(&mut self, peer: usize) -> Result<f64> {
+        let figures = self.measure(Row::small(), peer)?;
+        let rates =
+            figures.values.iter().filter(|(metric, _)| *metric == Metric::Rate).map(|(_, value)| *value);
+        Ok(Spread::of(rates).context("wrk counted no requests")?.median)
+    }
+}
+
+fn open_fault(outcome: &open::Outcome) -> Option<String> {
+    let late = outcome.lateness.quantile(0.5);
+    if outcome.failed > 0 {
+        return Some(format!("{} requests were not answered", outcome.failed));
+    }
+    (late > LATENESS_MAX_MICROS).then(|| format!("the generator was {late} µs late at the median"))
+}

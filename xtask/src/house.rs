@@ -1,0 +1,1 @@
+//! Checks of the house: who may import whom, what files say first, that documents point at something.

@@ -1,0 +1,45 @@
+//! Run every test of the workspace on a machine that may have nothing but a Rust toolchain.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use crate::{shell, tools, tree};
+
+/// `cargo xtask test`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Passed on to `cargo test`, for example: cargo xtask test -- -p forebay-net
+    #[arg(last = true)]
+    rest: Vec<String>,
+}
+
+/// Provides the tools and runs the tests; the closing line is cargo's own.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    tools::provide(tools::FOR_TESTS)?;
+    let gateway = build_gateway("fast")?;
+    let mut tests = shell::cargo();
+    tests
+        .args(["test", "--workspace", "--no-fail-fast"])
+        .args(&args.rest)
+        .current_dir(tree::root())
+        .env("PATH", tools::search_path())
+        .env("FOREBAY_BIN", gateway);
+    let status = tests.status().with_context(|| format!("cannot start {}", shell::spell(&tests)))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Builds the `forebay` binary with this profile and gives its path.
+pub(crate) fn build_gateway(profile: &str) -> Result<PathBuf> {
+    eprintln!("xtask: building forebay (profile {profile})");
+    let mut build = shell::cargo();
+    build.args(["build", "--package", "forebay", "--profile", profile]).current_dir(tree::root());
+    shell::run(&mut build)?;
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(target_folder().join(folder).join("forebay"))
+}
+
+fn target_folder() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| tree::root().join("target"), PathBuf::from)
+}
