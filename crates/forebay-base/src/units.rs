@@ -141,9 +141,9 @@ pub fn parse_rate(text: &str) -> Result<Rate, Error> {
 /// # Errors
 /// When the text is anything else; see [`Error`].
 pub fn parse_byte_rate(text: &str) -> Result<u64, Error> {
-    match text.strip_suffix("/s") {
-        Some(size) => parse_size(size),
-        None if text.contains('/') => Err(unknown(&text[text.find('/').unwrap_or(0)..])),
+    match text.split_once('/') {
+        Some((size, "s")) => parse_size(size),
+        Some((_, period)) => Err(unknown(&format!("/{period}"))),
         None => Err(parse_size(text).err().unwrap_or(Error::NoUnit)),
     }
 }
