@@ -4,9 +4,12 @@
 //! (`exposition`, `summary`). Nothing here takes a lock or makes a system call on the request path.
 
 pub mod access;
+pub mod exposition;
 pub mod metric;
+pub mod process;
 pub mod stats;
 
+mod collect;
 mod escape;
 mod rfc3339;
 mod writer;

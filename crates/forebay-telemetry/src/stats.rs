@@ -270,6 +270,12 @@ impl Telemetry {
         Arc::clone(&self.access_log_dropped)
     }
 
+    /// Access log lines lost so far.
+    #[must_use]
+    pub fn access_log_lost(&self) -> u64 {
+        self.access_log_dropped.load(Ordering::Relaxed)
+    }
+
     /// Forgets names that are in no plan any more. Call it after a new plan is in place. A name still used by
     /// a request of the old plan is kept until that request has ended (looked at on every scrape), and if it
     /// returns to the settings before that, it counts on as if nothing had happened.

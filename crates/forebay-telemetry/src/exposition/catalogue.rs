@@ -1,0 +1,340 @@
+//! Every metric there is: name, type, meaning, labels, and where its numbers come from.
+
+use super::Seen;
+use super::page::Page;
+
+/// One metric and all its series.
+pub(crate) struct Family {
+    /// Full name as scraped, with its unit; counters end in `_total`.
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    /// One sentence, without a line break or backslash.
+    pub(super) help: &'static str,
+    pub(super) labels: &'static [&'static str],
+    pub(super) samples: fn(&mut Page, &Seen<'_>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+impl Kind {
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+const BY_ROUTE: &[&str] = &["route"];
+const BY_ENDPOINT: &[&str] = &["service", "endpoint"];
+
+/// In the order of the page. To add a metric, add it here: the page and its reference follow.
+pub(super) const CATALOGUE: &[Family] = &[
+    Family {
+        name: "forebay_requests_total",
+        kind: Kind::Counter,
+        help: "Requests that have ended, by the class of their status, or aborted: the client left before the last byte.",
+        labels: &["route", "class"],
+        samples: |page, seen| {
+            for route in &seen.collected.routes {
+                page.classes(&[&route.name], &route.requests);
+            }
+        },
+    },
+    Family {
+        name: "forebay_requests_unrouted_total",
+        kind: Kind::Counter,
+        help: "Requests answered before a route was known: malformed, or matched by none.",
+        labels: &["class"],
+        samples: |page, seen| page.classes(&[], &seen.collected.unrouted),
+    },
+    Family {
+        name: "forebay_requests_in_flight",
+        kind: Kind::Gauge,
+        help: "Requests between their head and their last byte.",
+        labels: BY_ROUTE,
+        samples: |page, seen| {
+            for route in &seen.collected.routes {
+                page.sample(&[&route.name], route.in_flight);
+            }
+        },
+    },
+    Family {
+        name: "forebay_request_duration_seconds",
+        kind: Kind::Histogram,
+        help: "From the end of a request's head to the last byte of its response.",
+        labels: BY_ROUTE,
+        samples: |page, seen| {
+            for route in &seen.collected.routes {
+                page.histogram(&[&route.name], &route.duration());
+            }
+        },
+    },
+    Family {
+        name: "forebay_request_body_bytes_total",
+        kind: Kind::Counter,
+        help: "Bytes of request bodies received.",
+        labels: BY_ROUTE,
+        samples: |page, seen| {
+            for route in &seen.collected.routes {
+                page.sample(&[&route.name], route.bytes_in);
+            }
+        },
+    },
+    Family {
+        name: "forebay_response_body_bytes_total",
+        kind: Kind::Counter,
+        help: "Bytes of response bodies sent.",
+        labels: BY_ROUTE,
+        samples: |page, seen| {
+            for route in &seen.collected.routes {
+                page.sample(&[&route.name], route.bytes_out);
+            }
+        },
+    },
+    Family {
+        name: "forebay_refusals_total",
+        kind: Kind::Counter,
+        help: "Answers Forebay made itself instead of a service, by reason.",
+        labels: &["reason"],
+        samples: |page, seen| {
+            for (reason, &count) in seen.telemetry.reasons().iter().zip(&seen.collected.refusals) {
+                page.sample(&[reason], count);
+            }
+        },
+    },
+    Family {
+        name: "forebay_connections",
+        kind: Kind::Gauge,
+        help: "Open client connections: busy with a request, or idle between two.",
+        labels: &["state"],
+        samples: |page, seen| {
+            let connections = seen.collected.connections;
+            page.sample(&["busy"], connections.active - connections.idle);
+            page.sample(&["idle"], connections.idle);
+        },
+    },
+    Family {
+        name: "forebay_connections_accepted_total",
+        kind: Kind::Counter,
+        help: "Client connections accepted, refused ones included.",
+        labels: &[],
+        samples: |page, seen| page.sample(&[], seen.collected.connections.accepted),
+    },
+    Family {
+        name: "forebay_connections_refused_total",
+        kind: Kind::Counter,
+        help: "Client connections closed at once: their address had too many (per_ip).",
+        labels: &["reason"],
+        samples: |page, seen| page.sample(&["per_ip"], seen.collected.connections.refused_per_ip),
+    },
+    Family {
+        name: "forebay_upstream_responses_total",
+        kind: Kind::Counter,
+        help: "Responses of an endpoint, by the class of their status, or aborted: the client left before the last byte.",
+        labels: &["service", "endpoint", "class"],
+        samples: |page, seen| {
+            for endpoint in &seen.collected.endpoints {
+                page.classes(&[&endpoint.service, &endpoint.address], &endpoint.responses);
+            }
+        },
+    },
+    Family {
+        name: "forebay_upstream_requests_in_flight",
+        kind: Kind::Gauge,
+        help: "Requests at an endpoint: sent, and their response's last byte not here yet.",
+        labels: BY_ENDPOINT,
+        samples: |page, seen| {
+            for endpoint in &seen.collected.endpoints {
+                page.sample(&[&endpoint.service, &endpoint.address], endpoint.in_flight);
+            }
+        },
+    },
+    Family {
+        name: "forebay_upstream_first_byte_seconds",
+        kind: Kind::Histogram,
+        help: "From the end of sending a request to the first byte of its response.",
+        labels: BY_ENDPOINT,
+        samples: |page, seen| {
+            for endpoint in &seen.collected.endpoints {
+                page.histogram(&[&endpoint.service, &endpoint.address], &endpoint.first_byte());
+            }
+        },
+    },
+    Family {
+        name: "forebay_upstream_connects_total",
+        kind: Kind::Counter,
+        help: "Connections opened to an endpoint.",
+        labels: BY_ENDPOINT,
+        samples: |page, seen| {
+            for endpoint in &seen.collected.endpoints {
+                page.sample(&[&endpoint.service, &endpoint.address], endpoint.connects);
+            }
+        },
+    },
+    Family {
+        name: "forebay_upstream_connect_failures_total",
+        kind: Kind::Counter,
+        help: "Connections to an endpoint that failed or took too long to open.",
+        labels: BY_ENDPOINT,
+        samples: |page, seen| {
+            for endpoint in &seen.collected.endpoints {
+                page.sample(&[&endpoint.service, &endpoint.address], endpoint.connect_failures);
+            }
+        },
+    },
+    Family {
+        name: "forebay_upstream_connections_idle",
+        kind: Kind::Gauge,
+        help: "Idle connections to an endpoint kept for the next request.",
+        labels: BY_ENDPOINT,
+        samples: |page, seen| {
+            for endpoint in &seen.collected.endpoints {
+                page.sample(&[&endpoint.service, &endpoint.address], endpoint.idle);
+            }
+        },
+    },
+    Family {
+        name: "forebay_upstream_reused_total",
+        kind: Kind::Counter,
+        help: "Requests sent on a connection that had served one before.",
+        labels: BY_ENDPOINT,
+        samples: |page, seen| {
+            for endpoint in &seen.collected.endpoints {
+                page.sample(&[&endpoint.service, &endpoint.address], endpoint.reused);
+            }
+        },
+    },
+    Family {
+        name: "forebay_upstream_timeouts_total",
+        kind: Kind::Counter,
+        help: "Requests given up because an endpoint took too long.",
+        labels: BY_ENDPOINT,
+        samples: |page, seen| {
+            for endpoint in &seen.collected.endpoints {
+                page.sample(&[&endpoint.service, &endpoint.address], endpoint.timeouts);
+            }
+        },
+    },
+    Family {
+        name: "forebay_upstream_resets_total",
+        kind: Kind::Counter,
+        help: "Connections an endpoint closed or reset in the middle of a request or response.",
+        labels: BY_ENDPOINT,
+        samples: |page, seen| {
+            for endpoint in &seen.collected.endpoints {
+                page.sample(&[&endpoint.service, &endpoint.address], endpoint.resets);
+            }
+        },
+    },
+    Family {
+        name: "forebay_plan_generation",
+        kind: Kind::Gauge,
+        help: "Number of the plan being served: 1 at the start, one more with each reload.",
+        labels: &[],
+        samples: |page, seen| page.sample(&[], seen.telemetry.plan_generation()),
+    },
+    Family {
+        name: "forebay_reloads_total",
+        kind: Kind::Counter,
+        help: "Reloads of the settings: succeeded, or failed and left the old plan running.",
+        labels: &["result"],
+        samples: |page, seen| {
+            let (succeeded, failed) = seen.telemetry.reloads();
+            page.sample(&["succeeded"], succeeded);
+            page.sample(&["failed"], failed);
+        },
+    },
+    Family {
+        name: "forebay_access_log_dropped_total",
+        kind: Kind::Counter,
+        help: "Lines of the access log lost because its target could not keep up or failed.",
+        labels: &[],
+        samples: |page, seen| page.sample(&[], seen.telemetry.access_log_lost()),
+    },
+    Family {
+        name: "forebay_workers",
+        kind: Kind::Gauge,
+        help: "Worker threads of the data path.",
+        labels: &[],
+        samples: |page, seen| page.sample(&[], seen.telemetry.workers().len() as u64),
+    },
+    Family {
+        name: "forebay_uptime_seconds",
+        kind: Kind::Gauge,
+        help: "Time since the start, by a clock that nobody sets.",
+        labels: &[],
+        samples: |page, seen| page.sample(&[], seen.uptime()),
+    },
+    Family {
+        name: "forebay_build_info",
+        kind: Kind::Gauge,
+        help: "Always 1; the version is in the label.",
+        labels: &["version"],
+        samples: |page, _| page.sample(&[env!("CARGO_PKG_VERSION")], 1_u64),
+    },
+    Family {
+        name: "process_cpu_seconds_total",
+        kind: Kind::Counter,
+        help: "CPU time of the process, user and kernel.",
+        labels: &[],
+        samples: |page, seen| {
+            if let Some(usage) = seen.usage {
+                page.sample(&[], usage.cpu);
+            }
+        },
+    },
+    Family {
+        name: "process_resident_memory_bytes",
+        kind: Kind::Gauge,
+        help: "Memory of the process held in RAM.",
+        labels: &[],
+        samples: |page, seen| {
+            if let Some(usage) = seen.usage {
+                page.sample(&[], usage.resident_bytes);
+            }
+        },
+    },
+    Family {
+        name: "process_open_fds",
+        kind: Kind::Gauge,
+        help: "Open file descriptors.",
+        labels: &[],
+        samples: |page, seen| {
+            if let Some(usage) = seen.usage {
+                page.sample(&[], usage.open_fds);
+            }
+        },
+    },
+    Family {
+        name: "process_max_fds",
+        kind: Kind::Gauge,
+        help: "The most file descriptors the process may open.",
+        labels: &[],
+        samples: |page, seen| {
+            if let Some(usage) = seen.usage {
+                page.sample(&[], usage.max_fds);
+            }
+        },
+    },
+    Family {
+        name: "process_start_time_seconds",
+        kind: Kind::Gauge,
+        help: "When the process started, in seconds since 1970.",
+        labels: &[],
+        samples: |page, seen| page.sample(&[], seen.started_unix()),
+    },
+    Family {
+        name: "forebay_metrics_omitted_series",
+        kind: Kind::Gauge,
+        help: "Series left out above because the page had grown too long; anything but 0 means numbers are missing.",
+        labels: &[],
+        samples: Page::omissions,
+    },
+];

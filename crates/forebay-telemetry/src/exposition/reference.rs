@@ -1,0 +1,75 @@
+//! The reference page of the metrics, written from the catalogue.
+
+use std::fmt::Write;
+
+use super::catalogue::{CATALOGUE, Family};
+use super::page::BOUNDS;
+use crate::stats::Class;
+
+/// The text of `docs/reference/metrics.md`.
+#[must_use]
+pub fn reference() -> String {
+    let mut page = String::from(HEAD);
+    for (title, prefix) in SECTIONS {
+        section(&mut page, title, prefix);
+    }
+    let classes = Class::ALL.map(|class| format!("`{}`", class.label())).join(", ");
+    let bounds = BOUNDS.map(|(_, seconds)| seconds.trim_end_matches(".0")).join(", ");
+    write!(page, "\n## Values\n\n- `class` is one of {classes}.\n- `le`, the upper bounds of histogram buckets in seconds: {bounds}, +Inf.\n")
+        .expect("a string takes everything");
+    page.push_str(TAIL);
+    page
+}
+
+/// A title, and how the names of its metrics begin; a metric is listed under the first that fits.
+const SECTIONS: [(&str, &str); 6] = [
+    ("Requests", "forebay_request"),
+    ("Refusals", "forebay_refusals"),
+    ("Client connections", "forebay_connections"),
+    ("Services and their endpoints", "forebay_upstream"),
+    ("Forebay itself", "forebay_"),
+    ("The process", "process_"),
+];
+
+const HEAD: &str = "\
+<!-- Generated from the catalogue of metrics; do not edit. `cargo xtask reference` writes it anew. -->
+# Metrics
+
+`GET /metrics` on the admin address answers in Prometheus' text format, or in OpenMetrics where the scraper asks
+for it. Names end in their unit; counters end in `_total`.
+";
+
+const TAIL: &str = "\
+- `route` is the route's `name`, or the text of its `match`; `service` and `endpoint` are as written in the
+  settings. No label holds anything a client sent.
+
+## What to know
+
+- A route's series appear with its first request, an endpoint's with its first connection. So ten thousand routes
+  that nobody calls cost nothing.
+- Series of a route or endpoint end when it has left the settings and its last request is over. Should it come back
+  later, its counters start from zero, which `rate()` and `increase()` take for what it is: a reset.
+- Durations are counted in fine buckets (1/16 of their value wide) and folded into the `le` above, so a bucket's
+  count is off by at most what lies within 1/32 of its bound.
+- Each worker counts for itself and a scrape adds them up. A scrape is no snapshot: a request that ends meanwhile
+  may be in one number and not yet in the next.
+- The page has a bound. When it is full, further series are left out and `forebay_metrics_omitted_series` says how
+  many.
+";
+
+fn section(page: &mut String, title: &str, prefix: &str) {
+    let rows: String = CATALOGUE.iter().filter(|family| section_of(family) == prefix).map(row).collect();
+    write!(page, "\n## {title}\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n{rows}")
+        .expect("a string takes everything");
+}
+
+fn section_of(family: &Family) -> &'static str {
+    let fits = |(_, prefix): &&(&str, &'static str)| family.name.starts_with(prefix);
+    SECTIONS.iter().find(fits).map_or("", |(_, prefix)| prefix)
+}
+
+fn row(family: &Family) -> String {
+    let Family { name, kind, help, labels, samples: _ } = family;
+    let labels = labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(" ");
+    format!("| `{name}` | {} | {labels} | {help} |\n", kind.label())
+}

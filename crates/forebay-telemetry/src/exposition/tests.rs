@@ -1,0 +1,170 @@
+//! What a scraper reads, to the letter.
+
+use super::*;
+use crate::stats::Class;
+
+const REASONS: &[&str] = &["no_route", "connect_failed"];
+
+fn page_of(telemetry: &Telemetry, format: Format) -> String {
+    let seen = Seen { telemetry, collected: Collected::from(telemetry), usage: None };
+    write_seen(&seen, format, PAGE_BYTES_MAX)
+}
+
+/// The samples of one family, in order.
+fn samples<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
+    let of_family = |line: &&str| line.starts_with(name) && !line.starts_with('#');
+    page.lines().filter(of_family).collect()
+}
+
+#[test]
+fn workers_are_added_up() {
+    let telemetry = Telemetry::new(2, REASONS);
+    for index in 0..2 {
+        let worker = telemetry.worker(index);
+        worker.refusals[1].inc();
+        worker.connections_active.add(5);
+        worker.connections_idle.add(2);
+        let route = worker.route("shop");
+        route.requests.count(Class::Success);
+        route.bytes_out.add(100);
+        worker.endpoint("shop", "10.0.0.1:80").connects.inc();
+    }
+    let page = page_of(&telemetry, Format::Prometheus);
+    assert_eq!(
+        samples(&page, "forebay_requests_total"),
+        [
+            r#"forebay_requests_total{route="shop",class="1xx"} 0"#,
+            r#"forebay_requests_total{route="shop",class="2xx"} 2"#,
+            r#"forebay_requests_total{route="shop",class="3xx"} 0"#,
+            r#"forebay_requests_total{route="shop",class="4xx"} 0"#,
+            r#"forebay_requests_total{route="shop",class="5xx"} 0"#,
+            r#"forebay_requests_total{route="shop",class="aborted"} 0"#,
+        ]
+    );
+    assert_eq!(
+        samples(&page, "forebay_refusals_total"),
+        [
+            r#"forebay_refusals_total{reason="no_route"} 0"#,
+            r#"forebay_refusals_total{reason="connect_failed"} 2"#,
+        ]
+    );
+    assert_eq!(
+        samples(&page, "forebay_connections{"),
+        [r#"forebay_connections{state="busy"} 6"#, r#"forebay_connections{state="idle"} 4"#]
+    );
+    assert_eq!(
+        samples(&page, "forebay_response_body_bytes_total"),
+        [r#"forebay_response_body_bytes_total{route="shop"} 200"#]
+    );
+    assert_eq!(
+        samples(&page, "forebay_upstream_connects_total"),
+        [r#"forebay_upstream_connects_total{service="shop",endpoint="10.0.0.1:80"} 2"#]
+    );
+}
+
+#[test]
+fn a_histogram_is_cumulative_and_ends_with_infinity() {
+    let telemetry = Telemetry::new(1, REASONS);
+    let route = telemetry.worker(0).route("r");
+    route.requests.count(Class::Success);
+    for millis in [0, 3, 40, 90_000] {
+        route.duration.record(millis * 1_000_000);
+    }
+    let page = page_of(&telemetry, Format::Prometheus);
+    let lines = samples(&page, "forebay_request_duration_seconds");
+    let expected = [1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3];
+    for ((line, (_, le)), count) in lines.iter().zip(page::BOUNDS).zip(expected) {
+        assert_eq!(
+            *line,
+            format!(r#"forebay_request_duration_seconds_bucket{{route="r",le="{le}"}} {count}"#)
+        );
+    }
+    assert_eq!(
+        lines[16..],
+        [
+            r#"forebay_request_duration_seconds_bucket{route="r",le="+Inf"} 4"#,
+            r#"forebay_request_duration_seconds_sum{route="r"} 90.043000000"#,
+            r#"forebay_request_duration_seconds_count{route="r"} 4"#,
+        ]
+    );
+}
+
+#[test]
+fn labels_are_escaped() {
+    let telemetry = Telemetry::new(1, REASONS);
+    telemetry.worker(0).route("a\"b\\c\nd é").requests.count(Class::Success);
+    let page = page_of(&telemetry, Format::Prometheus);
+    assert!(page.contains(r#"forebay_requests_in_flight{route="a\"b\\c\nd é"} 0"#), "{page}");
+}
+
+#[test]
+fn what_was_never_used_is_not_shown() {
+    let telemetry = Telemetry::new(1, REASONS);
+    let _route = telemetry.worker(0).route("quiet");
+    let _endpoint = telemetry.worker(0).endpoint("quiet", "10.0.0.1:80");
+    assert!(!page_of(&telemetry, Format::Prometheus).contains("quiet"));
+}
+
+#[test]
+fn a_full_page_says_what_it_leaves_out() {
+    let telemetry = Telemetry::new(1, REASONS);
+    let routes: Vec<_> = (0..100).map(|n| telemetry.worker(0).route(&format!("route-{n}"))).collect();
+    routes.iter().for_each(|route| route.requests.count(Class::Success));
+    let seen = Seen { telemetry: &telemetry, collected: Collected::from(&telemetry), usage: None };
+    let page = write_seen(&seen, Format::Prometheus, 10_000);
+    // Names, types and help of all families are always there.
+    assert!(page.len() < 10_000 + 8_000, "{}", page.len());
+    let omitted = samples(&page, "forebay_metrics_omitted_series");
+    let [line] = omitted[..] else { panic!("{omitted:?}") };
+    assert!(!line.ends_with(" 0"), "{line}");
+}
+
+#[test]
+fn every_line_is_well_formed_in_both_formats() {
+    let telemetry = Telemetry::new(1, REASONS);
+    let worker = telemetry.worker(0);
+    worker.route("r").duration.record(5);
+    worker.route("r").requests.count(Class::Success);
+    worker.endpoint("s", "e").first_byte.record(5);
+    worker.endpoint("s", "e").responses.count(Class::Success);
+    for format in [Format::Prometheus, Format::OpenMetrics] {
+        let page = write(&telemetry, format);
+        let page = page.strip_suffix("# EOF\n").unwrap_or(&page);
+        for line in page.lines().filter(|line| !line.starts_with("# ")) {
+            let (series, value) = line.rsplit_once(' ').expect("a name and a value");
+            assert!(value.parse::<f64>().is_ok(), "{line}");
+            let name = series.split('{').next().unwrap_or_default();
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{line}");
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        assert!(page.lines().all(|line| seen.insert(line.rsplit_once(' ').map(|(series, _)| series))));
+    }
+}
+
+#[test]
+fn openmetrics_names_counters_without_their_suffix_and_ends() {
+    let page = page_of(&Telemetry::new(1, REASONS), Format::OpenMetrics);
+    assert!(page.contains("# TYPE forebay_requests counter\n"), "{page}");
+    assert!(page.contains("# TYPE forebay_uptime_seconds gauge\n"), "{page}");
+    assert!(page.ends_with("# EOF\n"));
+    assert_eq!(Format::accepted_by("application/openmetrics-text; version=1.0.0"), Format::OpenMetrics);
+    assert_eq!(Format::accepted_by("text/plain"), Format::Prometheus);
+}
+
+#[test]
+fn the_catalogue_keeps_the_rules_of_names() {
+    for Family { name, kind, help, labels, .. } in CATALOGUE {
+        assert_eq!(*kind == Kind::Counter, name.ends_with("_total"), "{name}");
+        assert!(name.starts_with("forebay_") || name.starts_with("process_"), "{name}");
+        assert!(help.ends_with('.') && !help.contains(['\\', '\n', '|']), "{name}");
+        assert!(!labels.contains(&"le"), "{name}");
+    }
+}
+
+#[test]
+fn the_reference_page_is_fresh() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/metrics.md");
+    let page = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(page == reference(), "docs/reference/metrics.md is stale: run `cargo xtask reference`");
+    assert!(CATALOGUE.iter().all(|family| page.contains(family.name)));
+}
