@@ -64,7 +64,7 @@ pub fn write(telemetry: &Telemetry, format: Format) -> String {
 
 fn write_seen(seen: &Seen<'_>, format: Format, bytes_max: usize) -> String {
     let mut page = Page::new(bytes_max);
-    for family in CATALOGUE {
+    for family in CATALOGUE.iter().flat_map(|section| section.families) {
         head(&mut page, family, format);
         page.family(family);
         (family.samples)(&mut page, seen);

@@ -1,7 +1,15 @@
 //! Every metric there is: name, type, meaning, labels, and where its numbers come from.
 
 use super::Seen;
-use super::page::Page;
+use super::page::{Page, Value};
+use crate::collect::{Endpoint, Route};
+use crate::process::Usage;
+
+/// Metrics that belong together.
+pub(super) struct Section {
+    pub(super) title: &'static str,
+    pub(super) families: &'static [Family],
+}
 
 /// One metric and all its series.
 pub(crate) struct Family {
@@ -34,8 +42,17 @@ impl Kind {
 const BY_ROUTE: &[&str] = &["route"];
 const BY_ENDPOINT: &[&str] = &["service", "endpoint"];
 
-/// In the order of the page. To add a metric, add it here: the page and its reference follow.
-pub(super) const CATALOGUE: &[Family] = &[
+/// In the order of the page. To add a metric, add it to its section: the page and its reference follow.
+pub(super) const CATALOGUE: &[Section] = &[
+    Section { title: "Requests", families: REQUESTS },
+    Section { title: "Client connections", families: CONNECTIONS },
+    Section { title: "Services and their endpoints", families: UPSTREAMS },
+    Section { title: "Forebay itself", families: ITSELF },
+    Section { title: "The process", families: PROCESS },
+    Section { title: "The page of metrics", families: PAGE },
+];
+
+const REQUESTS: &[Family] = &[
     Family {
         name: "forebay_requests_total",
         kind: Kind::Counter,
@@ -59,11 +76,7 @@ pub(super) const CATALOGUE: &[Family] = &[
         kind: Kind::Gauge,
         help: "Requests between their head and their last byte.",
         labels: BY_ROUTE,
-        samples: |page, seen| {
-            for route in &seen.collected.routes {
-                page.sample(&[&route.name], route.in_flight);
-            }
-        },
+        samples: |page, seen| each_route(page, seen, |route| route.in_flight.into()),
     },
     Family {
         name: "forebay_request_duration_seconds",
@@ -81,22 +94,14 @@ pub(super) const CATALOGUE: &[Family] = &[
         kind: Kind::Counter,
         help: "Bytes of request bodies received.",
         labels: BY_ROUTE,
-        samples: |page, seen| {
-            for route in &seen.collected.routes {
-                page.sample(&[&route.name], route.bytes_in);
-            }
-        },
+        samples: |page, seen| each_route(page, seen, |route| route.bytes_in.into()),
     },
     Family {
         name: "forebay_response_body_bytes_total",
         kind: Kind::Counter,
         help: "Bytes of response bodies sent.",
         labels: BY_ROUTE,
-        samples: |page, seen| {
-            for route in &seen.collected.routes {
-                page.sample(&[&route.name], route.bytes_out);
-            }
-        },
+        samples: |page, seen| each_route(page, seen, |route| route.bytes_out.into()),
     },
     Family {
         name: "forebay_refusals_total",
@@ -109,6 +114,9 @@ pub(super) const CATALOGUE: &[Family] = &[
             }
         },
     },
+];
+
+const CONNECTIONS: &[Family] = &[
     Family {
         name: "forebay_connections",
         kind: Kind::Gauge,
@@ -134,6 +142,9 @@ pub(super) const CATALOGUE: &[Family] = &[
         labels: &["reason"],
         samples: |page, seen| page.sample(&["per_ip"], seen.collected.connections.refused_per_ip),
     },
+];
+
+const UPSTREAMS: &[Family] = &[
     Family {
         name: "forebay_upstream_responses_total",
         kind: Kind::Counter,
@@ -150,11 +161,7 @@ pub(super) const CATALOGUE: &[Family] = &[
         kind: Kind::Gauge,
         help: "Requests at an endpoint: sent, and their response's last byte not here yet.",
         labels: BY_ENDPOINT,
-        samples: |page, seen| {
-            for endpoint in &seen.collected.endpoints {
-                page.sample(&[&endpoint.service, &endpoint.address], endpoint.in_flight);
-            }
-        },
+        samples: |page, seen| each_endpoint(page, seen, |endpoint| endpoint.in_flight.into()),
     },
     Family {
         name: "forebay_upstream_first_byte_seconds",
@@ -172,67 +179,46 @@ pub(super) const CATALOGUE: &[Family] = &[
         kind: Kind::Counter,
         help: "Connections opened to an endpoint.",
         labels: BY_ENDPOINT,
-        samples: |page, seen| {
-            for endpoint in &seen.collected.endpoints {
-                page.sample(&[&endpoint.service, &endpoint.address], endpoint.connects);
-            }
-        },
+        samples: |page, seen| each_endpoint(page, seen, |endpoint| endpoint.connects.into()),
     },
     Family {
         name: "forebay_upstream_connect_failures_total",
         kind: Kind::Counter,
         help: "Connections to an endpoint that failed or took too long to open.",
         labels: BY_ENDPOINT,
-        samples: |page, seen| {
-            for endpoint in &seen.collected.endpoints {
-                page.sample(&[&endpoint.service, &endpoint.address], endpoint.connect_failures);
-            }
-        },
+        samples: |page, seen| each_endpoint(page, seen, |endpoint| endpoint.connect_failures.into()),
     },
     Family {
         name: "forebay_upstream_connections_idle",
         kind: Kind::Gauge,
         help: "Idle connections to an endpoint kept for the next request.",
         labels: BY_ENDPOINT,
-        samples: |page, seen| {
-            for endpoint in &seen.collected.endpoints {
-                page.sample(&[&endpoint.service, &endpoint.address], endpoint.idle);
-            }
-        },
+        samples: |page, seen| each_endpoint(page, seen, |endpoint| endpoint.idle.into()),
     },
     Family {
         name: "forebay_upstream_reused_total",
         kind: Kind::Counter,
         help: "Requests sent on a connection that had served one before.",
         labels: BY_ENDPOINT,
-        samples: |page, seen| {
-            for endpoint in &seen.collected.endpoints {
-                page.sample(&[&endpoint.service, &endpoint.address], endpoint.reused);
-            }
-        },
+        samples: |page, seen| each_endpoint(page, seen, |endpoint| endpoint.reused.into()),
     },
     Family {
         name: "forebay_upstream_timeouts_total",
         kind: Kind::Counter,
         help: "Requests given up because an endpoint took too long.",
         labels: BY_ENDPOINT,
-        samples: |page, seen| {
-            for endpoint in &seen.collected.endpoints {
-                page.sample(&[&endpoint.service, &endpoint.address], endpoint.timeouts);
-            }
-        },
+        samples: |page, seen| each_endpoint(page, seen, |endpoint| endpoint.timeouts.into()),
     },
     Family {
         name: "forebay_upstream_resets_total",
         kind: Kind::Counter,
         help: "Connections an endpoint closed or reset in the middle of a request or response.",
         labels: BY_ENDPOINT,
-        samples: |page, seen| {
-            for endpoint in &seen.collected.endpoints {
-                page.sample(&[&endpoint.service, &endpoint.address], endpoint.resets);
-            }
-        },
+        samples: |page, seen| each_endpoint(page, seen, |endpoint| endpoint.resets.into()),
     },
+];
+
+const ITSELF: &[Family] = &[
     Family {
         name: "forebay_plan_generation",
         kind: Kind::Gauge,
@@ -279,49 +265,36 @@ pub(super) const CATALOGUE: &[Family] = &[
         labels: &["version"],
         samples: |page, _| page.sample(&[env!("CARGO_PKG_VERSION")], 1_u64),
     },
+];
+
+const PROCESS: &[Family] = &[
     Family {
         name: "process_cpu_seconds_total",
         kind: Kind::Counter,
         help: "CPU time of the process, user and kernel.",
         labels: &[],
-        samples: |page, seen| {
-            if let Some(usage) = seen.usage {
-                page.sample(&[], usage.cpu);
-            }
-        },
+        samples: |page, seen| of_process(page, seen, |usage| usage.cpu.into()),
     },
     Family {
         name: "process_resident_memory_bytes",
         kind: Kind::Gauge,
         help: "Memory of the process held in RAM.",
         labels: &[],
-        samples: |page, seen| {
-            if let Some(usage) = seen.usage {
-                page.sample(&[], usage.resident_bytes);
-            }
-        },
+        samples: |page, seen| of_process(page, seen, |usage| usage.resident_bytes.into()),
     },
     Family {
         name: "process_open_fds",
         kind: Kind::Gauge,
         help: "Open file descriptors.",
         labels: &[],
-        samples: |page, seen| {
-            if let Some(usage) = seen.usage {
-                page.sample(&[], usage.open_fds);
-            }
-        },
+        samples: |page, seen| of_process(page, seen, |usage| usage.open_fds.into()),
     },
     Family {
         name: "process_max_fds",
         kind: Kind::Gauge,
         help: "The most file descriptors the process may open.",
         labels: &[],
-        samples: |page, seen| {
-            if let Some(usage) = seen.usage {
-                page.sample(&[], usage.max_fds);
-            }
-        },
+        samples: |page, seen| of_process(page, seen, |usage| usage.max_fds.into()),
     },
     Family {
         name: "process_start_time_seconds",
@@ -330,11 +303,30 @@ pub(super) const CATALOGUE: &[Family] = &[
         labels: &[],
         samples: |page, seen| page.sample(&[], seen.started_unix()),
     },
-    Family {
-        name: "forebay_metrics_omitted_series",
-        kind: Kind::Gauge,
-        help: "Series left out above because the page had grown too long; anything but 0 means numbers are missing.",
-        labels: &[],
-        samples: Page::omissions,
-    },
 ];
+
+const PAGE: &[Family] = &[Family {
+    name: "forebay_metrics_omitted_series",
+    kind: Kind::Gauge,
+    help: "Series left out above because the page had grown too long; anything but 0 means numbers are missing.",
+    labels: &[],
+    samples: Page::omissions,
+}];
+
+fn each_route(page: &mut Page, seen: &Seen<'_>, value: fn(&Route) -> Value) {
+    for route in &seen.collected.routes {
+        page.sample(&[&route.name], value(route));
+    }
+}
+
+fn each_endpoint(page: &mut Page, seen: &Seen<'_>, value: fn(&Endpoint) -> Value) {
+    for endpoint in &seen.collected.endpoints {
+        page.sample(&[&endpoint.service, &endpoint.address], value(endpoint));
+    }
+}
+
+fn of_process(page: &mut Page, seen: &Seen<'_>, value: fn(Usage) -> Value) {
+    if let Some(usage) = seen.usage {
+        page.sample(&[], value(usage));
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::catalogue::{CATALOGUE, Family};
+use super::catalogue::{CATALOGUE, Family, Section};
 use super::page::BOUNDS;
 use crate::stats::Class;
 
@@ -10,8 +10,8 @@ use crate::stats::Class;
 #[must_use]
 pub fn reference() -> String {
     let mut page = String::from(HEAD);
-    for (title, prefix) in SECTIONS {
-        section(&mut page, title, prefix);
+    for of_section in CATALOGUE {
+        section(&mut page, of_section);
     }
     let classes = Class::ALL.map(|class| format!("`{}`", class.label())).join(", ");
     let bounds = BOUNDS.map(|(_, seconds)| seconds.trim_end_matches(".0")).join(", ");
@@ -20,16 +20,6 @@ pub fn reference() -> String {
     page.push_str(TAIL);
     page
 }
-
-/// A title, and how the names of its metrics begin; a metric is listed under the first that fits.
-const SECTIONS: [(&str, &str); 6] = [
-    ("Requests", "forebay_request"),
-    ("Refusals", "forebay_refusals"),
-    ("Client connections", "forebay_connections"),
-    ("Services and their endpoints", "forebay_upstream"),
-    ("Forebay itself", "forebay_"),
-    ("The process", "process_"),
-];
 
 const HEAD: &str = "\
 <!-- Generated from the catalogue of metrics; do not edit. `cargo xtask reference` writes it anew. -->
@@ -57,15 +47,11 @@ const TAIL: &str = "\
   many.
 ";
 
-fn section(page: &mut String, title: &str, prefix: &str) {
-    let rows: String = CATALOGUE.iter().filter(|family| section_of(family) == prefix).map(row).collect();
+fn section(page: &mut String, section: &Section) {
+    let Section { title, families } = section;
+    let rows: String = families.iter().map(row).collect();
     write!(page, "\n## {title}\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n{rows}")
         .expect("a string takes everything");
-}
-
-fn section_of(family: &Family) -> &'static str {
-    let fits = |(_, prefix): &&(&str, &'static str)| family.name.starts_with(prefix);
-    SECTIONS.iter().find(fits).map_or("", |(_, prefix)| prefix)
 }
 
 fn row(family: &Family) -> String {
