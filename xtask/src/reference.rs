@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::{shell, test, tree};
 
 /// The pages: `forebay reference NAME` prints docs/reference/NAME.md.
-pub(crate) const PAGES: &[&str] = &["settings"];
+pub(crate) const PAGES: &[&str] = &["metrics", "settings"];
 
 /// `cargo xtask reference`.
 pub(crate) fn run() -> Result<()> {
@@ -26,4 +26,20 @@ pub(crate) fn run() -> Result<()> {
 fn render(page: &str) -> Result<String> {
     let gateway = test::build_gateway("dev")?;
     shell::read(Command::new(gateway).args(["reference", page]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a page is fresh is tested where its text comes from; here, that it comes from anywhere.
+    #[test]
+    fn every_reference_page_is_generated() {
+        for path in tree::files("md").expect("the repository can be read") {
+            let path = tree::relative(&path);
+            let Some(page) = path.strip_prefix("docs/reference/") else { continue };
+            let page = page.trim_end_matches(".md");
+            assert!(PAGES.contains(&page), "{path} is not written by `cargo xtask reference`");
+        }
+    }
 }
