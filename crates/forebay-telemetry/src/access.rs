@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 use std::{fmt, io};
 
+use crate::rfc3339::Clock;
 pub use crate::writer::Target;
 use crate::writer::{Batch, Writer};
 
@@ -59,7 +60,7 @@ pub struct AccessSink {
     style: Style,
     buffer: Vec<u8>,
     lines: u64,
-    clock: crate::rfc3339::Clock,
+    clock: Clock,
     batches: SyncSender<Batch>,
     dropped: Arc<AtomicU64>,
     spares: Receiver<Vec<u8>>,
@@ -135,20 +136,11 @@ impl AccessLog {
     #[must_use]
     pub fn sink(&self) -> AccessSink {
         let Settings { format, target: _, colour } = self.settings;
-        let (home, spares) = sync_channel(SPARES_MAX);
-        AccessSink {
-            style: match format {
-                Format::Json => Style::Json,
-                Format::Text => Style::Text { colour },
-            },
-            buffer: Vec::new(),
-            lines: 0,
-            clock: crate::rfc3339::Clock::default(),
-            batches: self.writer.sender(),
-            dropped: Arc::clone(&self.dropped),
-            spares,
-            home,
-        }
+        let style = match format {
+            Format::Json => Style::Json,
+            Format::Text => Style::Text { colour },
+        };
+        AccessSink::new(style, self.writer.sender(), Arc::clone(&self.dropped))
     }
 
     /// Lines lost so far because the writer could not keep up or could not write.
@@ -177,6 +169,11 @@ impl AccessLog {
 }
 
 impl AccessSink {
+    fn new(style: Style, batches: SyncSender<Batch>, dropped: Arc<AtomicU64>) -> Self {
+        let (home, spares) = sync_channel(SPARES_MAX);
+        Self { style, buffer: Vec::new(), lines: 0, clock: Clock::default(), batches, dropped, spares, home }
+    }
+
     /// Adds one line to the worker's buffer; hands the buffer over when it is full. Never blocks.
     pub fn record(&mut self, record: &AccessRecord<'_>) {
         match self.style {
@@ -220,3 +217,6 @@ impl fmt::Debug for AccessSink {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

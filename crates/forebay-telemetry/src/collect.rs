@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::metric::Snapshot;
 use crate::stats::{Class, Classes, EndpointName, EndpointStats, RouteStats, Telemetry};
+use crate::summary::Connections;
 
 pub(crate) type ByClass = [u64; Class::ALL.len()];
 
@@ -22,14 +23,7 @@ pub(crate) struct Collected {
     pub(crate) requests: ByClass,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Connections {
-    pub(crate) accepted: u64,
-    pub(crate) active: i64,
-    pub(crate) idle: i64,
-    pub(crate) refused_per_ip: u64,
+    retired_duration: Snapshot,
 }
 
 #[derive(Debug)]
@@ -67,9 +61,9 @@ impl Collected {
         all
     }
 
-    /// Durations of all routes together.
+    /// Durations of all routes together, forgotten ones included.
     pub(crate) fn duration(&self) -> Snapshot {
-        let mut total = Snapshot::default();
+        let mut total = self.retired_duration.clone();
         for part in self.routes.iter().flat_map(|route| &route.parts) {
             part.duration.add_to(&mut total);
         }
@@ -95,6 +89,7 @@ impl Collected {
         add(&mut self.requests, &retired.requests);
         self.bytes_in = retired.bytes_in;
         self.bytes_out = retired.bytes_out;
+        self.retired_duration = retired.duration;
         for route in &self.routes {
             add(&mut self.requests, &route.requests);
             self.bytes_in += route.bytes_in;

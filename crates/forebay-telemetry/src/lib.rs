@@ -8,6 +8,7 @@ pub mod exposition;
 pub mod metric;
 pub mod process;
 pub mod stats;
+pub mod summary;
 
 mod collect;
 mod escape;

@@ -209,3 +209,6 @@ const fn middle(index: usize) -> u64 {
     let low = lower_bound(index);
     low + (upper_bound(index) - low) / 2
 }
+
+#[cfg(test)]
+mod tests;
