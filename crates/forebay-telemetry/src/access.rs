@@ -161,10 +161,11 @@ impl AccessLog {
         self.writer.take_error()
     }
 
-    /// Writes what was handed over and ends. Drop the sinks first: the log ends with the last of them. Waits no
-    /// longer than `wait`; true if everything was written or counted as lost.
-    pub fn close(&self, wait: Duration) -> bool {
-        self.writer.close(wait)
+    /// Waits until what sinks have handed over is written or counted as lost, no longer than `wait`; true if it
+    /// is. For the end: drop the sinks, which hands over their last lines, and then call this.
+    #[must_use]
+    pub fn flush(&self, wait: Duration) -> bool {
+        self.writer.flush(wait)
     }
 }
 

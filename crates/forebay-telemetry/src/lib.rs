@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod exposition;
+pub mod log;
 pub mod metric;
 pub mod process;
 pub mod stats;

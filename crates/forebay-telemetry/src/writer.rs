@@ -4,13 +4,18 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
+use forebay_base::time::Instant;
+
 /// A buffer that a rare long line has blown up beyond this is not kept for reuse.
 const KEPT_BYTES_MAX: usize = 64 << 10;
+
+/// How often a flush looks for room in a full channel.
+const FLUSH_RETRY: Duration = Duration::from_millis(1);
 
 /// Where lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,12 +28,11 @@ pub enum Target {
     File(PathBuf),
 }
 
-/// Owns the thread. It ends once this and every sender are gone.
+/// The way to the thread, which ends once this and every sender are gone.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    batches: Mutex<Option<SyncSender<Batch>>>,
+    batches: SyncSender<Batch>,
     orders: Arc<Orders>,
-    done: Mutex<Receiver<()>>,
 }
 
 /// Whole lines on their way to the target. Empty ones just wake the thread.
@@ -88,34 +92,39 @@ impl Writer {
         let orders = Arc::<Orders>::default();
         let state = Loop::open(target, lost, Arc::clone(&orders))?;
         let (batches, received) = sync_channel(batches_max);
-        let (finished, done) = sync_channel(1);
-        thread::Builder::new().name(name.to_owned()).spawn(move || {
-            state.run(&received);
-            // Nobody may be waiting for it.
-            let _ = finished.try_send(());
-        })?;
-        Ok(Self { batches: Mutex::new(Some(batches)), orders, done: Mutex::new(done) })
+        thread::Builder::new().name(name.to_owned()).spawn(move || state.run(&received))?;
+        Ok(Self { batches, orders })
     }
 
-    /// A way in. After `close`, one that leads nowhere.
+    /// A way in.
     pub(crate) fn sender(&self) -> SyncSender<Batch> {
-        lock(&self.batches).clone().unwrap_or_else(|| sync_channel(1).0)
+        self.batches.clone()
     }
 
     pub(crate) fn reopen(&self) {
         self.orders.reopen.store(true, Ordering::Release);
         // When the channel is full, the thread is awake and sees the order anyway.
-        let _ = self.sender().try_send(Batch::default());
+        let _ = self.batches.try_send(Batch::default());
     }
 
     pub(crate) fn take_error(&self) -> Option<io::Error> {
         lock(&self.orders.error).take()
     }
 
-    /// Gives up this way in, and waits for the thread to write what is left; it ends when all senders are gone.
-    pub(crate) fn close(&self, wait: Duration) -> bool {
-        drop(lock(&self.batches).take());
-        matches!(lock(&self.done).recv_timeout(wait), Ok(()) | Err(RecvTimeoutError::Disconnected))
+    /// Waits until everything sent before is written or counted as lost, no longer than `wait`; true if it is.
+    pub(crate) fn flush(&self, wait: Duration) -> bool {
+        let deadline = Instant::now() + wait;
+        // An empty batch that comes home has seen all others through.
+        let (home, back) = sync_channel(1);
+        let mut batch = Batch { home: Some(home), ..Batch::default() };
+        while let Err(TrySendError::Full(refused)) = self.batches.try_send(batch) {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(FLUSH_RETRY);
+            batch = refused;
+        }
+        back.recv_timeout(deadline.since(Instant::now())).is_ok()
     }
 }
 

@@ -227,7 +227,7 @@ fn lines_in(path: &std::path::Path) -> usize {
 }
 
 #[test]
-fn everything_handed_over_is_written_before_the_log_ends() {
+fn everything_handed_over_is_written_by_a_flush() {
     let folder = Folder::new("written");
     let path = folder.0.join("access.log");
     let log = log_to(&path);
@@ -235,7 +235,7 @@ fn everything_handed_over_is_written_before_the_log_ends() {
         let mut sink = log.sink();
         (0..worker).for_each(|_| sink.record(&record()));
     }
-    assert!(log.close(Duration::from_secs(10)));
+    assert!(log.flush(Duration::from_secs(10)));
     assert_eq!((lines_in(&path), log.dropped()), (320, 0));
 }
 
@@ -251,7 +251,7 @@ fn a_renamed_file_is_left_behind_on_reopening() {
     log.reopen();
     sink.record(&record());
     drop(sink);
-    assert!(log.close(Duration::from_secs(10)));
+    assert!(log.flush(Duration::from_secs(10)));
     // Whether the first line was written before the order or after it is the thread's business.
     assert_eq!(lines_in(&path) + lines_in(&old), 2);
     assert!(lines_in(&path) >= 1);
@@ -265,7 +265,7 @@ fn a_full_disk_is_counted_and_told() {
     let mut sink = log.sink();
     sink.record(&record());
     drop(sink);
-    assert!(log.close(Duration::from_secs(10)));
+    assert!(log.flush(Duration::from_secs(10)));
     assert_eq!(log.dropped(), 1);
     assert_eq!(log.last_error().map(|error| error.kind()), Some(io::ErrorKind::StorageFull));
 }

@@ -1,0 +1,283 @@
+//! Everything worth a line: level, name, wording and fields, decided once.
+
+use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use super::Level;
+
+/// Something an operator may want to know.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The process begins.
+    Starting {
+        /// Of this build.
+        version: &'a str,
+        /// Threads of the data path.
+        workers: usize,
+    },
+    /// A listener for clients is open.
+    Listening {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// The admin listener is open.
+    AdminListening {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// The first plan is being served.
+    Ready {
+        /// Routes of the plan.
+        routes: usize,
+        /// Services of the plan.
+        services: usize,
+    },
+    /// New settings are being served.
+    Reloaded {
+        /// Number of the plan.
+        generation: u64,
+        /// Routes of the plan.
+        routes: usize,
+        /// Services of the plan.
+        services: usize,
+    },
+    /// New settings were refused; the old plan stays.
+    ReloadRefused {
+        /// How many problems there are.
+        problems: usize,
+        /// The first of them, with its position.
+        first: &'a dyn Display,
+    },
+    /// A problem of the settings that does not stop them.
+    SettingsWarning {
+        /// What it is, with its position.
+        problem: &'a dyn Display,
+    },
+    /// No new connections; those open may finish.
+    Draining {
+        /// Open client connections.
+        connections: u64,
+        /// The longest wait.
+        limit: Duration,
+    },
+    /// All connections are closed.
+    Drained {
+        /// How long it took.
+        took: Duration,
+        /// Connections that were cut off at the limit.
+        cut: u64,
+    },
+    /// The process ends.
+    Stopped,
+    /// A second signal came while draining: the end at once.
+    StoppedInHaste,
+    /// Accepting a connection failed; tried again shortly.
+    AcceptFailed {
+        /// What the system says.
+        error: &'a dyn Display,
+    },
+    /// The limit of client connections is reached; new ones wait.
+    ConnectionsFull {
+        /// The limit.
+        limit: usize,
+    },
+    /// An address has too many connections; its new one was closed.
+    ConnectionsPerIpFull {
+        /// Whose.
+        client: IpAddr,
+        /// The limit.
+        limit: usize,
+    },
+    /// An endpoint cannot be connected to.
+    ConnectFailed {
+        /// Of which service.
+        service: &'a str,
+        /// Which one.
+        endpoint: &'a str,
+        /// Why.
+        error: &'a dyn Display,
+    },
+    /// An endpoint's name cannot be resolved.
+    ResolveFailed {
+        /// Of which service.
+        service: &'a str,
+        /// Which one.
+        endpoint: &'a str,
+        /// Why.
+        error: &'a dyn Display,
+    },
+    /// An endpoint answered with what is no HTTP, or broke off.
+    UpstreamFailed {
+        /// Of which service.
+        service: &'a str,
+        /// Which one.
+        endpoint: &'a str,
+        /// Why.
+        error: &'a dyn Display,
+    },
+    /// A client connection ended with an error.
+    ClientFailed {
+        /// Who had connected.
+        peer: SocketAddr,
+        /// Why.
+        error: &'a dyn Display,
+    },
+    /// Work of one connection panicked; the others go on.
+    Panicked {
+        /// Where and why.
+        what: &'a dyn Display,
+    },
+    /// The access log cannot be written.
+    AccessLogFailed {
+        /// What the system says.
+        error: &'a dyn Display,
+        /// Lines lost so far.
+        dropped: u64,
+    },
+    /// The access log goes to a new file of the same name.
+    AccessLogReopened {
+        /// The file.
+        path: &'a Path,
+    },
+    /// A request to the admin server was refused.
+    AdminRefused {
+        /// Who asked.
+        peer: SocketAddr,
+        /// Why.
+        reason: &'a str,
+    },
+    /// A connection to the admin server ended with an error.
+    AdminFailed {
+        /// Why.
+        error: &'a dyn Display,
+    },
+}
+
+/// An event, taken apart for writing.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) level: Level,
+    pub(super) name: &'static str,
+    pub(super) message: &'static str,
+    pub(super) fields: Vec<(&'static str, String)>,
+}
+
+impl Event<'_> {
+    pub(super) fn parts(&self) -> Parts {
+        use Level::{Debug, Error, Info, Warn};
+        match *self {
+            Self::Starting { version, workers } => {
+                parts(Info, "starting", "starting").with("version", version).with("workers", workers)
+            }
+            Self::Listening { address } => {
+                parts(Info, "listening", "listening for clients").with("address", address)
+            }
+            Self::AdminListening { address } => {
+                parts(Info, "admin_listening", "admin server is up").with("address", address)
+            }
+            Self::Ready { routes, services } => {
+                parts(Info, "ready", "ready").with("routes", routes).with("services", services)
+            }
+            Self::Reloaded { generation, routes, services } => parts(Info, "reloaded", "new settings in use")
+                .with("generation", generation)
+                .with("routes", routes)
+                .with("services", services),
+            Self::ReloadRefused { problems, first } => {
+                parts(Error, "reload_refused", "new settings refused, the old ones stay in use")
+                    .with("problems", problems)
+                    .with("first", first)
+            }
+            Self::SettingsWarning { problem } => {
+                parts(Warn, "settings_warning", "settings look wrong").with("problem", problem)
+            }
+            Self::Draining { connections, limit } => {
+                parts(Info, "draining", "draining: no new connections, those open may finish")
+                    .with("connections", connections)
+                    .with_duration("limit", limit)
+            }
+            Self::Drained { took, cut: 0 } => {
+                parts(Info, "drained", "all connections have finished").with_duration("took", took)
+            }
+            Self::Drained { took, cut } => {
+                parts(Warn, "drained", "time is up, the last connections were cut off")
+                    .with_duration("took", took)
+                    .with("cut", cut)
+            }
+            Self::Stopped => parts(Info, "stopped", "stopped"),
+            Self::StoppedInHaste => parts(Warn, "stopped_in_haste", "second signal: stopping at once"),
+            Self::AcceptFailed { error } => {
+                parts(Error, "accept_failed", "cannot accept connections").with("error", error)
+            }
+            Self::ConnectionsFull { limit } => {
+                parts(Warn, "connections_full", "connection limit reached, new clients wait")
+                    .with("limit", limit)
+            }
+            Self::ConnectionsPerIpFull { client, limit } => {
+                parts(Warn, "connections_per_ip_full", "connection closed, its address has too many")
+                    .with("client", client)
+                    .with("limit", limit)
+            }
+            Self::ConnectFailed { service, endpoint, error } => {
+                parts(Warn, "connect_failed", "cannot connect to an endpoint")
+                    .with_endpoint(service, endpoint)
+                    .with("error", error)
+            }
+            Self::ResolveFailed { service, endpoint, error } => {
+                parts(Warn, "resolve_failed", "cannot resolve an endpoint's name")
+                    .with_endpoint(service, endpoint)
+                    .with("error", error)
+            }
+            Self::UpstreamFailed { service, endpoint, error } => {
+                parts(Warn, "upstream_failed", "an endpoint failed in the middle of an answer")
+                    .with_endpoint(service, endpoint)
+                    .with("error", error)
+            }
+            Self::ClientFailed { peer, error } => {
+                parts(Debug, "client_failed", "client connection ended with an error")
+                    .with("peer", peer)
+                    .with("error", error)
+            }
+            Self::Panicked { what } => {
+                parts(Error, "panicked", "a connection's task panicked: please report it").with("what", what)
+            }
+            Self::AccessLogFailed { error, dropped } => {
+                parts(Error, "access_log_failed", "cannot write the access log")
+                    .with("error", error)
+                    .with("dropped", dropped)
+            }
+            Self::AccessLogReopened { path } => {
+                parts(Info, "access_log_reopened", "access log reopened").with("path", path.display())
+            }
+            Self::AdminRefused { peer, reason } => {
+                parts(Warn, "admin_refused", "request to the admin server refused")
+                    .with("peer", peer)
+                    .with("reason", reason)
+            }
+            Self::AdminFailed { error } => {
+                parts(Debug, "admin_failed", "admin connection ended with an error").with("error", error)
+            }
+        }
+    }
+}
+
+fn parts(level: Level, name: &'static str, message: &'static str) -> Parts {
+    Parts { level, name, message, fields: Vec::new() }
+}
+
+impl Parts {
+    fn with(mut self, key: &'static str, value: impl Display) -> Self {
+        self.fields.push((key, value.to_string()));
+        self
+    }
+
+    fn with_duration(self, key: &'static str, duration: Duration) -> Self {
+        self.with(key, format_args!("{:.3}s", duration.as_secs_f64()))
+    }
+
+    fn with_endpoint(self, service: &str, endpoint: &str) -> Self {
+        self.with("service", service).with("endpoint", endpoint)
+    }
+}
