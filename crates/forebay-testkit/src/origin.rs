@@ -274,6 +274,12 @@ impl Conn {
         }
     }
 
+    /// Another handle for writing, for scripts that must see how much is taken.
+    #[must_use]
+    pub fn writer(&self) -> TcpStream {
+        self.stream.try_clone().expect("the process has descriptors left")
+    }
+
     /// Ends this side; the other may go on.
     pub fn half_close(&self) {
         let _ = self.stream.shutdown(Shutdown::Write);
