@@ -1,1 +1,3 @@
-//! Placeholder first line.
+//! Deciders: pure state machines that are handed time, loads and chance as values.
+
+pub mod balance;
