@@ -58,6 +58,16 @@ impl Link {
         self.stream.borrow().poll_read_ready(cx)
     }
 
+    /// Whether the other side has closed its sending side or is gone altogether; ready with `false`: it has
+    /// sent something instead, so that its end cannot be seen yet.
+    pub fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        let stream = self.stream.borrow();
+        match ready!(stream.poll_peek(cx, &mut ReadBuf::new(&mut [0]))) {
+            Ok(n) => Poll::Ready(n == 0),
+            Err(_) => Poll::Ready(true),
+        }
+    }
+
     /// Reads once into `buffer`'s space; 0: the other side has closed its sending side.
     #[inline]
     pub fn poll_fill(&self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
@@ -85,7 +95,7 @@ impl Link {
         Pin::new(&mut *self.stream.borrow_mut()).poll_write_vectored(cx, slices)
     }
 
-    /// Reads once, waiting until `deadline`; 0: the end.
+    /// Reads once, waiting until `deadline`, which is asked at every poll that finds nothing; 0: the end.
     ///
     /// # Errors
     /// The deadline passed or the connection broke.
@@ -94,24 +104,24 @@ impl Link {
         &self,
         buffer: &mut Buffer,
         alarm: &Alarm,
-        deadline: Instant,
+        deadline: impl Fn() -> Instant,
     ) -> Result<usize, LinkError> {
         std::future::poll_fn(|cx| match self.poll_fill(cx, buffer) {
             Poll::Ready(result) => Poll::Ready(result.map_err(LinkError::Io)),
-            Poll::Pending => alarm.poll(cx, deadline).map(|()| Err(LinkError::TimedOut)),
+            Poll::Pending => alarm.poll(cx, deadline()).map(|()| Err(LinkError::TimedOut)),
         })
         .await
     }
 
-    /// Waits until there is something to read or `deadline` has passed.
+    /// Waits until there is something to read or `deadline` (asked at every poll) has passed.
     ///
     /// # Errors
     /// The deadline passed or the connection broke.
     #[inline]
-    pub async fn readable(&self, alarm: &Alarm, deadline: Instant) -> Result<(), LinkError> {
+    pub async fn readable(&self, alarm: &Alarm, deadline: impl Fn() -> Instant) -> Result<(), LinkError> {
         std::future::poll_fn(|cx| match self.poll_readable(cx) {
             Poll::Ready(result) => Poll::Ready(result.map_err(LinkError::Io)),
-            Poll::Pending => alarm.poll(cx, deadline).map(|()| Err(LinkError::TimedOut)),
+            Poll::Pending => alarm.poll(cx, deadline()).map(|()| Err(LinkError::TimedOut)),
         })
         .await
     }

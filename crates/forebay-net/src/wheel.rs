@@ -68,6 +68,11 @@ impl Wheel {
         }
     }
 
+    /// Wakes every task that waits for a deadline, late or not: something has changed for all of them.
+    pub fn wake_all(&self) {
+        self.fire(u64::MAX);
+    }
+
     /// Waits until there is any entry; returns the earliest tick.
     async fn next_due(&self) -> u64 {
         std::future::poll_fn(|cx| {

@@ -1,4 +1,16 @@
-//! The request path: which route, which endpoint, what goes in and what comes out.
+//! The request path: which route, which endpoint, what goes in and what comes out. Start at `pipeline.rs`.
 
+mod census;
+mod connection;
+mod date;
+mod exchange;
+mod forward;
+pub mod gateway;
+mod heads;
+mod pipeline;
 pub mod plan;
+pub mod refusal;
+mod respond;
 pub mod route;
+pub mod upstream;
+mod worker;

@@ -141,7 +141,6 @@ impl Name {
                 | Self::ProxyAuthenticate
                 | Self::ProxyAuthorization
                 | Self::Te
-                | Self::Trailer
                 | Self::TransferEncoding
                 | Self::Upgrade
                 | Self::Http2Settings

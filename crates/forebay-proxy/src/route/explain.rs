@@ -48,7 +48,7 @@ pub enum Rejection<'a> {
 impl Router {
     /// As [`Self::find`], with parameters and the reasons against every other route. Looks at all routes.
     #[must_use]
-    pub fn find_explain<'a>(&'a self, query: &Query<'a>) -> Explanation<'a> {
+    pub fn find_explain<'a>(&'a self, query: &'a Query<'_>) -> Explanation<'a> {
         let (found, nodes) = self.find_counting(query);
         let winner = match found {
             Found::Route(route) => Some(route),

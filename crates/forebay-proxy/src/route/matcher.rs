@@ -44,8 +44,10 @@ pub struct MatchParts {
 pub enum MatchError {
     /// Nothing at all.
     Empty,
-    /// More than one space, or one at an end.
+    /// A space elsewhere than between method and host.
     Space,
+    /// A scheme in front of the host.
+    Scheme,
     /// Not the name of a method: the name.
     Method(String),
     /// The host is none.
@@ -108,8 +110,12 @@ impl Matcher {
         if text.is_empty() {
             return Err(MatchError::Empty);
         }
-        if target.is_empty() || target.contains(' ') {
+        let is_split = text.find(' ') > text.find('/');
+        if is_split || target.is_empty() || target.contains(' ') {
             return Err(MatchError::Space);
+        }
+        if target.starts_with("http://") || target.starts_with("https://") {
+            return Err(MatchError::Scheme);
         }
         let slash = target.find('/').ok_or(MatchError::PathMissing)?;
         let (host, path) = target.split_at(slash);
@@ -216,7 +222,10 @@ impl fmt::Display for MatchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("empty match; `/*` matches every request"),
-            Self::Space => f.write_str("one space at most, between method and host"),
+            Self::Space => {
+                f.write_str("one space at most, between method and host; a space in a path is written `%20`")
+            }
+            Self::Scheme => f.write_str("a match begins with the host, without `http://` or `https://`"),
             Self::Method(name) => write!(f, "`{name}` is not a method; methods are upper case, as in `GET`"),
             Self::Host(error) => write!(f, "{error}"),
             Self::HostPort => f.write_str("a host in a match has no port; it holds for every listener"),

@@ -33,12 +33,13 @@ fn what_is_no_match_is_refused() {
     check_error("", MatchError::Empty);
     check_error("GET ", MatchError::Space);
     check_error("GET  /a", MatchError::Space);
-    check_error("/a b", MatchError::Method("/a".into()));
+    check_error("/a b", MatchError::Space);
     check_error("GET /a b", MatchError::Space);
     check_error(" /a", MatchError::Method(String::new()));
     check_error("get /a", MatchError::Method("get".into()));
     check_error("GET, /a", MatchError::Method(String::new()));
-    check_error("G/ET /a", MatchError::Method("G/ET".into()));
+    check_error("G/ET /a", MatchError::Space);
+    check_error("G:T /a", MatchError::Method("G:T".into()));
     check_error("shop.test", MatchError::PathMissing);
     check_error("*", MatchError::PathMissing);
     check_error("shop.test:80/a", MatchError::HostPort);
@@ -51,7 +52,8 @@ fn what_is_no_match_is_refused() {
     check_error("/a?b=c", MatchError::PathQuery);
     check_error("/a/../b", MatchError::Dots);
     check_error("/a%2fb", MatchError::Path(TargetError::EncodedSlash));
-    check_error("https://a/b", MatchError::Host(HostError::Port));
+    check_error("https://a/b", MatchError::Scheme);
+    check_error("GET http://a/b", MatchError::Scheme);
 }
 
 #[test]

@@ -1,0 +1,104 @@
+//! How many clients are connected: in all, and from one address.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Counts open client connections over all workers.
+#[derive(Debug, Default)]
+pub(crate) struct Census {
+    all: AtomicUsize,
+    by_address: Mutex<HashMap<IpAddr, usize, foldhash::fast::RandomState>>,
+}
+
+/// A counted connection; no longer counted once dropped.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    census: Arc<Census>,
+    /// The address it is counted under; `None`: trusted, so counted in all only.
+    address: Option<IpAddr>,
+}
+
+impl Census {
+    /// Connections open now.
+    #[must_use]
+    pub(crate) fn open(&self) -> usize {
+        self.all.load(Ordering::Relaxed)
+    }
+
+    /// Counts a connection from `address`; `None`: it has `max` already. Without an address there is no
+    /// such bound.
+    pub(crate) fn enter(self: &Arc<Self>, address: Option<IpAddr>, max: usize) -> Option<Counted> {
+        let address = address.map(network);
+        if let Some(address) = address {
+            let mut by_address = self.by_address.lock().expect("no panic under this lock");
+            let open = by_address.entry(address).or_default();
+            if *open >= max {
+                if *open == 0 {
+                    by_address.remove(&address);
+                }
+                return None;
+            }
+            *open += 1;
+        }
+        self.all.fetch_add(1, Ordering::Relaxed);
+        Some(Counted { census: Arc::clone(self), address })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.census.all.fetch_sub(1, Ordering::Relaxed);
+        let Some(address) = self.address else { return };
+        let mut by_address = self.census.by_address.lock().expect("no panic under this lock");
+        if let Some(open) = by_address.get_mut(&address) {
+            *open -= 1;
+            if *open == 0 {
+                by_address.remove(&address);
+            }
+        }
+    }
+}
+
+/// One IPv6 customer has a whole /64, so it counts as one address.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
+            let mut segments = v6.segments();
+            segments[4..].fill(0);
+            IpAddr::V6(Ipv6Addr::from(segments))
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_have_so_many_and_gets_its_places_back() {
+        let census = Arc::new(Census::default());
+        let address: IpAddr = "192.0.2.1".parse().unwrap();
+        let one = census.enter(Some(address), 2);
+        let two = census.enter(Some(address), 2);
+        assert!(one.is_some() && two.is_some());
+        assert!(census.enter(Some(address), 2).is_none());
+        assert!(census.enter(Some("192.0.2.2".parse().unwrap()), 2).is_some());
+        assert!(census.enter(None, 0).is_some(), "trusted");
+        drop(one);
+        assert!(census.enter(Some(address), 2).is_some());
+        drop(two);
+        assert_eq!(census.open(), 0);
+        assert!(census.by_address.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_whole_ipv6_network_is_one_address() {
+        let census = Arc::new(Census::default());
+        let _one = census.enter(Some("2001:db8::1".parse().unwrap()), 1);
+        assert!(census.enter(Some("2001:db8::2".parse().unwrap()), 1).is_none());
+        assert!(census.enter(Some("2001:db8:0:1::2".parse().unwrap()), 1).is_some());
+    }
+}

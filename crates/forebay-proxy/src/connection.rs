@@ -1,0 +1,208 @@
+//! One client connection: wait without holding memory, read a head, serve it, and again.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use forebay_base::time::Instant;
+use forebay_net::buffer::Lent;
+use forebay_net::h1::{HeadLimits, Outcome, RequestHead};
+use forebay_net::link::{Link, LinkError};
+
+use crate::census::Counted;
+use crate::exchange::{Client, Scratch};
+use crate::pipeline::{self, Next};
+use crate::plan::Limits;
+use crate::refusal::Refusal;
+use crate::worker::Worker;
+
+/// Bytes read and thrown away from a client that was told to stop sending.
+const LINGER_BYTES_MAX: usize = 512 << 10;
+/// How long that may take.
+const LINGER_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Serves a client until either side has had enough.
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    link: Link,
+    peer: std::net::SocketAddr,
+    trusted: bool,
+    counted: Counted,
+) {
+    let _open = Open::new(&worker);
+    let client = Client::new(link, worker.wheel.alarm(), peer, trusted);
+    let mut quiet_since = Instant::now();
+    let mut served = false;
+    let mut carried: Option<Lent> = None;
+    let next = loop {
+        let mut input = match carried.take() {
+            Some(input) => input,
+            None if wait_for_request(&worker, &client, quiet_since, served).await => worker.buffers.take(),
+            None => break Next::Close,
+        };
+        let mut scratch = worker.scratch();
+        let next = take_turn(&worker, &client, &mut input, &mut scratch, served.then_some(quiet_since)).await;
+        worker.give_back(scratch);
+        match next {
+            Next::Keep(now) => {
+                served = true;
+                quiet_since = now;
+                if !input.is_empty() {
+                    carried = Some(input);
+                }
+            }
+            end => break end,
+        }
+    };
+    match next {
+        Next::Linger => linger(&worker, &client).await,
+        Next::Reset => client.link.reset_on_close(),
+        Next::Keep(_) | Next::Close => {}
+    }
+    drop(counted);
+}
+
+/// Counts a connection as open on its worker.
+struct Open<'a>(&'a Worker);
+
+impl<'a> Open<'a> {
+    fn new(worker: &'a Worker) -> Self {
+        worker.stats.connections_active.inc();
+        worker.open.set(worker.open.get() + 1);
+        Self(worker)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.stats.connections_active.dec();
+        self.0.open.set(self.0.open.get() - 1);
+    }
+}
+
+/// Waits for the first byte of a request; `false`: none came in time. Holds no buffer.
+async fn wait_for_request(worker: &Worker, client: &Client, quiet_since: Instant, served: bool) -> bool {
+    let wait = {
+        let active = worker.active();
+        let Limits { idle, header_timeout, .. } = active.plan.limits;
+        if served { idle } else { header_timeout }
+    };
+    worker.stats.connections_idle.inc();
+    let arrived = std::future::poll_fn(|cx| match client.link.poll_readable(cx) {
+        Poll::Ready(result) => Poll::Ready(result.is_ok()),
+        Poll::Pending => {
+            let until = (quiet_since + wait).min(worker.idle_until.get());
+            client.alarm.poll(cx, until).map(|()| false)
+        }
+    })
+    .await;
+    worker.stats.connections_idle.dec();
+    arrived
+}
+
+/// Reads a head and serves it.
+async fn take_turn(
+    worker: &Rc<Worker>,
+    client: &Client,
+    input: &mut Lent,
+    scratch: &mut Scratch,
+    waited_since: Option<Instant>,
+) -> Next {
+    let active = worker.active();
+    match read_head(client, input, &mut scratch.request, &active.plan.limits).await {
+        Ok(head_len) => pipeline::serve(worker, client, &active, input, scratch, head_len).await,
+        Err(Unread::Gone) => Next::Close,
+        Err(Unread::Refused(refusal)) => {
+            let started = waited_since.unwrap_or_else(Instant::now);
+            pipeline::refuse_unread(worker, client, &active, scratch, refusal, started).await
+        }
+    }
+}
+
+/// Why there is no head.
+enum Unread {
+    /// The client went away between two requests, or in the middle of a head.
+    Gone,
+    Refused(Refusal),
+}
+
+/// Reads until the head is complete; returns its length. Bytes after it stay in `input`.
+async fn read_head(
+    client: &Client,
+    input: &mut Lent,
+    head: &mut RequestHead,
+    limits: &Limits,
+) -> Result<usize, Unread> {
+    let bounds = HeadLimits { bytes: limits.head_bytes, fields: limits.headers, target: limits.uri_bytes };
+    let deadline = Cell::new(None);
+    let until = || {
+        deadline.get().unwrap_or_else(|| {
+            let until = Instant::now() + limits.header_timeout;
+            deadline.set(Some(until));
+            until
+        })
+    };
+    // Length at the last attempt to parse: the next one waits until it may help, so that a head that
+    // comes byte by byte does not cost its length squared.
+    let mut parsed = 0;
+    let mut may_skip_line = true;
+    loop {
+        if may_skip_line && input.len() >= 2 {
+            // One empty line before the request line is tolerated (RFC 9112 §2.2), no more.
+            may_skip_line = false;
+            if input.filled().starts_with(b"\r\n") {
+                input.consume(2);
+            }
+        }
+        if input.filled().first().is_some_and(|byte| matches!(byte, b'\r' | b'\n')) && input.len() >= 2 {
+            return Err(Unread::Refused(Refusal::MalformedRequest));
+        }
+        if !input.is_empty() && !may_skip_line && worth_parsing(input.filled(), parsed, bounds.bytes) {
+            match head.parse(input.filled(), &bounds) {
+                Ok(Outcome::Complete(len)) => return Ok(len),
+                Ok(Outcome::Partial) => parsed = input.len(),
+                Err(error) => return Err(Unread::Refused(error.into())),
+            }
+        }
+        if input.space().is_empty() {
+            let max = bounds.bytes.max(input.capacity());
+            input.make_room(4096, max);
+        }
+        match client.link.fill(input, &client.alarm, until).await {
+            Ok(0) if input.is_empty() => return Err(Unread::Gone),
+            // Half a head and then the end: nobody waits for an answer.
+            Ok(0) | Err(LinkError::Io(_)) => return Err(Unread::Gone),
+            Ok(_) => {}
+            Err(LinkError::TimedOut) if input.is_empty() => return Err(Unread::Gone),
+            Err(LinkError::TimedOut) => return Err(Unread::Refused(Refusal::HeaderTimeout)),
+        }
+    }
+}
+
+/// Whether parsing `bytes` may get further than it did at `parsed` bytes.
+fn worth_parsing(bytes: &[u8], parsed: usize, max: usize) -> bool {
+    let new = &bytes[parsed.saturating_sub(3)..];
+    parsed == 0
+        || bytes.len() >= max
+        || bytes.len() - parsed >= parsed / 2
+        || memchr::memmem::find(new, b"\n\r\n").is_some()
+        || memchr::memmem::find(new, b"\n\n").is_some()
+}
+
+/// Reads what a client goes on sending after it was told that the connection ends: closing at once would
+/// reset the connection and could destroy the answer before the client has read it.
+async fn linger(worker: &Worker, client: &Client) {
+    if client.link.shutdown().await.is_err() {
+        return;
+    }
+    let until = Instant::now() + LINGER_TIME_MAX;
+    let mut left = LINGER_BYTES_MAX;
+    while client.link.readable(&client.alarm, || until).await.is_ok() {
+        let mut sink = worker.buffers.take();
+        match client.link.fill(&mut sink, &client.alarm, || until).await {
+            Ok(n) if n > 0 && n < left => left -= n,
+            _ => return,
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! One request and its response: the memory it borrows, what is known of it, and its account at the end.
+
+use std::cell::Cell;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use forebay_base::time::Instant;
+use forebay_net::h1::{Name, RequestHead, ResponseHead, Version};
+use forebay_net::link::Link;
+use forebay_net::uri::Target;
+use forebay_net::wheel::Alarm;
+use forebay_telemetry::access::AccessRecord;
+use forebay_telemetry::stats::Class;
+
+use crate::plan::{Limits, Route};
+use crate::refusal::Refusal;
+use crate::upstream::Endpoint;
+use crate::worker::{Active, Worker};
+
+/// Length of a request id, in hexadecimal digits or whatever a trusted peer sent.
+pub(crate) const REQUEST_ID_MAX: usize = 64;
+/// A scratch pad that has grown beyond this is not kept.
+const SCRATCH_BYTES_MAX: usize = 64 << 10;
+
+/// A client's connection.
+pub(crate) struct Client {
+    pub(crate) link: Link,
+    pub(crate) alarm: Alarm,
+    pub(crate) peer: SocketAddr,
+    /// The peer's address as text.
+    peer_text: [u8; 45],
+    peer_text_len: u8,
+    /// The peer is one of `trusted_proxies`.
+    pub(crate) trusted: bool,
+}
+
+impl Client {
+    pub(crate) fn new(link: Link, alarm: Alarm, peer: SocketAddr, trusted: bool) -> Self {
+        use std::io::Write as _;
+        let mut peer_text = [0; 45];
+        let mut rest = &mut peer_text[..];
+        // The longest IPv6 address takes 45 bytes.
+        let _ = write!(rest, "{}", peer.ip().to_canonical());
+        let peer_text_len = 45 - rest.len() as u8;
+        Self { link, alarm, peer, peer_text, peer_text_len, trusted }
+    }
+
+    /// The peer's address as text.
+    pub(crate) fn peer_text(&self) -> &[u8] {
+        &self.peer_text[..usize::from(self.peer_text_len)]
+    }
+}
+
+/// Memory that outlives an exchange, so that the next one need not allocate.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    pub(crate) request: RequestHead,
+    pub(crate) response: ResponseHead,
+    pub(crate) target: Target,
+    /// The target after rewriting.
+    pub(crate) rewritten: Target,
+    /// The host in canonical form, without a port.
+    pub(crate) host: String,
+    pub(crate) port: Option<u16>,
+    /// The head (and a small body) on its way to the upstream.
+    pub(crate) out: Vec<u8>,
+    /// The head (and a small body) on its way to the client.
+    pub(crate) reply: Vec<u8>,
+}
+
+impl Scratch {
+    /// Empties it; `false`: it has grown too large to be kept.
+    pub(crate) fn tidy(&mut self) -> bool {
+        self.out.clear();
+        self.reply.clear();
+        self.out.capacity() + self.reply.capacity() <= SCRATCH_BYTES_MAX
+    }
+}
+
+/// What is learnt of a request while it is served, and told to metrics and logs when it ends. Cells,
+/// because upload and download write to it at the same time, in one task.
+pub(crate) struct Record<'a> {
+    pub(crate) worker: &'a Worker,
+    pub(crate) active: &'a Active,
+    pub(crate) client: &'a Client,
+    pub(crate) started: Instant,
+    pub(crate) route: Cell<Option<usize>>,
+    pub(crate) endpoint: Cell<Option<Rc<Endpoint>>>,
+    pub(crate) address: Cell<IpAddr>,
+    pub(crate) refusal: Cell<Option<Refusal>>,
+    /// 0 until a response head is on its way to the client.
+    pub(crate) status: Cell<u16>,
+    pub(crate) bytes_in: Cell<u64>,
+    pub(crate) bytes_out: Cell<u64>,
+    pub(crate) first_byte: Cell<Option<Duration>>,
+    pub(crate) attempts: Cell<u32>,
+    /// The client did not get a whole response.
+    pub(crate) aborted: Cell<bool>,
+    request_id: Cell<([u8; REQUEST_ID_MAX], u8)>,
+}
+
+impl<'a> Record<'a> {
+    pub(crate) fn new(worker: &'a Worker, active: &'a Active, client: &'a Client, started: Instant) -> Self {
+        Self {
+            worker,
+            active,
+            client,
+            started,
+            route: Cell::new(None),
+            endpoint: Cell::new(None),
+            address: Cell::new(client.peer.ip()),
+            refusal: Cell::new(None),
+            status: Cell::new(0),
+            bytes_in: Cell::new(0),
+            bytes_out: Cell::new(0),
+            first_byte: Cell::new(None),
+            attempts: Cell::new(0),
+            aborted: Cell::new(false),
+            request_id: Cell::new(([0; REQUEST_ID_MAX], 0)),
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &'a Limits {
+        &self.active.plan.limits
+    }
+
+    /// The route, once found.
+    pub(crate) fn matched(&self) -> Option<&'a Route> {
+        self.active.plan.routes.get(self.route.get()?)
+    }
+
+    /// A route is found: from here on the request is counted as in flight on it.
+    pub(crate) fn set_route(&self, index: usize) {
+        self.route.set(Some(index));
+        self.active.routes[index].in_flight.inc();
+    }
+
+    /// Takes the id a trusted peer sent, or makes one.
+    pub(crate) fn set_request_id(&self, sent: Option<&[u8]>) {
+        let mut id = [0; REQUEST_ID_MAX];
+        let len = match sent {
+            Some(sent) if is_request_id(sent) => {
+                id[..sent.len()].copy_from_slice(sent);
+                sent.len()
+            }
+            _ => {
+                hex(self.worker.random(), &mut id[..16]);
+                hex(self.worker.random(), &mut id[16..32]);
+                32
+            }
+        };
+        self.request_id.set((id, len as u8));
+    }
+
+    /// Calls `with` with the request id; empty if the request did not get that far.
+    pub(crate) fn with_request_id<T>(&self, with: impl FnOnce(&[u8]) -> T) -> T {
+        let (id, len) = self.request_id.get();
+        with(&id[..usize::from(len)])
+    }
+
+    pub(crate) fn count_in(&self, n: usize) {
+        self.bytes_in.set(self.bytes_in.get() + n as u64);
+    }
+
+    pub(crate) fn count_out(&self, n: usize) {
+        self.bytes_out.set(self.bytes_out.get() + n as u64);
+    }
+
+    /// The exchange is over: writes it into the metrics and the access log. `head` is the request head's
+    /// bytes, empty if it could not be read.
+    pub(crate) fn settle(&self, now: Instant, scratch: &Scratch, head: &[u8]) {
+        let status = self.status.get();
+        let class = if self.aborted.get() || status == 0 { Class::Aborted } else { Class::of(status) };
+        let duration = now.since(self.started);
+        if let Some(refusal) = self.refusal.get() {
+            self.worker.stats.refusals[refusal.index()].inc();
+        }
+        match self.route.get() {
+            Some(index) => {
+                let stats = &self.active.routes[index];
+                stats.in_flight.dec();
+                stats.requests.count(class);
+                stats.duration.record(nanos(duration));
+                stats.bytes_in.add(self.bytes_in.get());
+                stats.bytes_out.add(self.bytes_out.get());
+            }
+            None => self.worker.stats.requests_before_route.count(class),
+        }
+        if let Some(sink) = self.worker.access().borrow_mut().as_mut() {
+            self.write_line(sink, scratch, head, duration);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn write_line(
+        &self,
+        sink: &mut forebay_telemetry::access::AccessSink,
+        scratch: &Scratch,
+        head: &[u8],
+        duration: Duration,
+    ) {
+        let field = |name: Name| {
+            let fields = &scratch.request.fields;
+            let found = fields.iter().find(|field| field.known == name && !head.is_empty())?;
+            Some(found.value.of_head(head))
+        };
+        let endpoint = self.endpoint.take();
+        let (id, id_len) = self.request_id.get();
+        sink.record(&AccessRecord {
+            unix_nanos: self.worker.unix_nanos(self.started),
+            client: self.address.get(),
+            peer: self.client.peer,
+            method: if head.is_empty() { b"" } else { scratch.request.method.of_head(head) },
+            host: scratch.host.as_bytes(),
+            path: scratch.target.path().as_bytes(),
+            query: scratch.target.query().map(str::as_bytes),
+            protocol: match scratch.request.version {
+                Version::Http10 => "HTTP/1.0",
+                Version::Http11 => "HTTP/1.1",
+            },
+            status: self.status.get(),
+            reason: self.refusal.get().map(Refusal::reason),
+            route: self.matched().map(|route| &*route.name),
+            service: endpoint.as_ref().map(|endpoint| &*endpoint.service),
+            endpoint: endpoint.as_ref().map(|endpoint| &*endpoint.address),
+            request_id: &id[..usize::from(id_len)],
+            bytes_in: self.bytes_in.get(),
+            bytes_out: self.bytes_out.get(),
+            duration_nanos: nanos(duration),
+            first_byte_nanos: self.first_byte.get().map(nanos),
+            attempts: self.attempts.get(),
+            user_agent: field(Name::UserAgent),
+            referer: field(Name::Referer),
+            aborted: self.aborted.get() || self.status.get() == 0,
+        });
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Ids go into logs and headers: short, visible, nothing that needs quoting.
+fn is_request_id(id: &[u8]) -> bool {
+    (1..=REQUEST_ID_MAX).contains(&id.len())
+        && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:=/+@".contains(byte))
+}
+
+fn hex(mut number: u64, out: &mut [u8]) {
+    for slot in out.iter_mut().rev() {
+        *slot = b"0123456789abcdef"[(number & 15) as usize];
+        number >>= 4;
+    }
+}

@@ -1,0 +1,106 @@
+//! The rest of a request body on its way from the client to the upstream.
+
+use std::time::Duration;
+
+use forebay_base::time::Instant;
+use forebay_net::buffer::Lent;
+use forebay_net::h1::{Body, CHUNK_END, chunk_start};
+use forebay_net::link::{Link, LinkError};
+
+use super::{Call, Fault, lazily, push_last_chunk};
+use crate::refusal::Refusal;
+use crate::worker::BULK_BYTES;
+
+/// A body may be slower than `body_rate_min` for this long.
+const RATE_GRACE: Duration = Duration::from_secs(10);
+
+/// Sends what is left of `body` to the upstream. Bytes after its end, of the next request, end up in
+/// `following`. An upstream that stops reading is no fault: it may be answering early.
+pub(super) async fn upload(
+    call: &Call<'_>,
+    link: &Link,
+    body: &mut Body,
+    chunked: bool,
+    following: &mut Option<Lent>,
+) -> Result<(), Fault> {
+    let worker = call.record.worker;
+    let alarm = &call.client.alarm;
+    while !body.is_done() {
+        let until = lazily(|| deadline(call));
+        wait(call.client.link.readable(alarm, &until).await)?;
+        let large = body.left().is_none_or(|left| left > BULK_BYTES as u64);
+        let mut buffer = if large { worker.bulk.take() } else { worker.buffers.take() };
+        let n = wait(call.client.link.fill(&mut buffer, alarm, &until).await)?;
+        if n == 0 {
+            return Err(Fault::Refuse(Refusal::BodyTruncated));
+        }
+        let part = body.take(buffer.filled_mut()).map_err(|error| Fault::Refuse(error.into()))?;
+        call.record.count_in(part.data);
+        if call.record.bytes_in.get() > call.body_max {
+            return Err(Fault::Refuse(Refusal::BodyTooLarge));
+        }
+        let end = body.is_done();
+        if !pass_on(call, link, &buffer.filled()[..part.data], body, chunked).await? {
+            break;
+        }
+        if end {
+            buffer.consume(part.consumed);
+            if !buffer.is_empty() {
+                *following = Some(buffer);
+            }
+        }
+    }
+    call.sent_at.set(Some(Instant::now()));
+    Ok(())
+}
+
+/// Writes `data` (and the end of a chunked body) to the upstream; `false`: it no longer reads.
+async fn pass_on(
+    call: &Call<'_>,
+    link: &Link,
+    data: &[u8],
+    body: &Body,
+    chunked: bool,
+) -> Result<bool, Fault> {
+    let until = || (Instant::now() + call.times.idle).min(call.times.total);
+    let alarm = &call.client.alarm;
+    let wrote = if chunked {
+        let (start, len) = chunk_start(data.len());
+        let mut end = Vec::new();
+        if body.is_done() {
+            push_last_chunk(&mut end, body.trailers());
+        }
+        let chunk = if data.is_empty() { [&[][..]; 3] } else { [&start[..len], data, CHUNK_END] };
+        link.write_all([chunk[0], chunk[1], chunk[2], &end], alarm, until).await
+    } else {
+        link.write_all([data], alarm, until).await
+    };
+    match wrote {
+        Ok(()) => Ok(true),
+        Err(LinkError::Io(_)) => Ok(false),
+        Err(LinkError::TimedOut) => Err(call.timed_out()),
+    }
+}
+
+/// When the next bytes must have come: the body as a whole must keep up with `body_rate_min`.
+fn deadline(call: &Call<'_>) -> Instant {
+    let received = call.record.bytes_in.get();
+    let rate = call.record.limits().body_rate_min;
+    if call.expect && received == 0 {
+        // The client waits for the upstream's word, so the time it takes is the upstream's.
+        let patience = RATE_GRACE.max(call.times.first_byte);
+        return (call.record.started + patience).min(call.times.total);
+    }
+    let until = match received.checked_mul(1000).and_then(|millis| millis.checked_div(rate)) {
+        Some(millis) => call.record.started + RATE_GRACE + Duration::from_millis(millis),
+        None => Instant::now() + call.times.idle,
+    };
+    until.min(call.times.total)
+}
+
+fn wait<T>(result: Result<T, LinkError>) -> Result<T, Fault> {
+    result.map_err(|error| match error {
+        LinkError::TimedOut => Fault::Refuse(Refusal::BodyTimeout),
+        LinkError::Io(_) => Fault::Refuse(Refusal::BodyTruncated),
+    })
+}

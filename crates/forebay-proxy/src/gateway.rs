@@ -1,0 +1,251 @@
+//! The workers and their control: start, change the plan, drain, stop.
+
+mod accept;
+mod resolve;
+
+use std::io;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use forebay_base::time::Instant;
+use forebay_telemetry::access::AccessLog;
+use forebay_telemetry::stats::Telemetry;
+use tokio::runtime::LocalOptions;
+use tokio::sync::{Notify, mpsc};
+
+use crate::census::Census;
+use crate::plan::Plan;
+use crate::upstream::Registry;
+use crate::worker::{Active, Worker};
+
+/// Orders waiting for a worker; it takes them at once, so more only pile up when it is stuck.
+const ORDERS_MAX: usize = 16;
+/// Idle connections are kept this long while draining, for requests that are already on their way.
+const DRAIN_IDLE: Duration = Duration::from_secs(1);
+/// Access lines are handed over at least this often.
+const FLUSH_EVERY: Duration = Duration::from_millis(200);
+
+/// What a gateway starts with.
+pub struct Start<'a> {
+    /// For each worker, its own listeners. Their number is the number of workers.
+    pub listeners: Vec<Vec<TcpListener>>,
+    /// The first plan.
+    pub plan: Arc<Plan>,
+    /// Where workers count; made for as many workers.
+    pub telemetry: Arc<Telemetry>,
+    /// Where they write access records, if anywhere.
+    pub access: Option<&'a AccessLog>,
+}
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    workers: Vec<Handle>,
+    registry: Arc<Registry>,
+    census: Arc<Census>,
+    telemetry: Arc<Telemetry>,
+    plan: Mutex<Arc<Plan>>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    orders: mpsc::Sender<Order>,
+    thread: JoinHandle<()>,
+}
+
+/// What the control plane tells a worker.
+#[derive(Debug)]
+enum Order {
+    Install(Arc<Plan>),
+    /// Finish what is in flight, until then at the latest.
+    Drain(Instant),
+}
+
+impl Gateway {
+    /// Starts the workers. Names among the endpoints are resolved first, as far as that succeeds soon.
+    ///
+    /// # Errors
+    /// A thread or its event loop cannot be made.
+    pub async fn start(start: Start<'_>) -> io::Result<Self> {
+        let Start { listeners, plan, telemetry, access } = start;
+        let registry = Arc::new(Registry::default());
+        let census = Arc::new(Census::default());
+        resolve::resolve(&registry, &plan).await;
+        let mut workers = Vec::new();
+        for (index, listeners) in listeners.into_iter().enumerate() {
+            let (orders, inbox) = mpsc::channel(ORDERS_MAX);
+            let birth = Birth {
+                index,
+                listeners,
+                plan: Arc::clone(&plan),
+                registry: Arc::clone(&registry),
+                census: Arc::clone(&census),
+                telemetry: Arc::clone(&telemetry),
+                access: access.map(AccessLog::sink),
+                inbox,
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build_local(LocalOptions::default());
+            // Built once here only to report a failure: a local runtime cannot change threads.
+            drop(runtime?);
+            let name = format!("worker-{index}");
+            let thread = std::thread::Builder::new().name(name).spawn(move || birth.live())?;
+            workers.push(Handle { orders, thread });
+        }
+        Ok(Self { workers, registry, census, telemetry, plan: Mutex::new(plan) })
+    }
+
+    /// Serves new requests by `plan`; those in flight keep the plan they began with.
+    pub async fn install(&self, plan: Arc<Plan>) {
+        resolve::resolve(&self.registry, &plan).await;
+        for worker in &self.workers {
+            // A worker that has ended needs no plan.
+            let _ = worker.orders.send(Order::Install(Arc::clone(&plan))).await;
+        }
+        self.registry.retain(&plan);
+        *self.lock() = plan;
+    }
+
+    /// Keeps the addresses of named endpoints fresh, for ever.
+    pub async fn keep_resolving(&self, every: Duration) {
+        loop {
+            tokio::time::sleep(every).await;
+            let plan = self.plan();
+            resolve::refresh(&self.registry, &plan).await;
+        }
+    }
+
+    /// The plan that new requests are served by.
+    #[must_use]
+    pub fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.lock())
+    }
+
+    /// What all workers count.
+    #[must_use]
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
+    }
+
+    /// What workers share about endpoints.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Client connections open now.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.census.open()
+    }
+
+    /// Takes no new connections, finishes requests in flight, and returns when all are done or `limit` has
+    /// passed.
+    pub async fn drain(&self, limit: Duration) {
+        let until = Instant::now() + limit;
+        for worker in &self.workers {
+            let _ = worker.orders.send(Order::Drain(until)).await;
+        }
+        for worker in &self.workers {
+            worker.orders.closed().await;
+        }
+    }
+
+    /// Waits for the workers to end, after `drain`.
+    pub fn join(self) {
+        for worker in self.workers {
+            // A worker that panicked has said so already.
+            let _ = worker.thread.join();
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Arc<Plan>> {
+        self.plan.lock().expect("no panic under this lock")
+    }
+}
+
+/// What a worker thread is born with.
+struct Birth {
+    index: usize,
+    listeners: Vec<TcpListener>,
+    plan: Arc<Plan>,
+    registry: Arc<Registry>,
+    census: Arc<Census>,
+    telemetry: Arc<Telemetry>,
+    access: Option<forebay_telemetry::access::AccessSink>,
+    inbox: mpsc::Receiver<Order>,
+}
+
+impl Birth {
+    fn live(self) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+            .expect("one was built a moment ago");
+        runtime.block_on(self.work());
+    }
+
+    async fn work(self) {
+        let Self { index, listeners, plan, registry, census, telemetry, access, mut inbox } = self;
+        let stats = telemetry.worker(index);
+        let seed = seed(index);
+        let flushes = access.is_some();
+        let active = Active::new(plan, None, &registry, &stats, seed);
+        let worker = Rc::new(Worker::new(active, stats, census, access, seed));
+        tokio::task::spawn_local(worker.wheel.clone().run());
+        let stop = Rc::new(Notify::new());
+        let mut accepting = Vec::new();
+        for listener in listeners {
+            let task = accept::accept(Rc::clone(&worker), listener, Rc::clone(&stop));
+            accepting.push(tokio::task::spawn_local(task));
+        }
+        if flushes {
+            tokio::task::spawn_local(flush(Rc::clone(&worker)));
+        }
+        let until = serve(&worker, &registry, &mut inbox).await;
+        worker.drain(until.min(Instant::now() + DRAIN_IDLE));
+        stop.notify_waiters();
+        for task in accepting {
+            // Only a panic keeps it from ending, and that has been reported.
+            let _ = task.await;
+        }
+        while worker.open.get() > 0 && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        worker.flush_access();
+    }
+}
+
+/// Carries out orders and the second's chores until told to drain; returns until when.
+async fn serve(worker: &Worker, registry: &Registry, inbox: &mut mpsc::Receiver<Order>) -> Instant {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            order = inbox.recv() => match order {
+                Some(Order::Install(plan)) => worker.install(plan, registry),
+                Some(Order::Drain(until)) => return until,
+                // The control plane is gone; there is nobody left to wait for.
+                None => return Instant::now(),
+            },
+            _ = second.tick() => worker.tick(Instant::now()),
+        }
+    }
+}
+
+async fn flush(worker: Rc<Worker>) {
+    loop {
+        tokio::time::sleep(FLUSH_EVERY).await;
+        worker.flush_access();
+    }
+}
+
+/// A number that differs from process to process and worker to worker, from the system's own randomness.
+fn seed(index: usize) -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(index)
+}

@@ -1,0 +1,66 @@
+//! Taking clients in, within bounds.
+
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::time::Duration;
+
+use forebay_net::link::Link;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use crate::connection;
+use crate::worker::Worker;
+
+/// Wait before accepting again when there are too many connections, or no file descriptors.
+const BACK_OFF: Duration = Duration::from_millis(10);
+
+/// Accepts connections on `listener` and serves each in a task of its own, until `stop`.
+pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener, stop: Rc<Notify>) {
+    let listener = tokio::net::TcpListener::from_std(listener).expect("the listener does not block");
+    let stopped = stop.notified();
+    let mut stopped = std::pin::pin!(stopped);
+    loop {
+        let max = worker.active().plan.limits.connections;
+        if worker.census.open() >= max {
+            tokio::select! {
+                () = &mut stopped => break,
+                () = tokio::time::sleep(BACK_OFF) => continue,
+            }
+        }
+        tokio::select! {
+            () = &mut stopped => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => take_in(&worker, stream, peer),
+                Err(error) if is_of_connection(&error) => {}
+                // Out of file descriptors or memory: those we have will end some time.
+                Err(_) => tokio::time::sleep(BACK_OFF).await,
+            },
+        }
+    }
+    // The kernel has completed these connections, so closing the listener would reset them.
+    while let Ok(Ok((stream, peer))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
+        take_in(&worker, stream, peer);
+    }
+}
+
+/// The client has gone away while it was waiting to be accepted.
+fn is_of_connection(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused
+    )
+}
+
+fn take_in(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+    let active = worker.active();
+    worker.stats.connections_accepted.inc();
+    let trusted = active.plan.trusted_proxies.contains(peer.ip());
+    let address = (!trusted).then_some(peer.ip());
+    let Some(counted) = worker.census.enter(address, active.plan.limits.connections_per_ip) else {
+        worker.stats.connections_refused_per_ip.inc();
+        return;
+    };
+    let worker = Rc::clone(worker);
+    tokio::task::spawn_local(connection::serve(worker, Link::new(stream), peer, trusted, counted));
+}

@@ -1,0 +1,336 @@
+//! Heads as they go out: always written anew, never passed through.
+
+use std::io::Write as _;
+
+use forebay_net::h1::{Field, Framing, Name, RequestHead, ResponseHead, Version};
+
+use crate::exchange::{Client, Record};
+use crate::plan::Underscores;
+use crate::route::HeaderEdits;
+
+/// How the gateway calls itself in `Via`.
+pub(crate) const PSEUDONYM: &str = "forebay";
+
+/// Appends `name: value` and the line's end.
+#[inline]
+pub(crate) fn push_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    // One reservation for the four parts: each `extend` then only copies.
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a decimal number.
+#[inline]
+pub(crate) fn push_number(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// Appends the line that says how the body is delimited.
+#[inline]
+pub(crate) fn push_framing(out: &mut Vec<u8>, framing: Framing) {
+    match framing {
+        Framing::Length(length) => {
+            out.extend_from_slice(b"Content-Length: ");
+            push_number(out, length);
+            out.extend_from_slice(b"\r\n");
+        }
+        Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        Framing::None | Framing::UntilClose => {}
+    }
+}
+
+/// What a request head on its way to the upstream is made of.
+pub(crate) struct RequestParts<'a> {
+    pub(crate) record: &'a Record<'a>,
+    pub(crate) client: &'a Client,
+    pub(crate) request: &'a RequestHead,
+    /// The bytes `request` was parsed from.
+    pub(crate) head: &'a [u8],
+    /// Path and query in canonical form, after rewriting.
+    pub(crate) target: &'a str,
+    /// The host in canonical form.
+    pub(crate) host: &'a str,
+    pub(crate) port: Option<u16>,
+    /// What the upstream gets to see as `Host` instead.
+    pub(crate) host_override: Option<&'a str>,
+    pub(crate) edits: &'a HeaderEdits,
+    pub(crate) underscores: Underscores,
+    /// Wait for the upstream's `100 Continue` before the body is sent.
+    pub(crate) expect: bool,
+}
+
+/// Writes the request head into `out`.
+pub(crate) fn write_request(out: &mut Vec<u8>, parts: &RequestParts<'_>) {
+    let RequestParts { client, request, head, target, edits, .. } = parts;
+    out.extend_from_slice(request.method.of_head(head));
+    out.push(b' ');
+    out.extend_from_slice(target.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    push_host(out, parts);
+    let edited = !edits.is_empty();
+    let mut seen = Forwarding::default();
+    for field in &request.fields {
+        if !passes_to_upstream(field, client.trusted, parts, &mut seen) {
+            continue;
+        }
+        let name = field.name.of_head(head);
+        if edited && edits.drops(name) {
+            continue;
+        }
+        push_field(out, name, field.value.of_head(head));
+    }
+    push_framing(out, request.framing);
+    push_forwarding(out, parts, &seen);
+    if edited {
+        for (name, value) in edits.appended() {
+            push_field(out, name.as_bytes(), value);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn push_host(out: &mut Vec<u8>, parts: &RequestParts<'_>) {
+    out.extend_from_slice(b"Host: ");
+    match parts.host_override {
+        Some(host) => out.extend_from_slice(host.as_bytes()),
+        None => push_authority(out, parts.host, parts.port),
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn push_authority(out: &mut Vec<u8>, host: &str, port: Option<u16>) {
+    out.extend_from_slice(host.as_bytes());
+    if let Some(port) = port {
+        out.push(b':');
+        push_number(out, u64::from(port));
+    }
+}
+
+/// Which forwarding fields a trusted peer has sent.
+#[derive(Default)]
+struct Forwarding {
+    via: bool,
+    forwarded: bool,
+    xff: bool,
+    proto: bool,
+    host: bool,
+    real_ip: bool,
+    te_trailers: bool,
+}
+
+/// Whether a field of the client's goes to the upstream as it is.
+#[inline]
+fn passes_to_upstream(field: &Field, trusted: bool, parts: &RequestParts<'_>, seen: &mut Forwarding) -> bool {
+    match field.known {
+        Name::Other if field.underscore => parts.underscores == Underscores::Allow && !field.hop_by_hop,
+        Name::Other | Name::Date | Name::UserAgent | Name::Referer | Name::Trailer => !field.hop_by_hop,
+        Name::Te => {
+            let value = field.value.of_head(parts.head);
+            seen.te_trailers |= value.eq_ignore_ascii_case(b"trailers");
+            false
+        }
+        // Lists that this hop adds to are written as one field at the end.
+        Name::Via => {
+            seen.via = true;
+            false
+        }
+        Name::Forwarded => {
+            seen.forwarded = trusted && !field.hop_by_hop;
+            false
+        }
+        Name::XForwardedFor => {
+            seen.xff = trusted && !field.hop_by_hop;
+            false
+        }
+        Name::XForwardedProto => keep_if(trusted && !field.hop_by_hop, &mut seen.proto),
+        Name::XForwardedHost => keep_if(trusted && !field.hop_by_hop, &mut seen.host),
+        Name::XRealIp => keep_if(trusted && !field.hop_by_hop, &mut seen.real_ip),
+        Name::XForwardedOther => trusted && !field.hop_by_hop,
+        Name::Expect => parts.expect,
+        // Host, framing and the request id are written by the gateway itself; the rest ends at this hop.
+        _ => false,
+    }
+}
+
+fn keep_if(keep: bool, seen: &mut bool) -> bool {
+    *seen |= keep;
+    keep
+}
+
+/// Who the client is and which way the request came (RFC 7239, RFC 9110 §7.6.3, and the older customs).
+fn push_forwarding(out: &mut Vec<u8>, parts: &RequestParts<'_>, seen: &Forwarding) {
+    let RequestParts { record, client, host, port, .. } = parts;
+    let peer = client.peer_text();
+    out.extend_from_slice(b"X-Forwarded-For: ");
+    if seen.xff {
+        push_values(out, parts, Name::XForwardedFor);
+    }
+    out.extend_from_slice(peer);
+    if !seen.proto {
+        out.extend_from_slice(b"\r\nX-Forwarded-Proto: http");
+    }
+    if !seen.host {
+        out.extend_from_slice(b"\r\nX-Forwarded-Host: ");
+        push_authority(out, host, *port);
+    }
+    if !seen.real_ip {
+        out.extend_from_slice(b"\r\nX-Real-IP: ");
+        push_client(out, record, client);
+    }
+    out.extend_from_slice(b"\r\nForwarded: ");
+    if seen.forwarded {
+        push_values(out, parts, Name::Forwarded);
+    }
+    push_forwarded_element(out, peer, host, *port);
+    out.extend_from_slice(b"\r\nVia: ");
+    if seen.via {
+        push_values(out, parts, Name::Via);
+    }
+    out.extend_from_slice(match parts.request.version {
+        Version::Http10 => b"1.0 ",
+        Version::Http11 => b"1.1 ",
+    });
+    out.extend_from_slice(PSEUDONYM.as_bytes());
+    out.extend_from_slice(b"\r\nX-Request-Id: ");
+    record.with_request_id(|id| out.extend_from_slice(id));
+    out.extend_from_slice(b"\r\n");
+    if seen.te_trailers {
+        out.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n");
+    }
+}
+
+/// The address the request is attributed to: the peer's, or what trusted peers say.
+fn push_client(out: &mut Vec<u8>, record: &Record<'_>, client: &Client) {
+    let address = record.address.get();
+    if address == client.peer.ip() {
+        out.extend_from_slice(client.peer_text());
+    } else {
+        // Writing to a vector cannot fail.
+        let _ = write!(out, "{address}");
+    }
+}
+
+/// `for=192.0.2.1;host=shop.test;proto=http`, quoted where RFC 7239 §4 asks for it.
+fn push_forwarded_element(out: &mut Vec<u8>, peer: &[u8], host: &str, port: Option<u16>) {
+    if peer.contains(&b':') {
+        out.extend_from_slice(b"for=\"[");
+        out.extend_from_slice(peer);
+        out.extend_from_slice(b"]\"");
+    } else {
+        out.extend_from_slice(b"for=");
+        out.extend_from_slice(peer);
+    }
+    if port.is_some() || host.starts_with('[') {
+        out.extend_from_slice(b";host=\"");
+        push_authority(out, host, port);
+        out.extend_from_slice(b"\";proto=http");
+    } else if host.is_empty() {
+        out.extend_from_slice(b";proto=http");
+    } else {
+        out.extend_from_slice(b";host=");
+        out.extend_from_slice(host.as_bytes());
+        out.extend_from_slice(b";proto=http");
+    }
+}
+
+/// All values of the fields `name`, each followed by `, `.
+fn push_values(out: &mut Vec<u8>, parts: &RequestParts<'_>, name: Name) {
+    for field in parts.request.fields.iter().filter(|field| field.known == name && !field.hop_by_hop) {
+        let value = field.value.of_head(parts.head);
+        if !value.is_empty() {
+            out.extend_from_slice(value);
+            out.extend_from_slice(b", ");
+        }
+    }
+}
+
+/// What a response head on its way to the client is made of.
+pub(crate) struct ResponseParts<'a> {
+    pub(crate) record: &'a Record<'a>,
+    pub(crate) response: &'a ResponseHead,
+    /// The bytes `response` was parsed from.
+    pub(crate) head: &'a [u8],
+    pub(crate) framing: Framing,
+    /// The request's version; decides how keeping the connection is said.
+    pub(crate) version: Version,
+    pub(crate) keep_alive: bool,
+    pub(crate) now: forebay_base::time::Instant,
+}
+
+/// Writes the response head into `out`.
+pub(crate) fn write_response(out: &mut Vec<u8>, parts: &ResponseParts<'_>) {
+    let ResponseParts { record, response, head, framing, .. } = parts;
+    push_status_line(out, response, head);
+    let edits = record.matched().map(|route| &route.response_headers).filter(|edits| !edits.is_empty());
+    // Without a body the length is only information, as of a HEAD or a 304 (RFC 9110 §8.6).
+    let length_is_information =
+        response.framing == Framing::None && !matches!(response.status, 100..=199 | 204);
+    for field in &response.fields {
+        let passes = match field.known {
+            Name::ContentLength => length_is_information,
+            _ => !field.hop_by_hop,
+        };
+        let name = field.name.of_head(head);
+        if passes && !edits.is_some_and(|edits| edits.drops(name)) {
+            push_field(out, name, field.value.of_head(head));
+        }
+    }
+    push_framing(out, *framing);
+    if !response.has_date {
+        record.worker.push_date(parts.now, out);
+    }
+    push_edits(out, edits);
+    push_persistence(out, parts.version, parts.keep_alive);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes an interim response's head into `out`.
+pub(crate) fn write_interim(out: &mut Vec<u8>, response: &ResponseHead, head: &[u8]) {
+    push_status_line(out, response, head);
+    for field in &response.fields {
+        if field.known != Name::ContentLength && !field.hop_by_hop {
+            push_field(out, field.name.of_head(head), field.value.of_head(head));
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn push_status_line(out: &mut Vec<u8>, response: &ResponseHead, head: &[u8]) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    push_number(out, u64::from(response.status));
+    out.push(b' ');
+    out.extend_from_slice(response.reason.of_head(head));
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the fields the route adds to its responses.
+pub(crate) fn push_edits(out: &mut Vec<u8>, edits: Option<&HeaderEdits>) {
+    if let Some(edits) = edits {
+        for (name, value) in edits.appended() {
+            push_field(out, name.as_bytes(), value);
+        }
+    }
+}
+
+/// Says whether the connection lasts, where the version does not say it by itself.
+#[inline]
+pub(crate) fn push_persistence(out: &mut Vec<u8>, version: Version, keep_alive: bool) {
+    match (version, keep_alive) {
+        (Version::Http11, true) | (Version::Http10, false) => {}
+        (Version::Http11, false) => out.extend_from_slice(b"Connection: close\r\n"),
+        (Version::Http10, true) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+    }
+}

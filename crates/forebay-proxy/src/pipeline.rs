@@ -1,0 +1,389 @@
+//! The request path, stage after stage in the order they happen: read the target, find the route, admit,
+//! act, settle.
+
+use std::net::IpAddr;
+use std::ops::Range;
+use std::rc::Rc;
+
+use forebay_base::time::Instant;
+use forebay_net::buffer::Lent;
+use forebay_net::forwarded;
+use forebay_net::h1::{Body, Framing, Name, RequestHead, Version};
+use forebay_net::host;
+use forebay_net::uri::{Form, TargetError, TargetOptions, parse_target};
+
+use crate::exchange::{Client, Record, Scratch};
+use crate::forward;
+use crate::heads;
+use crate::plan::{Action, Plan, Route, Target, Underscores};
+use crate::refusal::Refusal;
+use crate::respond::{self, Answer, Manner};
+use crate::route::{self, Values};
+use crate::worker::{Active, Worker};
+
+/// Requests that come by here more often than this go round in circles.
+const HOPS_MAX: usize = 10;
+
+/// What becomes of the connection after an exchange.
+pub(crate) enum Next {
+    /// It waits for the next request since this instant.
+    Keep(Instant),
+    /// It is closed.
+    Close,
+    /// It is closed once the client has had a chance to read the answer: it may still be sending.
+    Linger,
+    /// It is reset, so that the client cannot take what it got for a whole response.
+    Reset,
+}
+
+/// One request whose head has been read, and its body so far.
+pub(crate) struct Turn<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) record: &'a Record<'a>,
+    pub(crate) input: &'a mut Lent,
+    pub(crate) scratch: &'a mut Scratch,
+    /// Length of the head at the front of `input`.
+    pub(crate) head_len: usize,
+    /// Request body that has not been taken from `input` yet.
+    pub(crate) body: Body,
+    /// Bytes of `input` after the head that belonged to the body.
+    pub(crate) body_used: usize,
+    /// What was read beyond the end of a body that `input` could not hold.
+    pub(crate) following: Option<Lent>,
+}
+
+/// Why a request is not served, with the methods that would be if that is the reason.
+pub(crate) struct Refused {
+    pub(crate) refusal: Refusal,
+    allow: Vec<u8>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, allow: Vec::new() }
+    }
+}
+
+/// Serves the request whose head fills the first `head_len` bytes of `input`.
+pub(crate) async fn serve(
+    worker: &Rc<Worker>,
+    client: &Client,
+    active: &Active,
+    input: &mut Lent,
+    scratch: &mut Scratch,
+    head_len: usize,
+) -> Next {
+    let record = Record::new(worker, active, client, Instant::now());
+    let body = Body::new(scratch.request.framing);
+    let mut turn =
+        Turn { client, record: &record, input, scratch, head_len, body, body_used: 0, following: None };
+    let next = match turn.find_route() {
+        Ok(Some(route)) => turn.act(route).await,
+        // `OPTIONS *` asks the gateway itself whether it is there (RFC 9110 §9.3.7).
+        Ok(None) => Ok(turn.answer(&Answer { status: 204, content_type: "", body: b"", fields: &[] }).await),
+        Err(refused) => Err(refused),
+    };
+    let next = match next {
+        Ok(next) => next,
+        Err(refused) => turn.refuse(&refused).await,
+    };
+    turn.settle(next)
+}
+
+/// Answers a request whose head could not be read.
+pub(crate) async fn refuse_unread(
+    worker: &Worker,
+    client: &Client,
+    active: &Active,
+    scratch: &mut Scratch,
+    refusal: Refusal,
+    started: Instant,
+) -> Next {
+    let record = Record::new(worker, active, client, started);
+    record.set_request_id(None);
+    record.refusal.set(Some(refusal));
+    record.status.set(refusal.status());
+    scratch.target.clear();
+    scratch.host.clear();
+    scratch.reply.clear();
+    let now = Instant::now();
+    respond::write_refusal(&mut scratch.reply, &record, refusal, b"", Manner::BLIND, now);
+    let until = || Instant::now() + record.limits().write_stall;
+    let wrote = client.link.write_all([&scratch.reply], &client.alarm, until).await;
+    record.aborted.set(wrote.is_err());
+    record.settle(now, scratch, b"");
+    if wrote.is_ok() { Next::Linger } else { Next::Close }
+}
+
+impl<'a> Turn<'a> {
+    /// Everything that is decided from the head alone, in order.
+    /// `None`: the request is about the gateway as a whole.
+    fn find_route(&mut self) -> Result<Option<&'a Route>, Refused> {
+        let (record, plan) = (self.record, &*self.record.active.plan);
+        let head = &self.input.filled()[..self.head_len];
+        identify(record, plan, &self.scratch.request, head);
+        read_target(plan, self.scratch, head)?;
+        read_host(self.scratch, head)?;
+        check_fields(plan, &self.scratch.request, head)?;
+        if self.scratch.target.form() == Form::Asterisk {
+            return Ok(None);
+        }
+        let index = match_route(plan, self.scratch, head)?;
+        record.set_route(index);
+        let route = &plan.routes[index];
+        if let Framing::Length(length) = self.scratch.request.framing
+            && length > self.body_max(route)
+        {
+            return Err(Refusal::BodyTooLarge.into());
+        }
+        Ok(Some(route))
+    }
+
+    /// Largest body for `route`, in bytes.
+    pub(crate) fn body_max(&self, route: &Route) -> u64 {
+        route.body_max.unwrap_or(self.record.limits().body_max)
+    }
+
+    /// Does what the route says.
+    async fn act(&mut self, route: &'a Route) -> Result<Next, Refused> {
+        match &route.action {
+            Action::Forward(targets) => {
+                let service = choose(targets, self.record.worker.random());
+                Ok(forward::send(self, route, service).await?)
+            }
+            Action::Redirect { status, to } => {
+                let mut location = String::new();
+                to.render(&route_values(route, self.scratch), &mut location)
+                    .map_err(|_| Refusal::BadTarget)?;
+                let fields: [(&str, &[u8]); 1] = [("Location", location.as_bytes())];
+                let answer = Answer { status: *status, content_type: "", body: b"", fields: &fields };
+                Ok(self.answer(&answer).await)
+            }
+            Action::Respond { status, content_type, body } => {
+                let answer = Answer { status: *status, content_type, body, fields: &[] };
+                Ok(self.answer(&answer).await)
+            }
+        }
+    }
+
+    /// Sends an answer of the gateway's own.
+    async fn answer(&mut self, answer: &Answer<'_>) -> Next {
+        let now = Instant::now();
+        let (keep, next) = self.finish_body(now, false);
+        let head = &self.input.filled()[..self.head_len];
+        let manner = Manner::new(&self.scratch.request, head, keep);
+        self.record.status.set(answer.status);
+        self.scratch.reply.clear();
+        respond::write(&mut self.scratch.reply, self.record, answer, manner, now);
+        self.send_reply(next).await
+    }
+
+    /// Sends a refusal, unless a response is already on its way: then the connection is broken off.
+    async fn refuse(&mut self, refused: &Refused) -> Next {
+        let Refused { refusal, allow } = refused;
+        self.record.refusal.set(Some(*refusal));
+        if self.record.status.get() != 0 {
+            self.record.aborted.set(true);
+            return Next::Reset;
+        }
+        let now = Instant::now();
+        let (keep, next) = self.finish_body(now, refusal.loses_framing());
+        let head = &self.input.filled()[..self.head_len];
+        let manner = Manner::new(&self.scratch.request, head, keep);
+        self.record.status.set(refusal.status());
+        self.scratch.reply.clear();
+        respond::write_refusal(&mut self.scratch.reply, self.record, *refusal, allow, manner, now);
+        self.send_reply(next).await
+    }
+
+    async fn send_reply(&mut self, next: Next) -> Next {
+        let Self { client, record, scratch, .. } = self;
+        let until = || Instant::now() + record.limits().write_stall;
+        if client.link.write_all([&scratch.reply], &client.alarm, until).await.is_err() {
+            record.aborted.set(true);
+            return Next::Close;
+        }
+        next
+    }
+
+    /// Sees to the request body before an answer that did not need it: whether the connection can be kept,
+    /// and what becomes of it.
+    fn finish_body(&mut self, now: Instant, lost: bool) -> (bool, Next) {
+        if lost || self.take_buffered_body().is_err() || !self.body.is_done() {
+            return (false, Next::Linger);
+        }
+        let keep = self.scratch.request.keep_alive && !self.record.worker.draining.get();
+        (keep, if keep { Next::Keep(now) } else { Next::Close })
+    }
+
+    /// Takes what `input` already holds of the body; returns where in it the data is.
+    pub(crate) fn take_buffered_body(&mut self) -> Result<Range<usize>, Refusal> {
+        let from = self.head_len + self.body_used;
+        let part = self.body.take(&mut self.input.filled_mut()[from..])?;
+        self.body_used += part.consumed;
+        self.record.count_in(part.data);
+        Ok(from..from + part.data)
+    }
+
+    /// Tells metrics and log, and leaves in `input` what belongs to the next request.
+    fn settle(&mut self, next: Next) -> Next {
+        let now = match next {
+            Next::Keep(now) => now,
+            _ => Instant::now(),
+        };
+        let head = self.input.filled().get(..self.head_len).unwrap_or_default();
+        self.record.settle(now, self.scratch, head);
+        match self.following.take() {
+            Some(following) => *self.input = following,
+            None => self.input.consume(self.head_len + self.body_used),
+        }
+        next
+    }
+}
+
+/// Who asks, and under which id.
+fn identify(record: &Record<'_>, plan: &Plan, request: &RequestHead, head: &[u8]) {
+    let client = record.client;
+    if !client.trusted {
+        record.set_request_id(None);
+        return;
+    }
+    let value = |name: Name| {
+        let field = request.fields.iter().find(|field| field.known == name);
+        field.map(|field| field.value.of_head(head))
+    };
+    record.set_request_id(value(Name::XRequestId));
+    record.address.set(client_address(client.peer.ip(), plan, request, head));
+}
+
+fn client_address(peer: IpAddr, plan: &Plan, request: &RequestHead, head: &[u8]) -> IpAddr {
+    let values = |name: Name| {
+        request.fields.iter().filter(move |field| field.known == name).map(|field| field.value.of_head(head))
+    };
+    forwarded::client_address(
+        peer,
+        values(Name::XForwardedFor),
+        values(Name::Forwarded),
+        &plan.trusted_proxies,
+    )
+}
+
+fn read_target(plan: &Plan, scratch: &mut Scratch, head: &[u8]) -> Result<(), Refusal> {
+    let method = scratch.request.method.of_head(head);
+    // CONNECT would be a tunnel to anywhere; TRACE echoes credentials back to scripts.
+    if method == b"CONNECT" {
+        return Err(Refusal::ConnectUnsupported);
+    }
+    let options =
+        TargetOptions { merge_slashes: plan.limits.merge_slashes, bytes_max: plan.limits.uri_bytes };
+    let raw = scratch.request.target.of_head(head);
+    parse_target(method, raw, &options, &mut scratch.target).map_err(|error| match error {
+        TargetError::TooLong => Refusal::TargetTooLong,
+        _ => Refusal::BadTarget,
+    })
+}
+
+/// One host, the same in `Host` and in an absolute target (RFC 9112 §3.2).
+fn read_host(scratch: &mut Scratch, head: &[u8]) -> Result<(), Refusal> {
+    scratch.host.clear();
+    scratch.port = None;
+    if let Some(sent) = scratch.request.host {
+        let host = host::parse(sent.of_head(head)).map_err(|_| Refusal::BadHost)?;
+        scratch.host.push_str(&host.name);
+        scratch.port = host.port;
+    }
+    if let (Form::Absolute(_), Some(authority)) = (scratch.target.form(), scratch.target.authority()) {
+        let named = host::parse(authority.as_bytes()).map_err(|_| Refusal::BadHost)?;
+        if scratch.request.host.is_some() && (*named.name != *scratch.host || named.port != scratch.port) {
+            return Err(Refusal::BadHost);
+        }
+        if scratch.request.host.is_none() {
+            scratch.host.push_str(&named.name);
+            scratch.port = named.port;
+        }
+    }
+    Ok(())
+}
+
+/// What the fields ask for that is not on offer.
+fn check_fields(plan: &Plan, request: &RequestHead, head: &[u8]) -> Result<(), Refusal> {
+    let mut hops = 0;
+    for field in &request.fields {
+        match field.known {
+            Name::Expect if !field.value.of_head(head).eq_ignore_ascii_case(b"100-continue") => {
+                return Err(Refusal::ExpectationFailed);
+            }
+            // HTTP/2 over cleartext may be offered and ignored (RFC 9110 §7.8); a client that asks for
+            // anything else cannot go on without it.
+            Name::Upgrade
+                if request.connection_upgrade && !field.value.of_head(head).eq_ignore_ascii_case(b"h2c") =>
+            {
+                return Err(Refusal::UpgradeUnsupported);
+            }
+            Name::Other if field.underscore && plan.limits.header_underscores == Underscores::Refuse => {
+                return Err(Refusal::HeaderUnderscore);
+            }
+            Name::Via => {
+                hops += memchr::memmem::find_iter(field.value.of_head(head), heads::PSEUDONYM).count();
+            }
+            _ => {}
+        }
+    }
+    if hops > HOPS_MAX { Err(Refusal::Loop) } else { Ok(()) }
+}
+
+fn match_route(plan: &Plan, scratch: &Scratch, head: &[u8]) -> Result<usize, Refused> {
+    let Scratch { request, target, host, .. } = scratch;
+    let method = request.method.of_head(head);
+    if method == b"TRACE" {
+        let allow = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".to_vec();
+        return Err(Refused { refusal: Refusal::MethodNotAllowed, allow });
+    }
+    let header = |name: &[u8]| {
+        let mut fields = request.fields.iter();
+        let field = fields.find(|field| field.name.of_head(head).eq_ignore_ascii_case(name))?;
+        Some(field.value.of_head(head))
+    };
+    let query = route::Query { host, path: target.path(), method, query: target.query(), header: &header };
+    match plan.router.find(&query) {
+        route::Found::Route(index) => Ok(index),
+        route::Found::WrongMethod(allow) => {
+            let refusal = Refusal::MethodNotAllowed;
+            Err(Refused { refusal, allow: allow.join(", ").into_bytes() })
+        }
+        route::Found::Nothing => Err(Refusal::NoRoute.into()),
+    }
+}
+
+/// What templates of `route` are filled with.
+pub(crate) fn route_values<'a>(route: &'a Route, scratch: &'a Scratch) -> Values<'a> {
+    let path = scratch.target.path();
+    let params = route.matcher.params(path);
+    Values { host: &scratch.host, path, query: scratch.target.query(), params }
+}
+
+/// One of the targets, as often as its weight says.
+fn choose(targets: &[Target], random: u64) -> usize {
+    if let [only] = targets {
+        return only.service;
+    }
+    let sum: u64 = targets.iter().map(|target| u64::from(target.weight)).sum();
+    let mut at = ((u128::from(random) * u128::from(sum)) >> 64) as u64;
+    for target in targets {
+        if at < u64::from(target.weight) {
+            return target.service;
+        }
+        at -= u64::from(target.weight);
+    }
+    targets.last().map_or(0, |target| target.service)
+}
+
+/// Whether a request may be sent a second time although the first may have arrived (RFC 9110 §9.2.2).
+pub(crate) fn is_idempotent(method: &[u8]) -> bool {
+    matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE")
+}
+
+/// Whether the body waits for `100 Continue`.
+pub(crate) fn expects_continue(request: &RequestHead) -> bool {
+    request.version == Version::Http11 && request.fields.iter().any(|field| field.known == Name::Expect)
+}

@@ -1,0 +1,121 @@
+//! Idle connections to one endpoint, kept by one worker, and the count of all of them.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use forebay_base::time::Instant;
+use forebay_net::link::Link;
+
+use super::{Endpoint, Shared};
+use crate::plan::PoolLimits;
+
+/// Idle connections, the one used last on top.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    idle: RefCell<Vec<Idle>>,
+    limits: Cell<PoolLimits>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    held: Held,
+    since: Instant,
+}
+
+/// An open connection; its place among the endpoint's connections is free again when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) link: Link,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection for one request.
+#[derive(Debug)]
+pub(crate) struct Pooled {
+    pub(crate) held: Held,
+    /// It has served a request before, so the server may be about to close it.
+    pub(crate) reused: bool,
+}
+
+/// The right to open one more connection.
+#[derive(Debug)]
+pub(crate) struct Place(Option<Arc<Shared>>);
+
+impl Place {
+    /// Turns the place into a connection.
+    pub(super) fn fill(mut self, link: Link) -> Held {
+        let shared = self.0.take().expect("a place is filled once");
+        Held { link, shared }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.0 {
+            shared.connections.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(limits: PoolLimits) -> Self {
+        Self { idle: RefCell::default(), limits: Cell::new(limits) }
+    }
+
+    pub(crate) fn set_limits(&self, limits: PoolLimits) {
+        self.limits.set(limits);
+    }
+
+    /// An idle connection that still looks alive, the most recently used first.
+    pub(crate) fn take(&self, endpoint: &Endpoint, now: Instant) -> Option<Held> {
+        loop {
+            let Idle { held, since } = self.idle.borrow_mut().pop()?;
+            endpoint.stats.idle.dec();
+            if now.since(since) < self.limits.get().idle_timeout && held.link.is_quiet() {
+                return Some(held);
+            }
+        }
+    }
+
+    /// Keeps a connection that is between two requests; closes it if there are enough.
+    pub(crate) fn give_back(&self, endpoint: &Rc<Endpoint>, held: Held, now: Instant) {
+        let limits = self.limits.get();
+        let mut idle = self.idle.borrow_mut();
+        if (idle.len() as u64) < u64::from(limits.idle_max) && !limits.idle_timeout.is_zero() {
+            idle.push(Idle { held, since: now });
+            endpoint.stats.idle.inc();
+        }
+    }
+
+    /// A place for one more connection; `None`: there are as many as allowed.
+    pub(crate) fn place(&self, shared: &Arc<Shared>) -> Option<Place> {
+        let max = self.limits.get().connections_max;
+        let take = |open: u32| (open < max).then_some(open + 1);
+        shared.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
+        Some(Place(Some(Arc::clone(shared))))
+    }
+
+    /// Closes what has been idle for too long, and what the server has closed.
+    pub(crate) fn sweep(&self, endpoint: &Endpoint, now: Instant) {
+        let timeout = self.limits.get().idle_timeout;
+        let mut idle = self.idle.borrow_mut();
+        let before = idle.len();
+        idle.retain(|one| now.since(one.since) < timeout && one.held.link.is_quiet());
+        endpoint.stats.idle.sub(i64::try_from(before - idle.len()).unwrap_or(i64::MAX));
+    }
+
+    /// Closes all idle connections: the endpoint is no longer configured.
+    pub(crate) fn clear(&self, endpoint: &Endpoint) {
+        let closed = std::mem::take(&mut *self.idle.borrow_mut());
+        endpoint.stats.idle.sub(i64::try_from(closed.len()).unwrap_or(i64::MAX));
+        self.limits.set(PoolLimits { idle_max: 0, ..self.limits.get() });
+    }
+}
