@@ -1,0 +1,235 @@
+//! What the admin server answers: one table of resources.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use forebay_telemetry::exposition::{self, Format};
+use forebay_telemetry::log::Event;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body;
+use hyper::header::ACCEPT;
+use hyper::{Method, Request, StatusCode};
+use serde_json::json;
+
+use super::guard::{Caller, Denial};
+use super::reply::{self, Reply};
+use super::{AdminState, Phase, Reload};
+
+/// Largest request body, in bytes.
+const BODY_BYTES_MAX: usize = 64 << 10;
+/// Longest wait for a request body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+const PAGE: &str = include_str!("status.html");
+/// Stands in the page wherever a nonce belongs.
+const NONCE_MARK: &str = "{{nonce}}";
+
+/// What can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resource {
+    Page,
+    Metrics,
+    Live,
+    Ready,
+    Status,
+    Routes,
+    Services,
+    Reload,
+}
+
+/// Who may ask for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    /// A probe, by whatever name: it learns one word.
+    Anyone,
+    /// The page without its numbers: it asks for the token itself.
+    OwnName,
+    /// Those with the token, if one is set.
+    Token,
+}
+
+impl Resource {
+    fn at(path: &str) -> Option<Self> {
+        Some(match path {
+            "/" => Self::Page,
+            "/metrics" => Self::Metrics,
+            "/livez" => Self::Live,
+            "/readyz" => Self::Ready,
+            "/api/v1/status" => Self::Status,
+            "/api/v1/routes" => Self::Routes,
+            "/api/v1/services" => Self::Services,
+            "/api/v1/reload" => Self::Reload,
+            _ => return None,
+        })
+    }
+
+    const fn access(self) -> Access {
+        match self {
+            Self::Live | Self::Ready => Access::Anyone,
+            Self::Page => Access::OwnName,
+            Self::Metrics | Self::Status | Self::Routes | Self::Services | Self::Reload => Access::Token,
+        }
+    }
+
+    /// The value of `Allow`.
+    const fn methods(self) -> &'static str {
+        match self {
+            Self::Reload => "POST",
+            _ => "GET, HEAD",
+        }
+    }
+
+    fn allows(self, method: &Method) -> bool {
+        self.methods().split(", ").any(|allowed| allowed == method.as_str())
+    }
+}
+
+/// Answers one request.
+pub(super) async fn answer<B>(
+    state: &AdminState,
+    token: Option<&str>,
+    peer: SocketAddr,
+    request: Request<B>,
+) -> Reply
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let resource = Resource::at(request.uri().path());
+    if let Err(denial) = admit(state, token, resource, &request) {
+        state.log.emit(&Event::AdminRefused { peer, reason: denial.reason() });
+        return refuse(denial);
+    }
+    let Some(resource) = resource else {
+        return reply::problem(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "there is nothing here; see / for what there is",
+        );
+    };
+    if !resource.allows(request.method()) {
+        return reply::method_not_allowed(resource.methods());
+    }
+    match resource {
+        Resource::Page => page(),
+        Resource::Metrics => metrics(state, &request),
+        Resource::Live => reply::text(StatusCode::OK, "alive"),
+        Resource::Ready => ready(state.phase()),
+        Resource::Status => status(state),
+        Resource::Routes => reply::json(StatusCode::OK, &state.control.routes()),
+        Resource::Services => reply::json(StatusCode::OK, &state.control.services()),
+        Resource::Reload => reload(state, request).await,
+    }
+}
+
+/// What is not there is guarded like the rest, so that strangers learn nothing by trying paths.
+fn admit<B>(
+    state: &AdminState,
+    token: Option<&str>,
+    resource: Option<Resource>,
+    request: &Request<B>,
+) -> Result<(), Denial> {
+    let caller = Caller {
+        method: request.method(),
+        uri: request.uri(),
+        version: request.version(),
+        headers: request.headers(),
+    };
+    match resource.map_or(Access::Token, Resource::access) {
+        Access::Anyone => Ok(()),
+        Access::OwnName => caller.name_is_ours(&state.names),
+        Access::Token => caller.admit(token, &state.names),
+    }
+}
+
+fn refuse(denial: Denial) -> Reply {
+    let (status, detail) = match denial {
+        Denial::Unauthorized => return reply::unauthorized(),
+        Denial::HostMissing => (StatusCode::BAD_REQUEST, "send exactly one Host header"),
+        Denial::HostUnknown => (
+            StatusCode::MISDIRECTED_REQUEST,
+            "call this server by its address or as localhost, add the name to the admin settings, or send the token",
+        ),
+        Denial::CrossOrigin => (StatusCode::FORBIDDEN, "changes are taken from this server's own page only"),
+    };
+    reply::problem(status, denial.reason(), detail)
+}
+
+fn page() -> Reply {
+    let nonce = nonce();
+    reply::page(PAGE.replace(NONCE_MARK, &nonce), &nonce)
+}
+
+/// A value no page can guess: keyed hashes under keys from the system's randomness.
+fn nonce() -> String {
+    let random = || RandomState::new().hash_one(PAGE.len());
+    format!("{:016x}{:016x}", random(), random())
+}
+
+fn metrics<B>(state: &AdminState, request: &Request<B>) -> Reply {
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let format = Format::accepted_by(accept);
+    reply::body(StatusCode::OK, format.content_type(), exposition::write(&state.telemetry, format))
+}
+
+fn ready(phase: Phase) -> Reply {
+    let status = match phase {
+        Phase::Ready => StatusCode::OK,
+        Phase::Starting | Phase::Draining => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    reply::text(status, phase.label())
+}
+
+fn status(state: &AdminState) -> Reply {
+    let mut status = state.with_recorder(|recorder| recorder.to_json());
+    status["phase"] = json!(state.phase().label());
+    reply::json(StatusCode::OK, &status)
+}
+
+async fn reload<B>(state: &AdminState, request: Request<B>) -> Reply
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    // It says nothing we need, but has to be read before the answer to keep the connection in step.
+    if let Err(reply) = drain(request.into_body()).await {
+        return *reply;
+    }
+    match state.control.reload().await {
+        Reload::Done { generation } => reply::json(StatusCode::OK, &json!({ "generation": generation })),
+        Reload::Refused { problems } => reply::problem_with(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "reload_refused",
+            "the settings have problems; the old ones stay in use",
+            json!(problems),
+        ),
+        Reload::Unavailable => reply::problem(
+            StatusCode::CONFLICT,
+            "no_settings_file",
+            "this gateway was started without a settings file",
+        ),
+    }
+}
+
+/// Reads a body to its end, within bounds.
+async fn drain<B>(body: B) -> Result<(), Box<Reply>>
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let limited = Limited::new(body, BODY_BYTES_MAX);
+    let reply = match tokio::time::timeout(BODY_TIMEOUT, Box::pin(limited.collect())).await {
+        Ok(Ok(_)) => return Ok(()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            reply::problem(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "send at most 64 KiB")
+        }
+        Ok(Err(_)) => {
+            reply::problem(StatusCode::BAD_REQUEST, "body_broken", "the request body did not end well")
+        }
+        Err(_) => {
+            reply::problem(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the request body took too long")
+        }
+    };
+    Err(Box::new(reply))
+}

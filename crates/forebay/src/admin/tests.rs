@@ -1,0 +1,272 @@
+//! The admin server over real sockets.
+
+use std::net::Ipv4Addr;
+
+use forebay_telemetry::access::{Format, Target};
+use forebay_telemetry::log::{Level, Settings};
+use forebay_telemetry::stats::Class;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::oneshot;
+
+use super::*;
+
+/// Longest any test waits for a byte; reached only when something is broken.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Plugged(Reload);
+
+impl Control for Plugged {
+    fn routes(&self) -> Value {
+        json!([{ "name": "shop" }])
+    }
+
+    fn services(&self) -> Value {
+        json!([{ "name": "shop", "endpoints": ["10.0.0.1:80"] }])
+    }
+
+    fn reload(&self) -> Pin<Box<dyn Future<Output = Reload> + Send + '_>> {
+        let outcome = self.0.clone();
+        Box::pin(async move { outcome })
+    }
+}
+
+struct Admin {
+    address: SocketAddr,
+    state: Arc<AdminState>,
+    stop: oneshot::Sender<()>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Admin {
+    async fn start(token: Option<&str>, reload: Reload) -> Self {
+        let telemetry = Telemetry::new(1, &["no_route"]);
+        let log = Log::start(&Settings {
+            level: Level::Error,
+            format: Format::Json,
+            colour: false,
+            target: Target::Stderr,
+        })
+        .unwrap();
+        let state = AdminState::new(telemetry, Box::new(Plugged(reload)), log, Vec::new());
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let token = token.map(str::to_owned);
+        let serving = Arc::clone(&state);
+        let server = tokio::spawn(async move {
+            let stop = async {
+                let _ = stopped.await;
+            };
+            serve(listener, serving, token, stop).await;
+        });
+        Self { address, state, stop, server }
+    }
+
+    async fn open() -> Self {
+        Self::start(None, Reload::Unavailable).await
+    }
+
+    /// Sends a request as it is and reads to the end of the connection.
+    async fn exchange(&self, request: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        let status = head["HTTP/1.1 ".len()..][..3].parse().unwrap();
+        Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    }
+
+    async fn ask(&self, method: &str, path: &str, headers: &str) -> Answer {
+        let host = self.address;
+        self.exchange(&format!(
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}\r\n"
+        ))
+        .await
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, "").await
+    }
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    #[track_caller]
+    fn check(&self, status: u16, reason: &str) {
+        assert_eq!((self.status, self.json()["reason"].as_str()), (status, Some(reason)), "{}", self.body);
+        assert!(self.head.contains("content-type: application/problem+json"), "{}", self.head);
+    }
+}
+
+#[tokio::test]
+async fn readiness_follows_the_phase_and_liveness_does_not() {
+    let admin = Admin::open().await;
+    for (phase, status, word) in [
+        (Phase::Starting, 503, "starting\n"),
+        (Phase::Ready, 200, "ready\n"),
+        (Phase::Draining, 503, "draining\n"),
+    ] {
+        admin.state.set_phase(phase);
+        let answer = admin.get("/readyz").await;
+        assert_eq!((answer.status, answer.body.as_str()), (status, word));
+        assert_eq!(admin.get("/livez").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn metrics_come_in_both_formats() {
+    let admin = Admin::open().await;
+    admin.state.telemetry.worker(0).route("shop").requests.count(Class::Success);
+    let answer = admin.get("/metrics").await;
+    assert!(answer.head.contains("content-type: text/plain; version=0.0.4"), "{}", answer.head);
+    assert!(answer.body.contains("forebay_requests_total{route=\"shop\",class=\"2xx\"} 1\n"));
+    let answer = admin.ask("GET", "/metrics", "accept: application/openmetrics-text\r\n").await;
+    assert!(answer.body.ends_with("# EOF\n"));
+}
+
+#[tokio::test]
+async fn the_status_says_what_the_page_needs() {
+    let admin = Admin::open().await;
+    admin.state.set_phase(Phase::Ready);
+    admin.state.telemetry.worker(0).route("shop").requests.count(Class::Success);
+    admin.state.tick();
+    let status = admin.get("/api/v1/status").await.json();
+    assert_eq!(status["phase"], "ready");
+    assert_eq!(status["routes"][0]["name"], "shop");
+    for member in ["recent", "history", "total", "endpoints", "refusals", "connections", "process", "version"]
+    {
+        assert!(status.get(member).is_some(), "{member}");
+    }
+    assert_eq!(admin.get("/api/v1/routes").await.json(), json!([{ "name": "shop" }]));
+    assert_eq!(admin.get("/api/v1/services").await.json()[0]["endpoints"][0], "10.0.0.1:80");
+}
+
+#[tokio::test]
+async fn the_page_carries_its_policy_and_nothing_from_elsewhere() {
+    let admin = Admin::open().await;
+    let (first, second) = (admin.get("/").await, admin.get("/").await);
+    let nonce = |answer: &Answer| {
+        let (_, rest) = answer.head.split_once("script-src 'nonce-").expect("a policy with a nonce");
+        rest.split_once('\'').map(|(nonce, _)| nonce.to_owned())
+    };
+    assert_ne!(nonce(&first), nonce(&second));
+    assert!(first.body.contains(&format!("<script nonce=\"{}\">", nonce(&first).unwrap())));
+    for foreign in ["http://", "https://", "src=", "@import", "url(", "innerHTML", "insertAdjacentHTML", "{{"]
+    {
+        let body = first.body.replace("http://www.w3.org/2000/svg", "");
+        assert!(!body.contains(foreign), "{foreign}");
+    }
+    for header in ["x-content-type-options: nosniff", "cache-control: no-store", "x-frame-options: deny"] {
+        assert!(first.head.contains(header), "{header}");
+    }
+}
+
+#[tokio::test]
+async fn head_is_get_without_the_body() {
+    let admin = Admin::open().await;
+    let (get, head) = (admin.get("/api/v1/routes").await, admin.ask("HEAD", "/api/v1/routes", "").await);
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    assert!(head.head.contains(&format!("content-length: {}", get.body.len())), "{}", head.head);
+}
+
+#[tokio::test]
+async fn methods_and_paths_that_do_not_exist_are_refused_by_name() {
+    let admin = Admin::open().await;
+    admin.get("/nothing/here").await.check(404, "not_found");
+    let answer = admin.ask("POST", "/metrics", "content-length: 0\r\n").await;
+    answer.check(405, "method_not_allowed");
+    assert!(answer.head.contains("allow: get, head"), "{}", answer.head);
+    let answer = admin.get("/api/v1/reload").await;
+    answer.check(405, "method_not_allowed");
+    assert!(answer.head.contains("allow: post"), "{}", answer.head);
+}
+
+#[tokio::test]
+async fn a_reload_says_what_became_of_it() {
+    let reload =
+        |outcome| async { Admin::start(None, outcome).await.ask("POST", "/api/v1/reload", "").await };
+    let answer = reload(Reload::Done { generation: 7 }).await;
+    assert_eq!((answer.status, answer.json()), (200, json!({ "generation": 7 })));
+    let problems = vec!["forebay.yaml:3:1: unknown key".to_owned()];
+    let answer = reload(Reload::Refused { problems }).await;
+    answer.check(422, "reload_refused");
+    assert_eq!(answer.json()["problems"], json!(["forebay.yaml:3:1: unknown key"]));
+    reload(Reload::Unavailable).await.check(409, "no_settings_file");
+}
+
+#[tokio::test]
+async fn pages_from_elsewhere_are_kept_out() {
+    let admin = Admin::start(None, Reload::Done { generation: 2 }).await;
+    let rebound = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: evil.test\r\nconnection: close\r\n\r\n");
+    for path in ["/", "/metrics", "/api/v1/status", "/nothing"] {
+        admin.exchange(&rebound(path)).await.check(421, "host_unknown");
+    }
+    // Probes come by all kinds of names, and one word harms nobody.
+    assert_eq!(admin.exchange(&rebound("/livez")).await.status, 200);
+    admin.ask("POST", "/api/v1/reload", "origin: http://evil.test\r\n").await.check(403, "cross_origin");
+    admin.exchange("GET / HTTP/1.1\r\nconnection: close\r\n\r\n").await.check(400, "host_missing");
+}
+
+#[tokio::test]
+async fn with_a_token_only_its_holder_sees_numbers() {
+    let admin = Admin::start(Some("s3cret"), Reload::Done { generation: 2 }).await;
+    for path in ["/metrics", "/api/v1/status", "/api/v1/routes", "/nothing"] {
+        let answer = admin.get(path).await;
+        answer.check(401, "unauthorized");
+        assert!(answer.head.contains("www-authenticate: bearer"), "{}", answer.head);
+    }
+    for path in ["/", "/livez"] {
+        assert_eq!(admin.get(path).await.status, 200, "{path}");
+    }
+    let header = "authorization: Bearer s3cret\r\n";
+    assert_eq!(admin.ask("GET", "/metrics", header).await.status, 200);
+    assert_eq!(admin.ask("POST", "/api/v1/reload", header).await.status, 200);
+    admin.ask("POST", "/api/v1/reload", "authorization: Bearer guess\r\n").await.check(401, "unauthorized");
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_bound_is_refused() {
+    let admin = Admin::start(None, Reload::Done { generation: 2 }).await;
+    let post = |length: usize| {
+        let headers = format!("content-length: {length}\r\n\r\n{}", "x".repeat(length));
+        let request =
+            format!("POST /api/v1/reload HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}");
+        let admin = &admin;
+        async move { admin.exchange(&request).await }
+    };
+    assert_eq!(post(64 << 10).await.status, 200);
+    post((64 << 10) + 1).await.check(413, "body_too_large");
+}
+
+#[tokio::test]
+async fn a_head_beyond_the_bound_is_refused() {
+    let admin = Admin::open().await;
+    let answer = admin.ask("GET", "/livez", &format!("x: {}\r\n", "x".repeat(20_000))).await;
+    assert_eq!(answer.status, 431);
+}
+
+#[tokio::test]
+async fn stopping_ends_idle_connections_and_the_server() {
+    let admin = Admin::open().await;
+    let mut idle = TcpStream::connect(admin.address).await.unwrap();
+    idle.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let mut first = [0; 15];
+    idle.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200 OK");
+    admin.stop.send(()).unwrap();
+    tokio::time::timeout(PATIENCE, admin.server).await.unwrap().unwrap();
+    let mut rest = Vec::new();
+    tokio::time::timeout(PATIENCE, idle.read_to_end(&mut rest)).await.unwrap().unwrap();
+    assert!(TcpStream::connect(admin.address).await.is_err());
+}
