@@ -163,7 +163,6 @@ impl AccessLog {
 
     /// Waits until what sinks have handed over is written or counted as lost, no longer than `wait`; true if it
     /// is. For the end: drop the sinks, which hands over their last lines, and then call this.
-    #[must_use]
     pub fn flush(&self, wait: Duration) -> bool {
         self.writer.flush(wait)
     }

@@ -85,7 +85,7 @@ pub enum Phase {
 /// What the admin server shows and steers.
 pub struct AdminState {
     telemetry: Arc<Telemetry>,
-    control: Box<dyn Control>,
+    control: Arc<dyn Control>,
     log: Log,
     /// Names beside `localhost` under which browsers may speak to this server.
     names: Vec<Box<str>>,
@@ -109,20 +109,9 @@ impl AdminState {
     /// A state that is starting. `names` are host names, beside `localhost` and IP addresses, by which this
     /// server may be called: others are refused, because a hostile page may have pointed its own name here.
     #[must_use]
-    pub fn new(
-        telemetry: Arc<Telemetry>,
-        control: Box<dyn Control>,
-        log: Log,
-        names: Vec<Box<str>>,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            telemetry,
-            control,
-            log,
-            names,
-            phase: AtomicU8::new(Phase::Starting as u8),
-            recorder: Mutex::default(),
-        })
+    pub fn new(telemetry: Arc<Telemetry>, control: Arc<dyn Control>, log: Log, names: Vec<Box<str>>) -> Self {
+        let phase = AtomicU8::new(Phase::Starting as u8);
+        Self { telemetry, control, log, names, phase, recorder: Mutex::default() }
     }
 
     /// Tells `/readyz` and the status page.

@@ -54,7 +54,7 @@ impl Admin {
             target: Target::Stderr,
         })
         .unwrap();
-        let state = AdminState::new(telemetry, Box::new(Plugged(reload)), log, Vec::new());
+        let state = Arc::new(AdminState::new(telemetry, Arc::new(Plugged(reload)), log, Vec::new()));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
