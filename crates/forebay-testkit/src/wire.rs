@@ -59,7 +59,9 @@ impl Client {
         Self::over(socket.into())
     }
 
-    fn over(stream: TcpStream) -> Self {
+    /// Uses a connection that is already there.
+    #[must_use]
+    pub fn over(stream: TcpStream) -> Self {
         // Pieces sent apart must leave apart.
         stream.set_nodelay(true).expect("a connected socket takes options");
         stream.set_write_timeout(Some(DEADLINE)).expect("the timeout is not zero");

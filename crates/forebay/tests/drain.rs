@@ -1,0 +1,188 @@
+//! Stopping: what is in flight is finished, nothing new begins, and a second signal means now.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use forebay_testkit::check::eventually;
+use forebay_testkit::gateway;
+use forebay_testkit::gateway::{Gateway, Signal};
+use forebay_testkit::origin::{Gate, Origin};
+use forebay_testkit::settings::in_front_of;
+use forebay_testkit::wire::{Client, End};
+
+/// Answers once the gate is open.
+fn gated() -> (Origin, Gate) {
+    let gate = Gate::new();
+    let wait = gate.clone();
+    let origin = Origin::start(move |conn| {
+        while let Ok(request) = conn.request() {
+            wait.pass();
+            conn.echo(&request);
+        }
+    });
+    (origin, gate)
+}
+
+/// Waits until the gateway takes no more connections.
+fn await_closed_door(gateway: &Gateway) {
+    let address = gateway.addr();
+    eventually("closed listeners", || TcpStream::connect(address).is_err().then_some(()));
+}
+
+#[test]
+fn a_request_in_flight_is_finished_and_then_the_process_ends() {
+    let (origin, gate) = gated();
+    let mut gateway = gateway!("{}", in_front_of(origin.address(), ""));
+    let mut client = gateway.client();
+    client.send("GET /held HTTP/1.1\r\nHost: t\r\n\r\n").expect("connected");
+    origin.await_count(1);
+    gateway.signal(Signal::Terminate);
+    await_closed_door(&gateway);
+    assert!(gateway.is_running());
+    gate.open();
+    let response = client.response("GET").unwrap_or_else(|failed| panic!("{failed}"));
+    assert_eq!(response.headers.get("x-path"), Some("/held"));
+    assert!(response.closes(), "{response}");
+    assert_eq!(client.end(), End::Closed);
+    assert!(gateway.await_exit().success());
+}
+
+#[test]
+fn nothing_to_finish_means_ending_at_once() {
+    for signal in [Signal::Terminate, Signal::Interrupt] {
+        let origin = Origin::echo();
+        let mut gateway = gateway!("{}", in_front_of(origin.address(), ""));
+        let mut idle = gateway.client();
+        assert_eq!(idle.get("/x").status, 200);
+        gateway.signal(signal);
+        assert_eq!(idle.end(), End::Closed);
+        assert!(gateway.await_exit().success());
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let (origin, _never) = gated();
+    let mut gateway = gateway!("{}", in_front_of(origin.address(), ""));
+    let mut client = gateway.client();
+    client.send("GET /held HTTP/1.1\r\nHost: t\r\n\r\n").expect("connected");
+    origin.await_count(1);
+    gateway.signal(Signal::Terminate);
+    await_closed_door(&gateway);
+    assert!(gateway.is_running());
+    gateway.signal(Signal::Terminate);
+    gateway.await_exit();
+}
+
+#[test]
+fn draining_has_a_limit() {
+    let (origin, _never) = gated();
+    let mut gateway = gateway!("{}", in_front_of(origin.address(), "limits: { drain: 300ms }"));
+    let mut client = gateway.client();
+    client.send("GET /held HTTP/1.1\r\nHost: t\r\n\r\n").expect("connected");
+    origin.await_count(1);
+    gateway.signal(Signal::Terminate);
+    gateway.await_exit();
+}
+
+#[test]
+fn a_body_half_way_through_is_finished() {
+    let gate = Gate::new();
+    let wait = gate.clone();
+    let origin = Origin::start(move |conn| {
+        while conn.request().is_ok() {
+            conn.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+            wait.pass();
+            conn.send("6\r\n world\r\n0\r\n\r\n");
+        }
+    });
+    let mut gateway = gateway!("{}", in_front_of(origin.address(), ""));
+    let mut client = gateway.client();
+    client.send("GET /x HTTP/1.1\r\nHost: t\r\n\r\n").expect("connected");
+    let head = client.head().unwrap_or_else(|failed| panic!("{failed}"));
+    gateway.signal(Signal::Terminate);
+    await_closed_door(&gateway);
+    gate.open();
+    let response = client.body("GET", head).unwrap_or_else(|failed| panic!("{failed}"));
+    assert_eq!(response.text(), "hello world");
+    assert!(gateway.await_exit().success());
+}
+
+#[test]
+fn readiness_goes_before_the_listeners_do() {
+    let (origin, gate) = gated();
+    let mut gateway = gateway!("{}", in_front_of(origin.address(), ""));
+    assert_eq!(gateway.admin_get("/readyz").status, 200);
+    assert_eq!(gateway.admin_get("/livez").status, 200);
+    let mut client = gateway.client();
+    client.send("GET /held HTTP/1.1\r\nHost: t\r\n\r\n").expect("connected");
+    origin.await_count(1);
+    gateway.signal(Signal::Terminate);
+    eventually("not ready", || (gateway.admin_get("/readyz").status == 503).then_some(()));
+    assert_eq!(gateway.admin_get("/livez").status, 200);
+    gate.open();
+    assert!(gateway.await_exit().success());
+}
+
+#[test]
+fn no_request_under_load_fails_when_it_stops() {
+    let origin = Origin::echo();
+    let mut gateway = gateway!("{}", in_front_of(origin.address(), ""));
+    let (address, stop) = (gateway.addr(), Arc::new(AtomicBool::new(false)));
+    let served = Arc::new(AtomicUsize::new(0));
+    let clients: Vec<_> = (0..20)
+        .map(|number| {
+            let (stop, served) = (Arc::clone(&stop), Arc::clone(&served));
+            thread::spawn(move || keep_asking(address, number, &stop, &served))
+        })
+        .collect();
+    eventually("load", || (served.load(Ordering::Relaxed) > 1_000).then_some(()));
+    gateway.signal(Signal::Terminate);
+    assert!(gateway.await_exit().success());
+    stop.store(true, Ordering::Relaxed);
+    let failures: Vec<String> =
+        clients.into_iter().flat_map(|client| client.join().expect("it does not panic")).collect();
+    assert!(failures.is_empty(), "{} failed: {:#?}", failures.len(), &failures[..failures.len().min(5)]);
+}
+
+/// Asks until the gateway refuses connections or says that this one ends; tells what failed on the way.
+fn keep_asking(
+    address: std::net::SocketAddr,
+    number: usize,
+    stop: &AtomicBool,
+    served: &AtomicUsize,
+) -> Vec<String> {
+    let mut failures = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        // Every other client opens a connection per request: those race with the closing listener.
+        let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_secs(5)) else {
+            return failures;
+        };
+        let mut client = Client::over(stream);
+        loop {
+            let close = if number.is_multiple_of(2) { "" } else { "Connection: close\r\n" };
+            match client.ask(format!("GET /x HTTP/1.1\r\nHost: t\r\n{close}\r\n")) {
+                Ok(response) if response.status == 200 => {
+                    served.fetch_add(1, Ordering::Relaxed);
+                    if response.closes() {
+                        break;
+                    }
+                }
+                Ok(response) => {
+                    failures.push(format!("client {number}: {response}"));
+                    break;
+                }
+                Err(failed) => {
+                    // An idle connection may be closed, as RFC 9112 §9.5 has it, but not without a word while
+                    // the gateway says it is being kept.
+                    failures.push(format!("client {number}: {failed}"));
+                    break;
+                }
+            }
+        }
+    }
+    failures
+}
