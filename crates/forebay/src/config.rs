@@ -1,6 +1,120 @@
 //! From a settings file to a plan: strict, complete, every problem told at once.
+//!
+//! Text becomes a tree with positions (`yaml`), variables are filled in (`expand`), the tree is checked
+//! against the registry of keys (`keys`, `read`), and what was written is turned into a plan (`lower` and
+//! those it calls). Each step goes on after a problem, so that one run tells all of them; the plan is given
+//! out only if there is none.
 
+use std::io::Read as _;
+use std::path::Path;
+
+use forebay_base::problem::{Position, Problem};
+use forebay_proxy::plan::Plan;
+
+mod address;
+mod edits;
 mod expand;
+mod flags;
+mod json_schema;
+mod keys;
+mod lower;
 mod nearest;
 mod problems;
+mod read;
+mod reference;
+mod rewrite;
+mod routes;
+mod schema;
+mod server;
+mod services;
+mod value;
 mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+pub use flags::{from_flags, override_server};
+pub use json_schema::json_schema;
+pub use reference::reference;
+pub use server::{ADMIN_DEFAULT, AccessFormat, Admin, Level, LogTarget, Logs, Secret, Server, Workers};
+
+use problems::Problems;
+
+/// How a text is called in problems when it did not come from a file.
+const UNNAMED: &str = "forebay.yaml";
+
+/// Settings without a mistake.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What the process needs to know.
+    pub settings: Server,
+    /// What the data path works with.
+    pub plan: Plan,
+    /// What looks odd but can be served, in the order of the file.
+    pub warnings: Vec<Problem>,
+}
+
+/// What settings may draw on besides their own text.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// Looks a variable of the environment up.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// Where relative paths begin; `None`: no file is read.
+    pub base: Option<&'a Path>,
+}
+
+/// Reads a settings file, with the environment of this process.
+///
+/// # Errors
+/// Every problem of the file, in its order; at least one is an error.
+pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
+    let name = path.display().to_string();
+    let text = read_file(path).map_err(|error| {
+        let problem = Problem::error(Position::file(name.as_str()), format!("cannot be read: {error}"));
+        vec![problem.fix("name another file with `-c`")]
+    })?;
+    let env = |name: &str| std::env::var(name).ok();
+    load_text(&name, &text, Surroundings { env: &env, base: Some(path.parent().unwrap_or(Path::new(""))) })
+}
+
+/// Reads settings from a text alone: no environment, no files.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_str(text: &str) -> Result<Loaded, Vec<Problem>> {
+    load_text(UNNAMED, text, Surroundings { env: &|_| None, base: None })
+}
+
+/// Reads settings from a text that is called `name` in problems.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_text(name: &str, text: &str, around: Surroundings<'_>) -> Result<Loaded, Vec<Problem>> {
+    let Surroundings { env, base } = around;
+    let mut problems = Problems::new(name);
+    let mut tree = yaml::parse(text, &mut problems);
+    if let Some(tree) = &mut tree {
+        expand::expand(tree, env, &mut problems);
+    }
+    let lowered = tree
+        .and_then(|tree| read::read(&tree, &keys::TOP, &mut problems))
+        .map(|top| lower::lower(&top, base, &mut problems));
+    match lowered {
+        Some((settings, plan)) if !problems.fatal() => {
+            Ok(Loaded { settings, plan, warnings: problems.sorted() })
+        }
+        _ => Err(problems.sorted()),
+    }
+}
+
+/// The text of a settings file, if it is one: not too large, UTF-8, a file.
+///
+/// # Errors
+/// When it cannot be opened or read, or is no such file.
+pub fn read_file(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    // One byte more than is accepted, so that too large a file is seen to be so.
+    let bound = yaml::FILE_MAX as u64 + 1;
+    std::fs::File::open(path)?.take(bound).read_to_string(&mut text)?;
+    Ok(text)
+}

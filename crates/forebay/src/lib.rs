@@ -1,3 +1,5 @@
 //! The gateway: settings, commands and the wiring of the crates below.
 
+pub mod cli;
+pub mod commands;
 pub mod config;

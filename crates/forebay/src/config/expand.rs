@@ -39,7 +39,11 @@ fn expanded(at: Mark, scalar: &Scalar, env: Env<'_>, problems: &mut Problems) ->
         let after = &text[dollar + 1..];
         if let Some(inner) = after.strip_prefix('{') {
             let Some(length) = inner.find('}') else {
-                problems.error_fix(place(dollar), "`${` is never closed", "add `}`, or write `$$` for one `$`");
+                problems.error_fix(
+                    place(dollar),
+                    "`${` is never closed",
+                    "add `}`, or write `$$` for one `$`",
+                );
                 return None;
             };
             match variable(&inner[..length], env) {

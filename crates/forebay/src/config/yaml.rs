@@ -65,7 +65,7 @@ pub(crate) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
         return None;
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    Builder { problems, open: Vec::new(), root: None, nodes: 0 }.run(Parser::new_from_str(text))
+    Builder { problems, open: Vec::new(), root: None, nodes: 0 }.run(text)
 }
 
 /// Builds the tree from the parser's events, without recursion.
@@ -95,13 +95,21 @@ struct Key {
 struct Stop;
 
 impl Builder<'_> {
-    fn run(mut self, mut parser: Parser<'_, saphyr_parser::StrInput<'_>>) -> Option<Node> {
+    fn run(mut self, text: &str) -> Option<Node> {
+        let mut parser = Parser::new_from_str(text);
         while let Some(event) = parser.next_event() {
             let step = match event {
                 Ok((event, span)) => self.event(event, span),
                 Err(error) => {
+                    let at = mark(*error.marker());
                     let what = format!("this is not valid YAML: {}", error.info());
-                    self.problems.error(mark(*error.marker()), what);
+                    match needs_quotes(text, at) {
+                        Some(first) => {
+                            let fix = format!("put a value that begins with `{first}` in quotes");
+                            self.problems.error_fix(at, what, fix);
+                        }
+                        None => self.problems.error(at, what),
+                    }
                     return None;
                 }
             };
@@ -237,6 +245,16 @@ fn accept_key(node: Node, seen: &mut HashMap<Box<str>, Mark>, problems: &mut Pro
     Key { at, name: Some(name) }
 }
 
+/// The beginning of a value in the line of `at`, if it is one that means something to YAML.
+fn needs_quotes(text: &str, at: Mark) -> Option<&'static str> {
+    let line = text.lines().nth(at.line.checked_sub(1)? as usize)?;
+    let begins = |value: &str| {
+        let before = |found: usize| line[..found].trim_end().ends_with([':', '-', ',', '[', '{']);
+        line.match_indices(value).any(|(found, _)| before(found))
+    };
+    ["*", "[:", "@", "`", "%"].into_iter().find(|value| begins(value))
+}
+
 /// A value that is not there has no place of its own: its key's serves.
 fn place_null(node: Node, key: Mark) -> Node {
     match &node.kind {
@@ -307,7 +325,9 @@ mod tests {
         check("a: !!str 1\n", &["f:1:4: error: tags (`!name`) are not accepted; remove the tag"]);
         check(
             "<<: {a: 1}\n",
-            &["f:1:1: error: merge keys (`<<`) are not accepted; write the keys out, or share them with `defaults`"],
+            &[
+                "f:1:1: error: merge keys (`<<`) are not accepted; write the keys out, or share them with `defaults`",
+            ],
         );
         check("? [a]\n: 1\n", &["f:1:3: error: a key must be plain text"]);
         check("a: 1\n---\nb: 2\n", &["f:2:1: error: a second document begins here; a settings file has one"]);

@@ -1,0 +1,115 @@
+//! Addresses: where to listen, where a service can be reached.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use forebay_net::host;
+
+/// Why a text is no address, and what to write instead.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    pub(crate) what: String,
+    pub(crate) fix: String,
+}
+
+/// Reads an address to listen on: `ip:port`, `localhost:port`, or `:port` for every IPv4 address.
+pub(crate) fn listen(text: &str) -> Result<SocketAddr, Wrong> {
+    if text.starts_with("https://") {
+        return Err(wrong(
+            "listening with TLS is not available in this version",
+            "write `http://`, or nothing",
+        ));
+    }
+    let address = text.strip_prefix("http://").unwrap_or(text);
+    let expanded = match address.strip_prefix("localhost:") {
+        Some(port) => format!("{}:{port}", Ipv4Addr::LOCALHOST),
+        None if address.starts_with(':') => format!("{}{address}", Ipv4Addr::UNSPECIFIED),
+        None => address.to_owned(),
+    };
+    expanded.parse().map_err(|_| listen_error(address))
+}
+
+/// Checks where an endpoint can be reached: `host:port`, with a port from 1 on.
+pub(crate) fn endpoint(text: &str) -> Result<(), Wrong> {
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let what = format!("an endpoint is `host:port`, without `{scheme}://`");
+        return Err(wrong(what, format!("write `{}`", rest.trim_end_matches('/'))));
+    }
+    if let Ok(IpAddr::V6(address)) = text.parse() {
+        return Err(wrong("an IPv6 address with a port has brackets", format!("write `[{address}]:80`")));
+    }
+    let host = host::parse(text.as_bytes())
+        .map_err(|error| wrong(format!("not an address: {error}"), "write `host:port`"))?;
+    match host.port {
+        Some(0) => Err(wrong("nothing can be reached at port 0", "write the port the server listens on")),
+        Some(_) => Ok(()),
+        None => Err(wrong("the port is missing", format!("write, for example, `{host}:80`"))),
+    }
+}
+
+fn listen_error(address: &str) -> Wrong {
+    if let Ok(ip) = address.parse::<IpAddr>() {
+        let example = SocketAddr::new(ip, 8080);
+        return wrong("the port is missing", format!("write, for example, `{example}`"));
+    }
+    let what = match address.rsplit_once(':') {
+        Some((_, port)) if port.parse::<u16>().is_err() => "the port is not a number from 0 to 65535",
+        Some(_) => "only IP addresses and `localhost` can be listened on",
+        None => "this is no address with a port",
+    };
+    wrong(what, "write, for example, `127.0.0.1:8080`, or `:8080` for every IPv4 address")
+}
+
+fn wrong(what: impl Into<String>, fix: impl Into<String>) -> Wrong {
+    Wrong { what: what.into(), fix: fix.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listening_addresses_have_short_forms() {
+        for (text, expected) in [
+            ("127.0.0.1:8080", "127.0.0.1:8080"),
+            ("http://127.0.0.1:8080", "127.0.0.1:8080"),
+            ("[::1]:8080", "[::1]:8080"),
+            ("localhost:80", "127.0.0.1:80"),
+            (":8080", "0.0.0.0:8080"),
+            ("127.0.0.1:0", "127.0.0.1:0"),
+        ] {
+            assert_eq!(listen(text).map(|address| address.to_string()), Ok(expected.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_listened_on_says_why() {
+        for (text, expected) in [
+            ("https://0.0.0.0:443", "listening with TLS is not available in this version"),
+            ("127.0.0.1", "the port is missing"),
+            ("127.0.0.1:99999", "the port is not a number from 0 to 65535"),
+            ("shop.test:80", "only IP addresses and `localhost` can be listened on"),
+            ("8080", "this is no address with a port"),
+            ("", "this is no address with a port"),
+        ] {
+            assert_eq!(listen(text).map_err(|wrong| wrong.what), Err(expected.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn endpoints_need_a_host_and_a_port() {
+        for text in ["127.0.0.1:1", "[::1]:3000", "app.internal:3000", "my_app:80", "LOCALHOST:9"] {
+            assert_eq!(endpoint(text), Ok(()), "{text}");
+        }
+        for (text, what, fix) in [
+            ("http://a.test:1/", "an endpoint is `host:port`, without `http://`", "write `a.test:1`"),
+            ("a.test", "the port is missing", "write, for example, `a.test:80`"),
+            ("::1", "an IPv6 address with a port has brackets", "write `[::1]:80`"),
+            ("a.test:0", "nothing can be reached at port 0", "write the port the server listens on"),
+            (":3000", "not an address: empty host", "write `host:port`"),
+            ("a b:3000", "not an address: character not allowed in host", "write `host:port`"),
+            ("a.test:x", "not an address: bad port", "write `host:port`"),
+        ] {
+            assert_eq!(endpoint(text), Err(wrong(what, fix)), "{text}");
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! Checks a tree against the registry: unknown keys, wrong kinds, ranges, what is missing.
+
+use forebay_base::units;
+
+use super::keys;
+use super::nearest::nearest;
+use super::problems::{Mark, Problems, Spanned};
+use super::schema::{Choice, Key, Shape, Table, Text, listed};
+use super::value::{Field, Fields, Pair, Value};
+use super::yaml::{Entry, Kind, Node, Scalar};
+
+/// Reads a whole table; what is wrong in it is among the problems and left out.
+pub(crate) fn read(node: &Node, table: &'static Table, problems: &mut Problems) -> Option<Fields> {
+    let mut reader = Reader { problems };
+    match &node.kind {
+        Kind::Map(entries) => Some(reader.table(node.at, entries, table)),
+        Kind::Bad => None,
+        _ => {
+            reader.mismatch(node, &Shape::Table(table), Label::Whole);
+            None
+        }
+    }
+}
+
+struct Reader<'p> {
+    problems: &'p mut Problems,
+}
+
+/// What the value being read is called in messages.
+#[derive(Clone, Copy)]
+enum Label<'a> {
+    Whole,
+    Key(&'a str),
+    Item(&'a str),
+}
+
+impl Reader<'_> {
+    fn table(&mut self, at: Mark, entries: &[Entry], table: &'static Table) -> Fields {
+        let mut written = Vec::with_capacity(entries.len());
+        let mut meant = Vec::new();
+        for entry in entries {
+            match table.find(&entry.key) {
+                Some(key) => {
+                    let value = self.value(&entry.value, &key.shape, Label::Key(key.name));
+                    written.push(Field {
+                        name: key.name,
+                        at: entry.at,
+                        value: Spanned { at: entry.value.at, value },
+                    });
+                }
+                None => meant.extend(self.unknown_key(entry, table)),
+            }
+        }
+        let fields = Fields { at, table, written };
+        self.missing(&fields, &meant);
+        fields
+    }
+
+    /// Keys that have to be there, and keys that must not be there together. `meant` are keys that were
+    /// written with a slip, which is told already.
+    fn missing(&mut self, fields: &Fields, meant: &[&str]) {
+        let Fields { at, table, written } = fields;
+        let is_missing = |key: &Key| key.required && !fields.has(key.name) && !meant.contains(&key.name);
+        for key in table.keys.iter().filter(|key| is_missing(key)) {
+            let place = if table.name == "top" { "file" } else { table.name };
+            self.problems.error_fix(
+                *at,
+                format!("`{}` is missing in this {place}", key.name),
+                format!("write, for example, `{}: {}`", key.name, key.example),
+            );
+        }
+        let Some(Choice { keys, required }) = &table.choice else { return };
+        let mut chosen = written.iter().filter(|field| keys.contains(&field.name));
+        let first = chosen.next();
+        for other in chosen {
+            let first = first.map_or("", |field| field.name);
+            self.problems.error_fix(
+                other.at,
+                format!("`{}` cannot stand beside `{first}`", other.name),
+                format!("keep one of {}", quoted(keys, "and")),
+            );
+        }
+        if *required && first.is_none() && !keys.iter().any(|key| meant.contains(key)) {
+            self.problems.error_fix(
+                *at,
+                format!("this {} does nothing yet", table.name),
+                format!("write one of {}", quoted(keys, "and")),
+            );
+        }
+    }
+
+    /// Gives the key that was probably meant.
+    fn unknown_key(&mut self, entry: &Entry, table: &'static Table) -> Option<&'static str> {
+        let name = entry.key.as_ref();
+        if table.later.contains(&name) {
+            let what = format!("`{name}` is not available in this version");
+            self.problems.error_fix(entry.at, what, "remove it");
+            return None;
+        }
+        let known = table.keys.iter().map(|key| key.name);
+        let homes: Vec<_> = keys::TABLES.iter().filter(|home| home.find(name).is_some()).collect();
+        let meant = nearest(name, known.clone());
+        let fix = match (meant, homes.as_slice()) {
+            (Some(meant), _) => format!("did you mean `{meant}`?"),
+            (None, []) => format!("known here: {}", quoted(&known.collect::<Vec<_>>(), "and")),
+            (None, homes) => {
+                let homes: Vec<_> = homes.iter().map(|home| home.name).collect();
+                format!("it is a key of {}", quoted(&homes, "and"))
+            }
+        };
+        self.problems.error_fix(entry.at, format!("unknown key `{}`", short(name)), fix);
+        meant
+    }
+
+    fn value(&mut self, node: &Node, shape: &'static Shape, label: Label<'_>) -> Value {
+        match (shape, &node.kind) {
+            (_, Kind::Bad) => Value::Bad,
+            (Shape::Either(shapes), Kind::Scalar(scalar)) if means_off(scalar, shapes) => {
+                self.mismatch(node, shape, label)
+            }
+            (Shape::Either(shapes), _) => match shapes.iter().find(|shape| claims(shape, &node.kind)) {
+                Some(shape) => self.value(node, shape, label),
+                None => self.mismatch(node, shape, label),
+            },
+            (Shape::OneOrMore(item), Kind::List(_)) => self.list(node, 1, item, label),
+            (Shape::OneOrMore(item), _) => {
+                let value = self.value(node, item, label);
+                Value::List(vec![Spanned { at: node.at, value }])
+            }
+            (Shape::List { min, item }, Kind::List(_)) => self.list(node, *min, item, label),
+            (Shape::Table(table), Kind::Map(entries)) => Value::Table(self.table(node.at, entries, table)),
+            (Shape::Map { min, key, value }, Kind::Map(entries)) => {
+                self.map(node.at, entries, *min, key, value, label)
+            }
+            (_, Kind::Scalar(scalar)) if !scalar.is_null() => self.scalar(node, scalar, shape, label),
+            _ => self.mismatch(node, shape, label),
+        }
+    }
+
+    fn list(&mut self, node: &Node, min: usize, item: &'static Shape, label: Label<'_>) -> Value {
+        let Kind::List(nodes) = &node.kind else { return Value::Bad };
+        if nodes.len() < min {
+            self.problems.error(node.at, format!("{} must have at least one item", label.show()));
+            return Value::Bad;
+        }
+        let item_label = Label::Item(label.name());
+        let read = |node: &Node| Spanned { at: node.at, value: self.value(node, item, item_label) };
+        Value::List(nodes.iter().map(read).collect())
+    }
+
+    fn map(
+        &mut self,
+        at: Mark,
+        entries: &[Entry],
+        min: usize,
+        key: &'static Text,
+        value: &'static Shape,
+        label: Label<'_>,
+    ) -> Value {
+        if entries.len() < min {
+            self.problems.error(at, format!("{} must have at least one key", label.show()));
+            return Value::Bad;
+        }
+        let mut pairs = Vec::with_capacity(entries.len());
+        for entry in entries {
+            self.text_fits(entry.at, &entry.key, key, label);
+            let read = self.value(&entry.value, value, Label::Key(&entry.key));
+            pairs.push(Pair {
+                name: Spanned { at: entry.at, value: entry.key.clone() },
+                value: Spanned { at: entry.value.at, value: read },
+            });
+        }
+        Value::Map(pairs)
+    }
+
+    fn scalar(&mut self, node: &Node, scalar: &Scalar, shape: &'static Shape, label: Label<'_>) -> Value {
+        let text = scalar.text.as_str();
+        match shape {
+            Shape::Switch if scalar.plain && text == "true" => Value::Switch(true),
+            Shape::Switch if scalar.plain && text == "false" => Value::Switch(false),
+            Shape::Word(word) if text == *word => Value::Word(word),
+            Shape::Count { min, max } if is_digits(scalar) => {
+                let number = text.parse().ok().filter(|number| (min..=max).contains(&number));
+                self.in_range(number.map(Value::Number), node, text, shape, label)
+            }
+            Shape::Numbers(numbers) if is_digits(scalar) => {
+                let number = text.parse().ok().filter(|number| numbers.contains(number));
+                self.in_range(number.map(Value::Number), node, text, shape, label)
+            }
+            Shape::Time { min, max } => match units::parse_duration(text) {
+                Ok(time) => {
+                    let time = (*min..=*max).contains(&time).then_some(Value::Time(time));
+                    self.in_range(time, node, text, shape, label)
+                }
+                Err(error) => self.no_unit(node, text, "a duration", &error, units::DURATION_HELP),
+            },
+            Shape::Size { min, max } => match units::parse_size(text) {
+                Ok(size) => {
+                    let size = (*min..=*max).contains(&size).then_some(Value::Number(size));
+                    self.in_range(size, node, text, shape, label)
+                }
+                Err(error) => self.no_unit(node, text, "a size", &error, units::SIZE_HELP),
+            },
+            Shape::ByteRate { max } => match units::parse_byte_rate(text) {
+                Ok(rate) => {
+                    let rate = (rate <= *max).then_some(Value::Number(rate));
+                    self.in_range(rate, node, text, shape, label)
+                }
+                Err(error) => self.no_unit(node, text, "a rate", &error, units::BYTE_RATE_HELP),
+            },
+            Shape::Text(kind) if self.text_fits(node.at, text, kind, label) => Value::Text(text.to_owned()),
+            Shape::Text(_) => Value::Bad,
+            _ => self.mismatch(node, shape, label),
+        }
+    }
+
+    /// Bounds every text, whatever it is for.
+    fn text_fits(&mut self, at: Mark, text: &str, kind: &Text, label: Label<'_>) -> bool {
+        if text.len() < kind.min {
+            self.problems
+                .error(at, format!("{} must be {}, not \"{}\"", label.show(), kind.noun, short(text)));
+            return false;
+        }
+        if text.len() > kind.max {
+            let what =
+                format!("{} has {} bytes; at most {} are accepted", label.show(), text.len(), kind.max);
+            self.problems.error(at, what);
+            return false;
+        }
+        true
+    }
+
+    fn in_range(
+        &mut self,
+        value: Option<Value>,
+        node: &Node,
+        text: &str,
+        shape: &Shape,
+        label: Label<'_>,
+    ) -> Value {
+        value.unwrap_or_else(|| {
+            let what = format!("{} must be {}, not `{}`", label.show(), shape.accepted(), short(text));
+            self.problems.error(node.at, what);
+            Value::Bad
+        })
+    }
+
+    fn no_unit(&mut self, node: &Node, text: &str, what: &str, error: &units::Error, help: &str) -> Value {
+        self.problems.error_fix(
+            node.at,
+            format!("`{}` is not {what}: {error}", short(text)),
+            format!("write {help}"),
+        );
+        Value::Bad
+    }
+
+    fn mismatch(&mut self, node: &Node, shape: &Shape, label: Label<'_>) -> Value {
+        let what = format!("{} must be {}, not {}", label.show(), shape.accepted(), found(&node.kind));
+        match advice(&node.kind, shape) {
+            Some(fix) => self.problems.error_fix(node.at, what, fix),
+            None => self.problems.error(node.at, what),
+        }
+        Value::Bad
+    }
+}
+
+impl<'a> Label<'a> {
+    fn show(self) -> String {
+        match self {
+            Self::Whole => "the file".to_owned(),
+            Self::Key(name) => format!("`{}`", short(name)),
+            Self::Item(name) => format!("an item of `{}`", short(name)),
+        }
+    }
+
+    fn name(self) -> &'a str {
+        match self {
+            Self::Whole => "the file",
+            Self::Key(name) | Self::Item(name) => name,
+        }
+    }
+}
+
+/// Whether one of several shapes is the one the writer had in mind.
+fn claims(shape: &Shape, kind: &Kind) -> bool {
+    match (shape, kind) {
+        (Shape::List { .. } | Shape::OneOrMore(_), Kind::List(_)) => true,
+        (Shape::Table(_) | Shape::Map { .. }, Kind::Map(_)) => true,
+        (_, Kind::Scalar(scalar)) if scalar.is_null() => false,
+        (Shape::Text(_), Kind::Scalar(_)) => true,
+        (Shape::Word(word), Kind::Scalar(scalar)) => scalar.text == *word,
+        (Shape::Switch, Kind::Scalar(scalar)) => {
+            scalar.plain && matches!(scalar.text.as_str(), "true" | "false")
+        }
+        (Shape::Count { .. } | Shape::Numbers(_), Kind::Scalar(scalar)) => is_digits(scalar),
+        (Shape::Time { .. } | Shape::Size { .. } | Shape::ByteRate { .. }, Kind::Scalar(scalar)) => {
+            scalar.text.starts_with(|c: char| c.is_ascii_digit())
+        }
+        _ => false,
+    }
+}
+
+/// A whole number that is not in quotes.
+fn is_digits(scalar: &Scalar) -> bool {
+    scalar.plain && !scalar.text.is_empty() && scalar.text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn found(kind: &Kind) -> String {
+    match kind {
+        Kind::Bad => "this".to_owned(),
+        Kind::List(_) => "a list".to_owned(),
+        Kind::Map(_) => "a map".to_owned(),
+        Kind::Scalar(scalar) if scalar.is_null() => "empty".to_owned(),
+        Kind::Scalar(scalar) if scalar.plain => format!("`{}`", short(&scalar.text)),
+        Kind::Scalar(scalar) => format!("the text \"{}\"", short(&scalar.text)),
+    }
+}
+
+/// What was probably meant.
+fn advice(kind: &Kind, shape: &Shape) -> Option<String> {
+    let Kind::Scalar(scalar) = kind else { return None };
+    let text = scalar.text.as_str();
+    let unquoted = Kind::Scalar(Scalar { text: text.to_owned(), plain: true, verbatim: None });
+    let shapes: &[Shape] = match shape {
+        Shape::Either(shapes) => shapes,
+        other => std::slice::from_ref(other),
+    };
+    if !scalar.plain && shapes.iter().any(|shape| claims(shape, &unquoted)) {
+        return Some("remove the quotes".to_owned());
+    }
+    let words = shapes.iter().filter_map(|shape| match shape {
+        Shape::Word(word) => Some(*word),
+        _ => None,
+    });
+    let switch = shapes.iter().any(|shape| matches!(shape, Shape::Switch));
+    let meant = match text.to_ascii_lowercase().as_str() {
+        // What older YAML takes for true and false is plain text here.
+        "yes" | "on" | "y" | "true" | "1" if switch => Some("true"),
+        "no" | "off" | "n" | "false" | "0" if switch => Some("false"),
+        _ if means_off(scalar, shapes) => Some("off"),
+        lower => nearest(lower, words),
+    };
+    meant.map(|word| format!("did you mean `{word}`?"))
+}
+
+/// A word for `off` where that is the word.
+fn means_off(scalar: &Scalar, shapes: &[Shape]) -> bool {
+    scalar.plain
+        && matches!(scalar.text.as_str(), "no" | "false" | "none" | "disabled")
+        && shapes.iter().any(|shape| matches!(shape, Shape::Word("off")))
+}
+
+fn quoted(names: &[&str], last: &str) -> String {
+    listed(&names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>(), last)
+}
+
+/// A text cut to what fits into a message, without line breaks and the like.
+pub(crate) fn short(text: &str) -> String {
+    const SHOWN_MAX: usize = 60;
+    let mut shown = String::new();
+    for c in text.chars().take(SHOWN_MAX) {
+        match c.is_control() {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    if text.chars().nth(SHOWN_MAX).is_some() {
+        shown.push_str("...");
+    }
+    shown
+}

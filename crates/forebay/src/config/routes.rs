@@ -1,0 +1,379 @@
+//! Reads `routes`, and what `defaults` gives them.
+
+use std::collections::HashMap;
+
+use forebay_proxy::plan::{Action, Route, Target, TimeoutOverrides};
+use forebay_proxy::route::{
+    Conflict, ConflictKind, MatchError, MatchParts, Matcher, Router, Template, ValueTest,
+};
+
+use super::edits::{self, EditLists};
+use super::lower::Lower;
+use super::problems::{Mark, Spanned};
+use super::read::short;
+use super::rewrite;
+use super::services::Services;
+use super::value::{Field, Fields, Pair, Value};
+
+/// Most services one route leads to.
+const TARGETS_MAX: usize = 100;
+/// `Content-Type` of a `respond` that has a body and says nothing else.
+const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
+
+/// A route of the plan and where its `match` stands.
+pub(super) struct Placed {
+    pub(super) route: Route,
+    pub(super) at: Mark,
+}
+
+/// What every route gets unless it says otherwise.
+struct Usual {
+    request: EditLists,
+    response: EditLists,
+    body_max: Option<u64>,
+}
+
+/// Reads every route. One with several `match`es becomes several that share the rest.
+pub(super) fn lower(
+    lower: &mut Lower<'_, '_>,
+    top: &Fields,
+    defaults: Option<&Fields>,
+    services: &mut Services,
+) -> Vec<Placed> {
+    let headers = defaults.and_then(|defaults| defaults.table("headers"));
+    let usual = Usual {
+        request: edits::read(lower, headers, "request"),
+        response: edits::read(lower, headers, "response"),
+        body_max: defaults.and_then(|defaults| defaults.number("body_max")),
+    };
+    let mut routes = Vec::new();
+    let mut names = HashMap::new();
+    for item in top.list("routes") {
+        if let Value::Table(fields) = &item.value {
+            lower_route(lower, fields, &usual, services, &mut names, &mut routes);
+        }
+    }
+    routes
+}
+
+/// The router over all routes; those that get in each other's way are problems.
+pub(super) fn router(lower: &mut Lower<'_, '_>, routes: &[Placed]) -> Router {
+    let matchers: Vec<_> = routes.iter().map(|placed| placed.route.matcher.clone()).collect();
+    let (router, conflicts) = Router::build(&matchers);
+    for Conflict { first, second, kind } in conflicts {
+        // Told at the one further down: the writer thinks of the other as the earlier.
+        let (wins, loses) = (&routes[first], &routes[second]);
+        let (here, other) = if wins.at > loses.at { (wins, loses) } else { (loses, wins) };
+        let (name, place) = (&other.route.name, other.at.line);
+        let same = here.route.matcher == other.route.matcher;
+        match kind {
+            _ if same => lower.problems.error_fix(
+                here.at,
+                format!(
+                    "`{}` matches the same requests as route `{name}` in line {place}",
+                    here.route.matcher
+                ),
+                "remove one of the two",
+            ),
+            ConflictKind::Ambiguous => lower.problems.warn_fix(
+                here.at,
+                format!("some requests match this route and route `{name}` in line {place}, neither is the more specific, and `{}` wins by its text alone", wins.route.matcher),
+                "make one of them more specific",
+            ),
+            ConflictKind::Unreachable => lower.problems.error_fix(
+                loses.at,
+                format!(
+                    "this route is never taken: all its requests go to route `{}` in line {}",
+                    wins.route.name, wins.at.line
+                ),
+                "remove one of the two, or make this one more specific",
+            ),
+        }
+    }
+    router
+}
+
+fn lower_route(
+    lower: &mut Lower<'_, '_>,
+    fields: &Fields,
+    usual: &Usual,
+    services: &mut Services,
+    names: &mut HashMap<Box<str>, u32>,
+    routes: &mut Vec<Placed>,
+) {
+    let matchers = matchers(lower, fields);
+    let headers = fields.table("headers");
+    let request = edits::read(lower, headers, "request");
+    let response = edits::read(lower, headers, "response");
+    let rewrite = rewrite::read(lower, fields, &matchers);
+    let action = action(lower, fields, services, &matchers);
+    refuse_idle_words(lower, fields);
+    for (number, (at, matcher)) in matchers.into_iter().enumerate() {
+        let route = Route {
+            name: name(lower, fields, &matcher, number, names),
+            matcher,
+            action: action.copy(),
+            timeout: timeout(fields),
+            request_headers: request.over(&usual.request),
+            response_headers: response.over(&usual.response),
+            rewrite: rewrite.clone(),
+            body_max: fields.number("body_max").or(usual.body_max),
+        };
+        routes.push(Placed { route, at });
+    }
+}
+
+/// The route's own name, numbered from its second `match` on; else the text of its `match`.
+fn name(
+    lower: &mut Lower<'_, '_>,
+    fields: &Fields,
+    matcher: &Matcher,
+    number: usize,
+    names: &mut HashMap<Box<str>, u32>,
+) -> Box<str> {
+    let written = fields.text("name");
+    let name: Box<str> = match written {
+        Some(name) if number == 0 => name.value.into(),
+        Some(name) => format!("{} ({})", name.value, number + 1).into(),
+        None => matcher.to_string().into(),
+    };
+    let at = written.map_or(fields.at, |name| name.at);
+    if written.is_some_and(|name| name.value.chars().any(char::is_control)) {
+        lower.problems.error(at, "a name has no control characters");
+    }
+    // Routes without a name that have the same text match the same, which is told elsewhere.
+    if let Some(line) = names.insert(name.clone(), at.line)
+        && written.is_some()
+    {
+        let what = format!("the route in line {line} has the name `{}` too", short(&name));
+        lower.problems.error_fix(at, what, "give each its own name");
+    }
+    name
+}
+
+fn matchers(lower: &mut Lower<'_, '_>, fields: &Fields) -> Vec<(Mark, Matcher)> {
+    let items = fields.get("match").map_or(&[][..], |written| written.value.list());
+    items.iter().filter_map(|item| Some((item.at, matcher(lower, item)?))).collect()
+}
+
+fn matcher(lower: &mut Lower<'_, '_>, item: &Spanned<Value>) -> Option<Matcher> {
+    match &item.value {
+        Value::Text(text) => Matcher::parse_short(text)
+            .map_err(|error| {
+                lower.problems.error(item.at, format!("`{}` is no match: {error}", short(text)));
+            })
+            .ok(),
+        Value::Table(long) => Matcher::from_parts(match_parts(long))
+            .map_err(|error| {
+                let at = match_error_place(long, &error);
+                lower.problems.error(at, format!("this is no match: {error}"));
+            })
+            .ok(),
+        _ => None,
+    }
+}
+
+fn match_parts(long: &Fields) -> MatchParts {
+    let text = |name| long.text(name).map(|text| text.value.to_owned()).unwrap_or_default();
+    let pairs = |name| {
+        let pair = |pair: &Pair| match &pair.value.value {
+            Value::Text(value) => Some((pair.name.value.to_string(), ValueTest::parse(value))),
+            _ => None,
+        };
+        long.map(name).iter().filter_map(pair).collect()
+    };
+    let methods = long.get("method").map_or(&[][..], |methods| methods.value.list());
+    MatchParts {
+        host: text("host"),
+        path: text("path"),
+        methods: methods.iter().filter_map(Spanned::text).map(|method| method.value.to_owned()).collect(),
+        headers: pairs("header"),
+        queries: pairs("query"),
+    }
+}
+
+/// Where the part of a long form stands that an error is about.
+fn match_error_place(long: &Fields, error: &MatchError) -> Mark {
+    let (key, name) = match error {
+        MatchError::Host(_) | MatchError::HostPort | MatchError::HostWildcard => ("host", None),
+        MatchError::Method(name) => ("method", Some(name)),
+        MatchError::HeaderName(name) | MatchError::HeaderValue(name) | MatchError::HeaderTwice(name) => {
+            ("header", Some(name))
+        }
+        MatchError::QueryTwice(name) => ("query", Some(name)),
+        MatchError::QueryName => ("query", None),
+        _ => ("path", None),
+    };
+    let Some(value) = long.get(key) else { return long.at };
+    let same = |text: &str| name.is_some_and(|name| name.eq_ignore_ascii_case(text));
+    let in_map = long.map(key).iter().rev().find(|pair| same(&pair.name.value)).map(|pair| pair.name.at);
+    let in_list = value.value.list().iter().filter_map(Spanned::text).find(|text| same(text.value));
+    in_map.or(in_list.map(|text| text.at)).unwrap_or(value.at)
+}
+
+/// What a route does, before it is known how often.
+enum Does {
+    Forward(Vec<Target>),
+    Redirect {
+        status: u16,
+        to: Template,
+    },
+    Respond {
+        status: u16,
+        content_type: Box<str>,
+        body: Box<[u8]>,
+    },
+    /// Already reported.
+    Bad,
+}
+
+impl Does {
+    fn copy(&self) -> Action {
+        match self {
+            Self::Forward(targets) => Action::Forward(targets.clone()),
+            Self::Redirect { status, to } => Action::Redirect { status: *status, to: to.clone() },
+            Self::Respond { status, content_type, body } => {
+                Action::Respond { status: *status, content_type: content_type.clone(), body: body.clone() }
+            }
+            Self::Bad => Action::Forward(Vec::new()),
+        }
+    }
+}
+
+fn action(
+    lower: &mut Lower<'_, '_>,
+    fields: &Fields,
+    services: &mut Services,
+    matchers: &[(Mark, Matcher)],
+) -> Does {
+    if let Some(to) = fields.get("to") {
+        return Does::Forward(targets(lower, to, services));
+    }
+    if let Some(redirect) = fields.get("redirect") {
+        return self::redirect(lower, redirect, matchers).unwrap_or(Does::Bad);
+    }
+    match fields.get("respond") {
+        Some(respond) => self::respond(lower, respond),
+        None => Does::Bad,
+    }
+}
+
+fn targets(lower: &mut Lower<'_, '_>, to: &Spanned<Value>, services: &mut Services) -> Vec<Target> {
+    let mut find = |name: Spanned<&str>| match services.find(name.value) {
+        Ok(service) => Some(service),
+        Err(fix) => {
+            lower.problems.error_fix(name.at, format!("there is no service `{}`", short(name.value)), fix);
+            None
+        }
+    };
+    match &to.value {
+        Value::Text(name) => {
+            let found = find(to.with(name));
+            found.map(|service| Target { service, weight: 1 }).into_iter().collect()
+        }
+        Value::Map(pairs) => {
+            let mut targets = Vec::new();
+            for pair in pairs {
+                let service = find(pair.name.with(&pair.name.value));
+                let weight = pair.value.value.number().and_then(|weight| u32::try_from(weight).ok());
+                targets.extend(service.zip(weight).map(|(service, weight)| Target { service, weight }));
+            }
+            if targets.len() == pairs.len() && targets.iter().all(|target| target.weight == 0) {
+                lower.problems.error_fix(
+                    to.at,
+                    "no service gets any requests",
+                    "give one of them a weight above 0",
+                );
+            }
+            if targets.len() > TARGETS_MAX {
+                let what = format!("a route leads to at most {TARGETS_MAX} services, not {}", targets.len());
+                lower.problems.error(to.at, what);
+            }
+            targets
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn redirect(
+    lower: &mut Lower<'_, '_>,
+    written: &Spanned<Value>,
+    matchers: &[(Mark, Matcher)],
+) -> Option<Does> {
+    let (text, status) = match &written.value {
+        Value::Text(text) => (written.with(text.as_str()), None),
+        Value::Table(fields) => (fields.text("to")?, fields.count("status")),
+        _ => return None,
+    };
+    let parsed = Template::parse(text.value);
+    let checked = parsed.and_then(|to| {
+        matchers.iter().try_for_each(|(_, matcher)| to.check_params(matcher.param_names()))?;
+        Ok(to)
+    });
+    match checked {
+        // 302 by default: a permanent redirect stays in browsers for good, even a mistaken one.
+        Ok(to) => Some(Does::Redirect { status: status.unwrap_or(302), to }),
+        Err(error) => {
+            let what = format!("`{}` is no target of a redirect: {error}", short(text.value));
+            lower.problems.error(text.at, what);
+            None
+        }
+    }
+}
+
+fn respond(lower: &mut Lower<'_, '_>, written: &Spanned<Value>) -> Does {
+    let (status, body, content_type) = match &written.value {
+        Value::Number(status) => (u16::try_from(*status).ok(), None, None),
+        Value::Text(body) => (None, Some(written.with(body.as_str())), None),
+        Value::Table(fields) => (fields.count("status"), fields.text("body"), fields.text("content_type")),
+        _ => return Does::Bad,
+    };
+    let status = status.unwrap_or(200);
+    let empty = body.is_none_or(|body| body.value.is_empty());
+    if let Some(body) = body.filter(|_| !empty && matches!(status, 204 | 205 | 304)) {
+        lower.problems.error_fix(
+            body.at,
+            format!("a response with status {status} has no body"),
+            "remove one of the two",
+        );
+    }
+    if let Some(content_type) = content_type {
+        if empty {
+            let what = "`content_type` without `body`";
+            lower.problems.error_fix(content_type.at, what, "add a body, or remove it");
+        } else if !content_type.value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            lower.problems.error(content_type.at, "a media type has only visible characters of ASCII");
+        }
+    }
+    Does::Respond {
+        status,
+        content_type: content_type.map_or(CONTENT_TYPE, |text| text.value).into(),
+        body: body.map_or("", |body| body.value).as_bytes().into(),
+    }
+}
+
+fn timeout(fields: &Fields) -> TimeoutOverrides {
+    if let Some(total) = fields.time("timeout") {
+        return TimeoutOverrides { total: Some(total), ..TimeoutOverrides::default() };
+    }
+    let Some(long) = fields.table("timeout") else { return TimeoutOverrides::default() };
+    TimeoutOverrides {
+        first_byte: long.time("first_byte"),
+        idle: long.time("idle"),
+        total: long.time("total"),
+    }
+}
+
+/// Words that only mean something when a request is forwarded: elsewhere they would silently do nothing.
+fn refuse_idle_words(lower: &mut Lower<'_, '_>, fields: &Fields) {
+    let Some(answer) = ["redirect", "respond"].into_iter().find(|name| fields.has(name)) else { return };
+    if fields.has("to") {
+        return;
+    }
+    let headers = fields.table("headers").and_then(|headers| headers.field("request"));
+    let idle = [fields.field("timeout"), fields.field("rewrite"), headers];
+    for Field { name, at, .. } in idle.into_iter().flatten() {
+        let what = format!("`{name}` does nothing here: nothing is forwarded by a route with `{answer}`");
+        lower.problems.error_fix(*at, what, "remove it");
+    }
+}

@@ -1,0 +1,264 @@
+//! What the process itself needs to know: where to listen, how many workers, what to write down.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use super::address;
+use super::lower::Lower;
+use super::problems::{Mark, Spanned};
+use super::value::{Fields, Value};
+
+/// Where the admin side is served unless told otherwise.
+pub const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9900);
+/// Fewest characters of a token; fewer can be guessed.
+const TOKEN_MIN: usize = 16;
+/// Largest file a secret is read from, in bytes.
+const SECRET_MAX: u64 = 64 << 10;
+
+/// Settings of the process rather than of requests. Some need a restart to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Where clients connect. Never empty; no address twice.
+    pub listen: Vec<SocketAddr>,
+    /// Where metrics, health and status are served; `None`: nowhere.
+    pub admin: Option<Admin>,
+    /// Threads that serve requests.
+    pub workers: Workers,
+    /// What is written down, and where.
+    pub logs: Logs,
+}
+
+/// The admin side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Where it is served. A loopback address unless there is a token.
+    pub listen: SocketAddr,
+    /// What `Authorization: Bearer` must say; `None`: nothing is asked.
+    pub token: Option<Secret>,
+}
+
+/// A text that must not show up in logs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Box<str>);
+
+/// How many threads serve requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Workers {
+    /// One for each processor this process may use.
+    #[default]
+    Auto,
+    /// So many: 1 to 256.
+    Count(NonZeroUsize),
+}
+
+/// What is written down, and where.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Logs {
+    /// One record for each request.
+    pub access: AccessFormat,
+    /// Where access records go.
+    pub to: LogTarget,
+    /// Least important message about Forebay itself that is written.
+    pub level: Level,
+}
+
+/// How access records are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AccessFormat {
+    /// Not at all.
+    Off,
+    /// A JSON object in each line.
+    Json,
+    /// A line for people.
+    Text,
+    /// `Text` on a terminal, else `Json`.
+    #[default]
+    Auto,
+}
+
+/// Where access records go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LogTarget {
+    /// Standard output.
+    #[default]
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// Appended to this file. Relative paths already begin at the settings file.
+    File(PathBuf),
+}
+
+/// How important a message is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Someone must act.
+    Error,
+    /// Surprising, but dealt with.
+    Warn,
+    /// Start, stop, reload.
+    #[default]
+    Info,
+    /// Every connection.
+    Debug,
+}
+
+impl Workers {
+    /// The number of threads.
+    #[must_use]
+    pub fn count(self) -> NonZeroUsize {
+        match self {
+            Self::Auto => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            Self::Count(count) => count,
+        }
+    }
+}
+
+impl Secret {
+    /// The secret itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(...)")
+    }
+}
+
+/// Reads the settings of the process.
+pub(super) fn lower(lower: &mut Lower<'_, '_>, top: &Fields) -> Server {
+    let listen = listeners(lower, top);
+    let admin = admin(lower, top);
+    let clash = admin.as_ref().filter(|admin| listen.contains(&admin.listen) && admin.listen.port() != 0);
+    if let Some(admin) = clash {
+        let at =
+            top.field("admin").or_else(|| top.field("listen")).map_or(Mark::FILE, |field| field.value.at);
+        let what = format!("`admin` and `listen` both want {}", admin.listen);
+        lower.problems.error_fix(at, what, "give one of them another port");
+    }
+    let workers = top.count("workers").and_then(NonZeroUsize::new).map_or(Workers::Auto, Workers::Count);
+    let logs = top.table("logs").map(|logs| self::logs(lower, logs)).unwrap_or_default();
+    Server { listen, admin, workers, logs }
+}
+
+fn listeners(lower: &mut Lower<'_, '_>, top: &Fields) -> Vec<SocketAddr> {
+    let mut addresses = Vec::new();
+    for text in top.list("listen").iter().filter_map(Spanned::text) {
+        let Some(address) = address(lower, text) else { continue };
+        if address.port() != 0 && addresses.contains(&address) {
+            let what = format!("{address} is listened on twice");
+            lower.problems.error_fix(text.at, what, "keep one of them");
+        }
+        addresses.push(address);
+    }
+    addresses
+}
+
+fn address(lower: &mut Lower<'_, '_>, text: Spanned<&str>) -> Option<SocketAddr> {
+    let wrong = match address::listen(text.value) {
+        Ok(address) => return Some(address),
+        Err(wrong) => wrong,
+    };
+    lower.problems.error_fix(
+        text.at,
+        format!("`{}`: {}", super::read::short(text.value), wrong.what),
+        wrong.fix,
+    );
+    None
+}
+
+fn admin(lower: &mut Lower<'_, '_>, top: &Fields) -> Option<Admin> {
+    let Some(written) = top.get("admin") else {
+        return Some(Admin { listen: ADMIN_DEFAULT, token: None });
+    };
+    let (listen, token) = match &written.value {
+        Value::Text(text) => (address(lower, written.with(text))?, None),
+        Value::Table(fields) => {
+            let listen = match fields.text("listen") {
+                Some(text) => address(lower, text)?,
+                None => ADMIN_DEFAULT,
+            };
+            (listen, fields.get("token"))
+        }
+        _ => return None,
+    };
+    if token.is_none() && !listen.ip().is_loopback() {
+        lower.problems.error_fix(
+            written.at,
+            format!("the admin side would be open to anyone who can reach {listen}"),
+            "write `admin: {listen: ..., token: ...}`, or a loopback address such as `127.0.0.1:9900`",
+        );
+    }
+    Some(Admin { listen, token: token.and_then(|token| secret(lower, token)) })
+}
+
+/// The secret itself, or read from its file.
+fn secret(lower: &mut Lower<'_, '_>, written: &Spanned<Value>) -> Option<Secret> {
+    let (at, text) = match &written.value {
+        Value::Text(text) => (written.at, text.clone()),
+        Value::Table(fields) => {
+            let file = fields.text("file")?;
+            match secret_file(lower.base, file.value) {
+                Ok(text) => (file.at, text),
+                Err(error) => {
+                    let what =
+                        format!("cannot read the secret in `{}`: {error}", super::read::short(file.value));
+                    lower.problems.error(file.at, what);
+                    return None;
+                }
+            }
+        }
+        _ => return None,
+    };
+    if text.len() < TOKEN_MIN || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        lower.problems.error_fix(
+            at,
+            format!("a token has at least {TOKEN_MIN} characters, and only visible ones of ASCII"),
+            "make one with `openssl rand -hex 24`",
+        );
+    }
+    Some(Secret(text.into()))
+}
+
+/// What stands in a file, without a line break at its end.
+fn secret_file(base: Option<&Path>, name: &str) -> Result<String, String> {
+    let path = base.ok_or("there are no files here")?.join(name);
+    let about = std::fs::metadata(&path).map_err(|error| error.to_string())?;
+    // A pipe or a device could keep us waiting for ever.
+    if !about.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    if about.len() > SECRET_MAX {
+        return Err(format!("it has more than {SECRET_MAX} bytes"));
+    }
+    let text = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
+}
+
+fn logs(lower: &Lower<'_, '_>, fields: &Fields) -> Logs {
+    let access = match fields.word("access") {
+        Some("off") => AccessFormat::Off,
+        Some("json") => AccessFormat::Json,
+        Some("text") => AccessFormat::Text,
+        _ => AccessFormat::Auto,
+    };
+    let to = match fields.get("to").map(|to| &to.value) {
+        Some(Value::Word("stderr")) => LogTarget::Stderr,
+        Some(Value::Text(path)) => {
+            LogTarget::File(lower.base.map_or_else(|| PathBuf::from(path), |base| base.join(path)))
+        }
+        _ => LogTarget::Stdout,
+    };
+    let level = match fields.word("level") {
+        Some("error") => Level::Error,
+        Some("warn") => Level::Warn,
+        Some("debug") => Level::Debug,
+        _ => Level::Info,
+    };
+    Logs { access, to, level }
+}

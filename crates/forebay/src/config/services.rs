@@ -1,0 +1,156 @@
+//! Reads `services`, and the timeouts that `defaults` gives them.
+
+use std::collections::{HashMap, HashSet};
+
+use forebay_proxy::plan::{Balance, Endpoint, PoolLimits, Service, Timeouts};
+
+use super::address;
+use super::lower::Lower;
+use super::nearest::nearest;
+use super::problems::{Mark, Problems, Spanned};
+use super::read::short;
+use super::value::{Fields, Value};
+
+/// The services of the plan, with what finding them by name needs.
+#[derive(Default)]
+pub(super) struct Services {
+    pub(super) list: Vec<Service>,
+    /// Index into `list`, by name.
+    names: HashMap<Box<str>, usize>,
+    /// Where each stands.
+    marks: Vec<Mark>,
+    /// Whether a route leads to it.
+    used: Vec<bool>,
+    /// Whether a route leads to a service that is not there: then it is not known which are unused.
+    missed: bool,
+}
+
+/// Reads every service; one with mistakes in it is kept, so that routes to it are not mistakes too.
+pub(super) fn lower(lower: &mut Lower<'_, '_>, top: &Fields, defaults: Option<&Fields>) -> Services {
+    let usual = timeouts(defaults, Timeouts::default());
+    let mut services = Services::default();
+    for pair in top.map("services") {
+        let name = &pair.name.value;
+        check_name(lower.problems, &pair.name);
+        let service = match &pair.value.value {
+            Value::Table(fields) => service(lower, name, fields, usual),
+            _ => Service {
+                name: name.clone(),
+                endpoints: Vec::new(),
+                balance: Balance::default(),
+                timeout: usual,
+                pool: PoolLimits::default(),
+            },
+        };
+        services.push(service, pair.name.at);
+    }
+    services
+}
+
+impl Services {
+    /// The service of this name, which from then on counts as used; or what to write instead.
+    pub(super) fn find(&mut self, name: &str) -> Result<usize, String> {
+        if let Some(index) = self.names.get(name) {
+            self.used[*index] = true;
+            return Ok(*index);
+        }
+        self.missed = true;
+        let known = self.list.iter().map(|service| service.name.as_ref());
+        Err(match nearest(name, known) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None if self.list.is_empty() => "add it to `services`".to_owned(),
+            None => "add it to `services`, or name one that is there".to_owned(),
+        })
+    }
+
+    /// Tells services no route leads to.
+    pub(super) fn warn_unused(&self, problems: &mut Problems) {
+        if self.missed {
+            return;
+        }
+        for (index, service) in self.list.iter().enumerate().filter(|(index, _)| !self.used[*index]) {
+            let what = format!("no route leads to the service `{}`", service.name);
+            problems.warn_fix(self.marks[index], what, "add a route with it as `to`, or remove it");
+        }
+    }
+
+    /// Adds a service whose name is new.
+    pub(super) fn push(&mut self, service: Service, at: Mark) {
+        self.names.insert(service.name.clone(), self.list.len());
+        self.list.push(service);
+        self.marks.push(at);
+        self.used.push(false);
+    }
+}
+
+/// The name is a label of metrics and part of paths of the admin side.
+fn check_name(problems: &mut Problems, name: &Spanned<Box<str>>) {
+    let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !name.value.chars().all(letter) {
+        let what = format!("`{}` cannot be the name of a service", short(&name.value));
+        problems.error_fix(name.at, what, "use letters, digits, `-`, `_` and `.`");
+    }
+}
+
+fn service(lower: &mut Lower<'_, '_>, name: &str, fields: &Fields, usual: Timeouts) -> Service {
+    Service {
+        name: name.into(),
+        endpoints: endpoints(lower, fields),
+        balance: match fields.word("balance") {
+            Some("round_robin") => Balance::RoundRobin,
+            _ => Balance::LeastLoaded,
+        },
+        timeout: timeouts(Some(fields), usual),
+        pool: pool(fields.table("pool")),
+    }
+}
+
+fn endpoints(lower: &mut Lower<'_, '_>, fields: &Fields) -> Vec<Endpoint> {
+    let mut endpoints = Vec::new();
+    let mut seen = HashSet::new();
+    for item in fields.list("endpoints") {
+        let (text, weight) = match &item.value {
+            Value::Text(text) => (item.with(text.as_str()), 1),
+            Value::Table(fields) => match fields.text("address") {
+                Some(text) => (text, fields.count("weight").unwrap_or(1)),
+                None => continue,
+            },
+            _ => continue,
+        };
+        if let Err(wrong) = address::endpoint(text.value) {
+            let what = format!("`{}`: {}", short(text.value), wrong.what);
+            lower.problems.error_fix(text.at, what, wrong.fix);
+        } else if !seen.insert(text.value) {
+            let what = format!("`{}` stands twice in this service", text.value);
+            lower.problems.error_fix(text.at, what, "keep one, with a `weight` if it is to get more");
+        } else {
+            endpoints.push(Endpoint { address: text.value.into(), weight });
+        }
+    }
+    endpoints
+}
+
+/// Timeouts as a service or `defaults` has them, over those that hold otherwise.
+pub(super) fn timeouts(fields: Option<&Fields>, usual: Timeouts) -> Timeouts {
+    let Some(fields) = fields else { return usual };
+    if let Some(total) = fields.time("timeout") {
+        return Timeouts { total: Some(total), ..usual };
+    }
+    let Some(long) = fields.table("timeout") else { return usual };
+    Timeouts {
+        connect: long.time("connect").unwrap_or(usual.connect),
+        first_byte: long.time("first_byte").unwrap_or(usual.first_byte),
+        idle: long.time("idle").unwrap_or(usual.idle),
+        total: long.time("total").or(usual.total),
+    }
+}
+
+fn pool(fields: Option<&Fields>) -> PoolLimits {
+    let usual = PoolLimits::default();
+    let Some(fields) = fields else { return usual };
+    PoolLimits {
+        connections_max: fields.count("connections_max").unwrap_or(usual.connections_max),
+        idle_max: fields.count("idle_max").unwrap_or(usual.idle_max),
+        idle_timeout: fields.time("idle_timeout").unwrap_or(usual.idle_timeout),
+    }
+}
