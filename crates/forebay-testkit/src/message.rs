@@ -273,7 +273,7 @@ impl Reader {
     }
 
     /// At most `max` of the bytes to come, at least one.
-    fn some(&mut self, max: u64) -> Result<Vec<u8>, Broken> {
+    pub(crate) fn some(&mut self, max: u64) -> Result<Vec<u8>, Broken> {
         if self.rest().is_empty() {
             self.need()?;
         }

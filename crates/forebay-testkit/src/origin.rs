@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::DEADLINE;
 use crate::check::eventually;
-use crate::message::{Body, Broken, Reader, Request};
+use crate::message::{Body, Broken, Reader, Request, find};
 
 /// Longest wait for a request on an open connection: longer than any test.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -62,7 +62,22 @@ impl Origin {
     /// Each connection follows `script`, then closes.
     #[must_use]
     pub fn start(script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
+        Self::behind(TcpListener::bind("127.0.0.1:0").expect("a loopback port is free"), script)
+    }
+
+    /// As `start`, but with little room for what the script does not read: its peers soon have to wait.
+    #[must_use]
+    pub fn narrow(script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.expect("the machine has sockets left");
+        socket.set_recv_buffer_size(4 << 10).expect("an open socket takes options");
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        socket.bind(&any.into()).expect("a loopback port is free");
+        socket.listen(128).expect("it is bound");
+        Self::behind(socket.into(), script)
+    }
+
+    fn behind(listener: TcpListener, script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Self {
         let address = listener.local_addr().expect("a bound listener has an address");
         let shared = Arc::new(Shared::default());
         let accepting = Arc::clone(&shared);
@@ -291,6 +306,20 @@ impl Conn {
         // Fails only when the connection is over anyway.
         let _ = socket.set_linger(Some(Duration::ZERO));
         self.shared.streams().retain(|stream| stream.peer_addr().ok() != self.stream.peer_addr().ok());
+    }
+
+    /// Reads without a word until these bytes have come or the peer ends; gives the last of what came.
+    pub fn drain_until(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.reader.set_deadline(PATIENCE);
+        let mut last = Vec::new();
+        while let Ok(piece) = self.reader.some(u64::MAX) {
+            last.drain(..last.len().saturating_sub(bytes.len()));
+            last.extend_from_slice(&piece);
+            if find(&last, bytes).is_some() {
+                break;
+            }
+        }
+        last
     }
 
     /// Holds the connection without a word until the peer ends it; gives what the peer still sent.

@@ -1,6 +1,10 @@
 //! Methods, expectations and upgrades the gateway has an opinion about.
 
-use crate::table::{all_served, check, declined, fine, refused, served};
+use forebay_testkit::gateway;
+use forebay_testkit::origin::Origin;
+use forebay_testkit::settings::in_front_of;
+
+use crate::table::{all_served, ask, check, declined, fine, refused, served};
 
 #[test]
 fn methods_that_are_not_for_a_gateway_are_declined() {
@@ -24,12 +28,6 @@ fn methods_that_are_not_for_a_gateway_are_declined() {
             405,
             "method_not_allowed",
         ),
-        declined(
-            "TRACK",
-            "TRACK /x HTTP/1.1\r\nHost: t\r\nCookie: secret\r\n\r\n",
-            405,
-            "method_not_allowed",
-        ),
         refused("a star without OPTIONS", "GET * HTTP/1.1\r\nHost: t\r\n\r\n", 400, "bad_target"),
         refused(
             "a method of 9,000 bytes",
@@ -37,7 +35,6 @@ fn methods_that_are_not_for_a_gateway_are_declined() {
             400,
             "malformed_request",
         ),
-        served("OPTIONS of everything", "OPTIONS * HTTP/1.1\r\nHost: t\r\n\r\n", "*", "", fine),
         served("OPTIONS of a path", "OPTIONS /x HTTP/1.1\r\nHost: t\r\n\r\n", "/x", "", fine),
     ]);
 }
@@ -150,4 +147,17 @@ fn fields_for_one_hop_end_here_whatever_connection_lists() {
             fine,
         ),
     ]);
+}
+
+#[test]
+fn options_of_everything_is_for_the_gateway_itself() {
+    let origin = Origin::echo();
+    let gateway = gateway!("{}", in_front_of(origin.address(), ""));
+    let mut client = gateway.client();
+    for _ in 0..2 {
+        let response = client.ask("OPTIONS * HTTP/1.1\r\nHost: t\r\n\r\n");
+        assert_eq!(response.map(|response| response.status).map_err(|failed| failed.to_string()), Ok(204));
+    }
+    assert_eq!(ask(&mut client, "/after"), Ok(()));
+    assert_eq!(origin.count(), 1);
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use forebay_testkit::check::problem;
 use forebay_testkit::gateway;
 use forebay_testkit::gateway::Gateway;
+use forebay_testkit::message::Broken;
 use forebay_testkit::origin::Origin;
-use forebay_testkit::settings::in_front_of;
+use forebay_testkit::settings::{in_front_of, top};
 use forebay_testkit::wire::{Client, End};
 
 use crate::table::ask;
@@ -78,6 +79,45 @@ fn a_body_below_the_least_rate_is_refused() {
 }
 
 #[test]
+fn a_body_that_stops_after_a_quick_start_is_refused() {
+    // What came quickly must not buy hours of silence.
+    let origin = Origin::echo();
+    let (top, endpoint) = (top(), origin.address());
+    let gateway = gateway!(
+        "{top}services:\n  app: {{ endpoints: [\"{endpoint}\"], timeout: {{ idle: 300ms }} }}\n\
+         routes:\n  - {{ match: /*, to: app }}\n"
+    );
+    let mut client = gateway.client();
+    client.send("POST /x HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\n").expect("connected");
+    client.send(vec![b'b'; 500_000]).expect("connected");
+    check_refused(&mut client, "POST", "body_timeout");
+    assert_eq!(ask(&mut gateway.client(), "/after"), Ok(()));
+}
+
+#[test]
+fn a_client_that_is_cut_off_cannot_take_what_it_has_for_the_whole() {
+    // To an HTTP/1.0 client the end of the connection is the end of the body.
+    let origin = Origin::start(|conn| {
+        while conn.request().is_ok() {
+            conn.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            for _ in 0..256 {
+                conn.send([&b"10000\r\n"[..], &[b'z'; 0x10000], b"\r\n"].concat());
+            }
+            conn.send("0\r\n\r\n");
+        }
+    });
+    let gateway = gateway(&origin, "write_stall: 300ms");
+    let mut client = Client::connect_small(gateway.addr());
+    client.send("GET /x HTTP/1.0\r\n\r\n").expect("connected");
+    gateway.await_metric("forebay_connections_accepted_total", |accepted| accepted >= 1.0);
+    gateway.await_metric("forebay_connections", |open| open < 1.0);
+    match client.response("GET") {
+        Ok(response) => panic!("{} bytes look like the whole", response.body.len()),
+        Err(failed) => assert_eq!(failed.why, Broken::Reset),
+    }
+}
+
+#[test]
 fn a_client_that_never_reads_is_cut_off() {
     let origin = Origin::start(|conn| {
         while conn.request().is_ok() {
@@ -91,6 +131,7 @@ fn a_client_that_never_reads_is_cut_off() {
         client
     };
     // Not reading is the point: only the gateway's own count tells that it has given up.
+    gateway.await_metric("forebay_connections_accepted_total", |accepted| accepted >= 1.0);
     gateway.await_metric("forebay_connections", |open| open < 1.0);
     drop(client);
     assert_eq!(gateway.get("/after").body.len(), 16 << 20);

@@ -1,11 +1,13 @@
 //! Origins that answer too early, too late, never, or when nobody asked.
 
+use std::io::Write as _;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use forebay_testkit::check::problem;
 use forebay_testkit::gateway;
 use forebay_testkit::gateway::Gateway;
-use forebay_testkit::message::{Broken, Response};
+use forebay_testkit::message::{Broken, Response, find};
 use forebay_testkit::origin::{Conn, Gate, Origin};
 use forebay_testkit::settings::{in_front_of, top};
 use forebay_testkit::wire::{Client, Failed};
@@ -257,4 +259,49 @@ fn an_answer_may_come_byte_by_byte() {
         assert_eq!(gateway.get("/x").text(), "hello world");
     }
     assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn an_early_answer_to_a_stuck_upload_never_leaves_half_a_body_on_a_pooled_connection() {
+    // The gateway may hold the body's last bytes, unable to pass them on, when the answer comes. To meet that
+    // moment for certain, bodies of all sizes around what the sockets hold are tried.
+    let (sent, strays) = (Arc::new(Mutex::new(Gate::new())), Arc::new(Mutex::new(Vec::new())));
+    let (wait, tell) = (Arc::clone(&sent), Arc::clone(&strays));
+    let origin = Origin::narrow(move |conn| {
+        let Ok((index, request)) = conn.request_head() else { return };
+        if request.method == "GET" {
+            conn.complete(index);
+            return conn.reply("200 OK", request.target.as_bytes());
+        }
+        let gate = wait.lock().expect("no panic under this lock").clone();
+        gate.pass();
+        conn.reply("200 OK", b"early");
+        let rest = conn.drain_until(b"GET /victim");
+        if find(&rest, b"GET /victim").is_some() {
+            tell.lock().expect("no panic under this lock").push(request.target);
+        }
+    });
+    let gateway = in_front(&origin);
+    for size in (2..160).map(|step| step * (24 << 10)) {
+        let gate = Gate::new();
+        *sent.lock().expect("no panic under this lock") = gate.clone();
+        let mut client = gateway.client();
+        let head =
+            format!("POST /{size} HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n{size:x}\r\n");
+        let body = [head.as_bytes(), &vec![b'b'; size], b"\r\n0\r\n\r\n"].concat();
+        let mut writer = client.writer();
+        writer.set_write_timeout(Some(Duration::from_millis(100))).expect("not zero");
+        let all = writer.write_all(&body).is_ok();
+        // A moment for the gateway to take what was sent; without it this test would only see less.
+        std::thread::sleep(Duration::from_millis(5));
+        gate.open();
+        let response = client.response("POST").unwrap_or_else(|failed| panic!("{size}: {failed}"));
+        assert_eq!(response.text(), "early", "{size}");
+        assert_eq!(gateway.get("/victim").text(), "/victim", "after {size}");
+        if !all {
+            break;
+        }
+    }
+    let strays = strays.lock().expect("no panic under this lock");
+    assert!(strays.is_empty(), "another request followed the half-sent bodies of {strays:?}");
 }
