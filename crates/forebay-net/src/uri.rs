@@ -33,6 +33,8 @@ pub struct Target {
     /// Host and port of an absolute or authority form, else empty.
     authority: String,
     form: Form,
+    /// A rewritten target before it is canonical.
+    draft: String,
 }
 
 /// How a target was written (RFC 9112 section 3.2).
@@ -171,6 +173,29 @@ impl Target {
             Some(query) => self.push_query(query.as_bytes()),
             None => Ok(()),
         }
+    }
+
+    /// Becomes the origin form of what `write` writes: a path that is not yet canonical and perhaps `?` and a
+    /// query. Without a `?` the query is `query`.
+    ///
+    /// # Errors
+    /// As [`parse_target`], or the error of `write`. `self` holds nothing of use after an error.
+    pub fn set_written<E: From<TargetError>>(
+        &mut self,
+        query: Option<&str>,
+        write: impl FnOnce(&mut String) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut draft = std::mem::take(&mut self.draft);
+        draft.clear();
+        let result = write(&mut draft).and_then(|()| {
+            let (path, query) = match draft.split_once('?') {
+                Some((path, query)) => (path, Some(query)),
+                None => (&*draft, query),
+            };
+            Ok(self.set(path.as_bytes(), query, false)?)
+        });
+        self.draft = draft;
+        result
     }
 
     fn set_path_and_query(&mut self, raw: &[u8], merge_slashes: bool) -> Result<(), TargetError> {

@@ -230,6 +230,24 @@ fn setting_a_target_canonicalises_the_path() {
     assert_eq!(target.set(b"/a", Some("b c"), false), Err(TargetError::Character));
 }
 
+#[test]
+fn a_written_target_brings_its_query_or_keeps_the_old() {
+    let mut target = Target::default();
+    let mut check = |text: &str, expected: Result<&str, TargetError>| {
+        let result = target.set_written(Some("old"), |out| {
+            out.push_str(text);
+            Ok(())
+        });
+        assert_eq!(result.map(|()| target.path_and_query()), expected);
+    };
+    check("/a/../%62", Ok("/b?old"));
+    check("/a?new?", Ok("/a?new?"));
+    check("/a?", Ok("/a?"));
+    check("a", Err(TargetError::Form));
+    check("/a?b c", Err(TargetError::Character));
+    check("/", Ok("/?old"));
+}
+
 /// Pieces that meet every rule when strung together.
 fn paths() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![

@@ -8,7 +8,8 @@ const DRAWS_MAX: usize = 4;
 /// Picks the less loaded of two endpoints drawn by weight (the power of two choices). Load counts relative to
 /// weight, so that endpoints end up with as many requests in flight as their weights say.
 ///
-/// A pick costs the same for two endpoints and for a thousand, unless most of them are left out.
+/// A pick costs the same for two endpoints and for a thousand, unless those left out, or the one drawn first,
+/// have most of the weight.
 #[derive(Clone, Debug)]
 pub struct LeastLoaded {
     weights: Vec<u32>,
@@ -51,17 +52,16 @@ impl LeastLoaded {
                 return Some(drawn);
             }
         }
-        let left = || self.weights.iter().enumerate().filter(|(n, _)| !skip(*n));
-        let sum = left().map(|(_, weight)| u64::from(*weight)).sum();
-        let mut at = self.random.clone().below(sum);
-        let found = left().find(|(_, weight)| {
-            let is_here = at < u64::from(**weight);
-            at = at.saturating_sub(u64::from(**weight));
-            is_here
-        });
-        let found = found.map(|(n, _)| n);
-        self.random.next_u64();
-        found
+        let weights = self.weights.iter().map(|weight| u64::from(*weight)).enumerate();
+        let left = weights.filter(|(n, _)| !skip(*n));
+        let mut before = self.random.below(left.clone().map(|(_, weight)| weight).sum());
+        for (n, weight) in left {
+            match before.checked_sub(weight) {
+                Some(rest) => before = rest,
+                None => return Some(n),
+            }
+        }
+        None
     }
 
     fn draw_any(&mut self) -> Option<usize> {

@@ -1,6 +1,6 @@
 //! Routes that get in each other's way.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 use super::matcher::Matcher;
@@ -10,6 +10,9 @@ use super::router::{Found, Query, Router};
 
 /// Most pairs of routes compared in search of ambiguity; files with more are searched in part.
 const PAIRS_MAX: usize = 200_000;
+
+/// Most conflicts of a kind that are reported.
+const CONFLICTS_MAX: usize = 1_000;
 
 /// A method that no settings name, since theirs are upper case.
 const OTHER_METHOD: &str = "other";
@@ -39,13 +42,13 @@ pub(super) fn find(router: &Router) -> Vec<Conflict> {
     let mut conflicts = find_ambiguous(&router.matchers);
     let known: HashSet<usize> = conflicts.iter().map(|conflict| conflict.second).collect();
     let others = (0..router.matchers.len()).filter(|route| !known.contains(route));
-    conflicts.extend(others.filter_map(|route| find_unreachable(router, route)));
+    conflicts.extend(others.filter_map(|route| find_unreachable(router, route)).take(CONFLICTS_MAX));
     conflicts.sort_unstable();
     conflicts
 }
 
 fn find_ambiguous(matchers: &[Matcher]) -> Vec<Conflict> {
-    let mut groups: HashMap<String, Vec<usize>> = HashMap::new();
+    let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (route, matcher) in matchers.iter().enumerate() {
         groups.entry(skeleton(matcher)).or_default().push(route);
     }
@@ -53,7 +56,7 @@ fn find_ambiguous(matchers: &[Matcher]) -> Vec<Conflict> {
         let after = |n: usize| group[n + 1..].iter().copied();
         group.iter().enumerate().flat_map(move |(n, a)| after(n).map(move |b| (*a, b)))
     });
-    pairs.take(PAIRS_MAX).filter_map(|(a, b)| ambiguity(matchers, a, b)).collect()
+    pairs.take(PAIRS_MAX).filter_map(|(a, b)| ambiguity(matchers, a, b)).take(CONFLICTS_MAX).collect()
 }
 
 fn ambiguity(matchers: &[Matcher], a: usize, b: usize) -> Option<Conflict> {
@@ -77,8 +80,8 @@ fn overlap(a: &Matcher, b: &Matcher) -> bool {
 
 /// Whether some path matches both; may say yes when it is hard to tell. Beginnings are the same up to a glob.
 fn paths_overlap(a: &PathPattern, b: &PathPattern) -> bool {
-    let may_differ = |a: &Tail, b: &Tail| *a != Tail::End || *b != Tail::End;
-    if a.segments.len() != b.segments.len() && !may_differ(&a.tail, &b.tail) {
+    let (shorter, longer) = if a.segments.len() <= b.segments.len() { (a, b) } else { (b, a) };
+    if shorter.segments.len() < longer.segments.len() && shorter.tail == Tail::End {
         return false;
     }
     let suffixes = match (&a.tail, &b.tail) {
@@ -207,6 +210,8 @@ mod tests {
         check(&["/{y}", "/{x}"], &[(1, 0, Ambiguous)]);
         check(&["GET,POST /a", "GET,PUT /a"], &[(0, 1, Ambiguous)]);
         check(&["/a*c*/x", "/a*d*/{p}"], &[(0, 1, Ambiguous)]);
+        check(&["/a*c*/x/y", "/a*d*/**"], &[(0, 1, Ambiguous)]);
+        check(&["/a*c*/x/y", "/a*d*/*"], &[(0, 1, Ambiguous)]);
         check(&["*.a/x", "*.a/x"], &[(0, 1, Ambiguous)]);
         check(&["/%61", "/a", "/b"], &[(0, 1, Ambiguous)]);
     }
@@ -218,6 +223,9 @@ mod tests {
         check(&["a/x", "b/x", "*.b/x", "/x"], &[]);
         check(&["/a*c/x", "/a*d/x"], &[]);
         check(&["/a*c*/x", "/a*d*/y"], &[]);
+        check(&["/a*c*/x", "/a*d*/"], &[]);
+        check(&["/a*c*/x/y", "/a*d*/x"], &[]);
+        check(&["/a*c*/x", "/a*d*/x/y/**"], &[]);
         check(&["/a", "/a/", "/{x}", "/a*", "/*", "/a/**"], &[]);
         check(&["/x/**/a", "/x/**/b", "/x/**/{p}", "/x/**/b/a"], &[]);
     }

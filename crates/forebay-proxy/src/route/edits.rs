@@ -28,7 +28,13 @@ pub struct HeaderEdits {
     /// One bit per length of a dropped name, from 0 to 63 and beyond: most headers are told apart by it.
     dropped_lengths: u64,
     /// Headers to append: those set, then those added.
-    appended: Box<[(Box<str>, Box<[u8]>)]>,
+    appended: Box<[Appended]>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Appended {
+    name: Box<str>,
+    value: Box<[u8]>,
 }
 
 /// Why a header cannot be edited so.
@@ -67,7 +73,7 @@ impl HeaderEdits {
         let mut appended = Vec::new();
         for (name, value) in set.iter().chain(add) {
             checked_name(name)?;
-            appended.push(((*name).into(), checked_value(name, value)?));
+            appended.push(Appended { name: (*name).into(), value: checked_value(name, value)? });
         }
         let dropped_lengths = dropped.iter().fold(0, |bits, name| bits | length_bit(name.as_bytes()));
         Ok(Self { dropped: dropped.into(), dropped_lengths, appended: appended.into() })
@@ -88,7 +94,7 @@ impl HeaderEdits {
 
     /// Headers to append, in order: those set, then those added.
     pub fn appended(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.appended.iter().map(|(name, value)| (&**name, &**value))
+        self.appended.iter().map(|Appended { name, value }| (&**name, &**value))
     }
 }
 

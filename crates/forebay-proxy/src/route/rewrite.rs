@@ -14,8 +14,8 @@ mod tests;
 /// Most memory that a compiled expression may take, in bytes.
 const REGEX_SIZE_MAX: usize = 1 << 20;
 
-/// Longest path that comes out, in bytes, before it is made canonical.
-const PATH_MAX: usize = 64 << 10;
+/// Longest target that comes out, in bytes, before it is made canonical.
+const TARGET_MAX: usize = 64 << 10;
 
 /// A change of the target on its way to the upstream.
 #[derive(Clone, Debug)]
@@ -91,7 +91,7 @@ impl Rewrite {
     pub fn apply(&self, values: &Values<'_>, out: &mut Target) -> Result<(), RewriteError> {
         match &self.path {
             Some(path) => path.apply(values, out),
-            None => out.set(values.path.as_bytes(), values.query, false).map_err(RewriteError::Path),
+            None => out.set(values.path.as_bytes(), values.query, false).map_err(RewriteError::from),
         }
     }
 }
@@ -161,17 +161,14 @@ impl PathRewrite {
     /// # Errors
     /// When the changed path has no canonical form, or is too long.
     pub fn apply(&self, values: &Values<'_>, out: &mut Target) -> Result<(), RewriteError> {
-        let mut text = String::new();
-        self.write(values, &mut text)?;
-        if text.len() > PATH_MAX {
-            return Err(RewriteError::TooLong);
-        }
-        let (path, query) = match (text.split_once('?'), &self.0) {
-            (Some((path, query)), _) => (path, Some(query)),
-            (None, Kind::Template(template)) if template.uses_query() => (&*text, None),
-            (None, _) => (&*text, values.query),
+        let query = match &self.0 {
+            Kind::Template(template) if template.uses_query() => None,
+            Kind::Template(_) | Kind::Prefix { .. } | Kind::Regex { .. } => values.query,
         };
-        out.set(path.as_bytes(), query, false).map_err(RewriteError::Path)
+        out.set_written(query, |text| {
+            self.write(values, text)?;
+            if text.len() > TARGET_MAX { Err(RewriteError::TooLong) } else { Ok(()) }
+        })
     }
 
     /// Appends the new path, and perhaps `?` and a new query.
@@ -224,13 +221,19 @@ impl fmt::Display for RewriteError {
 
 impl std::error::Error for RewriteError {}
 
+impl From<TargetError> for RewriteError {
+    fn from(error: TargetError) -> Self {
+        Self::Path(error)
+    }
+}
+
 /// Canonical form of a prefix, without slashes at its end.
 fn parse_prefix(text: &str) -> Result<Box<str>, RewriteError> {
     if !text.starts_with('/') {
         return Err(RewriteError::Prefix);
     }
     let mut path = String::new();
-    canonical_path(text.as_bytes(), false, &mut path).map_err(RewriteError::Path)?;
+    canonical_path(text.as_bytes(), false, &mut path)?;
     Ok(path.trim_end_matches('/').into())
 }
 

@@ -158,5 +158,5 @@ fn names_above(host: &str, labels_max: usize) -> impl Iterator<Item = &str> {
         0 => host.len(),
         _ => memchr::memrchr_iter(b'.', host.as_bytes()).nth(labels_max - 1).unwrap_or(0),
     };
-    memchr::memchr_iter(b'.', host[start..].as_bytes()).map(move |dot| &host[start + dot + 1..])
+    memchr::memchr_iter(b'.', &host.as_bytes()[start..]).map(move |dot| &host[start + dot + 1..])
 }

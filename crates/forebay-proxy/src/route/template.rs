@@ -98,18 +98,19 @@ impl Template {
 
     /// Appends the text with `values` filled in. A parameter that `values` lacks stands for nothing.
     ///
-    /// What is appended is visible ASCII, good for a header or a request target. If the template begins with
-    /// `{path}`, slashes at its beginning come out as one, since `//name` would name another host.
+    /// What is appended is visible ASCII, good for a header or a request target. A path in front (`{path}` or
+    /// `/{path}`) comes out with one slash at its beginning, since `//name` would name another host.
     ///
     /// # Errors
     /// When a value has bytes in it that no canonical value has; `out` is then as it was.
     pub fn render(&self, values: &Values<'_>, out: &mut String) -> Result<(), TemplateError> {
         let start = out.len();
-        for (n, piece) in self.pieces.iter().enumerate() {
+        for piece in &self.pieces {
             match piece {
                 Piece::Text(text) => out.push_str(text),
                 Piece::Host => out.push_str(values.host),
-                Piece::Path if n == 0 => push_path(values.path, out),
+                Piece::Path if &out[start..] == "/" => out.push_str(values.path.trim_start_matches('/')),
+                Piece::Path if out.len() == start => push_path(values.path, out),
                 Piece::Path => out.push_str(values.path),
                 Piece::Query => out.extend(values.query.iter().flat_map(|query| ["?", query])),
                 Piece::Param(name) => out.push_str(values.params.get(name).unwrap_or_default()),
@@ -225,10 +226,18 @@ mod tests {
 
     #[test]
     fn a_path_in_front_names_no_other_host() {
-        let mut out = String::new();
-        let values = Values { path: "//evil.test/a", ..Values::default() };
-        Template::parse("{path}").expect("a template").render(&values, &mut out).expect("clean");
-        assert_eq!(out, "/evil.test/a");
+        for (template, path, expected) in [
+            ("{path}", "//evil.test/a", "/evil.test/a"),
+            ("/{path}", "/evil.test/a", "/evil.test/a"),
+            ("/{path}", "///evil.test", "/evil.test"),
+            ("{query}{path}", "//evil.test/a", "/evil.test/a"),
+            ("/a{path}", "//b", "/a//b"),
+        ] {
+            let mut out = String::new();
+            let values = Values { path, ..Values::default() };
+            Template::parse(template).expect("a template").render(&values, &mut out).expect("clean");
+            assert_eq!(out, expected, "{template}");
+        }
     }
 
     #[test]

@@ -304,15 +304,11 @@ fn brute_force(matchers: &[Matcher], query: &Query<'_>) -> Option<usize> {
 
 /// Methods of the routes that match but for their method, by trying all.
 fn brute_force_methods(matchers: &[Matcher], query: &Query<'_>) -> Vec<String> {
-    let with_method = |method: &str| {
+    let with_method = |method: &&'static str| {
         let query = Query { method: method.as_bytes(), ..*query };
         brute_force(matchers, &query).is_some()
     };
-    ["GET", "PATCH", "POST", "PUT"]
-        .iter()
-        .filter(|method| with_method(method))
-        .map(|m| (*m).to_owned())
-        .collect()
+    ["GET", "PATCH", "POST", "PUT"].into_iter().filter(with_method).map(str::to_owned).collect()
 }
 
 fn patterns() -> impl Strategy<Value = String> {
@@ -436,6 +432,20 @@ proptest! {
                             && [conflict.first, conflict.second].iter().all(|route| [a, b].contains(&route))
                     });
                     prop_assert!(!is_tie || is_reported, "{} and {}", matchers[*a], matchers[*b]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn specificity_is_a_total_order(matchers in some_matchers()) {
+        let less = |a: &Matcher, b: &Matcher| compare(a, b).0.is_lt();
+        for a in &matchers {
+            for b in &matchers {
+                prop_assert_eq!(compare(a, b).0, compare(b, a).0.reverse());
+                prop_assert_eq!(compare(a, b).0.is_eq(), a.to_string() == b.to_string());
+                for c in matchers.iter().filter(|c| less(a, b) && less(b, c)) {
+                    prop_assert!(less(a, c), "{} < {} < {}", a, b, c);
                 }
             }
         }

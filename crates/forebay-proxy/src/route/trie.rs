@@ -38,12 +38,14 @@ struct Node {
 #[derive(Debug)]
 enum Children {
     Few(Vec<(Box<str>, Node)>),
-    Many(HashMap<Box<str>, Node, RandomState>),
+    Many(ByText<Node>),
 }
 
 /// Routes that go on with `text*`, by the length of the text, the longer first.
 #[derive(Debug, Default)]
-struct Prefixes(Vec<(usize, HashMap<Box<str>, Vec<usize>, RandomState>)>);
+struct Prefixes(Vec<(usize, ByText<Vec<usize>>)>);
+
+type ByText<T> = HashMap<Box<str>, T, RandomState>;
 
 /// A walk over the routes whose path matches, the most specific first, until `visit` takes one.
 pub(super) struct Walk<V> {
@@ -87,14 +89,14 @@ impl<V: FnMut(usize) -> bool> Walk<V> {
             Some(slash) => (&rest[..slash], Some(&rest[slash + 1..])),
             None => (rest, None),
         };
-        self.into_segment(node, segment, after)
-            .or_else(|| self.into_prefixes(&node.prefixes, segment))
-            .or_else(|| self.into_spanning(&node.spanning, rest))
+        self.below_segment(node, segment, after)
+            .or_else(|| self.below_prefixes(&node.prefixes, segment))
+            .or_else(|| self.below_spanning(&node.spanning, rest))
             .or_else(|| self.first(&node.rests))
             .or_else(|| self.first(&node.anything))
     }
 
-    fn into_segment(&mut self, node: &Node, segment: &str, after: Option<&str>) -> Option<usize> {
+    fn below_segment(&mut self, node: &Node, segment: &str, after: Option<&str>) -> Option<usize> {
         if let Some(found) = node.literals.get(segment).and_then(|child| self.at(child, after)) {
             return Some(found);
         }
@@ -108,7 +110,7 @@ impl<V: FnMut(usize) -> bool> Walk<V> {
         self.at(param, after)
     }
 
-    fn into_prefixes(&mut self, prefixes: &Prefixes, segment: &str) -> Option<usize> {
+    fn below_prefixes(&mut self, prefixes: &Prefixes, segment: &str) -> Option<usize> {
         for (len, routes) in &prefixes.0 {
             self.nodes += 1;
             let routes = segment.get(..*len).and_then(|text| routes.get(text));
@@ -119,7 +121,7 @@ impl<V: FnMut(usize) -> bool> Walk<V> {
         None
     }
 
-    fn into_spanning(&mut self, spanning: &[(usize, Node)], rest: &str) -> Option<usize> {
+    fn below_spanning(&mut self, spanning: &[(usize, Node)], rest: &str) -> Option<usize> {
         for (count, node) in spanning {
             if let Some(found) = last_segments(rest, *count).and_then(|end| self.at(node, Some(end))) {
                 return Some(found);
@@ -177,10 +179,11 @@ impl Children {
     }
 
     fn get_or_insert(&mut self, text: &str) -> &mut Node {
-        if let Self::Few(list) = self {
-            if list.len() == FEW && list.iter().all(|(other, _)| **other != *text) {
-                *self = Self::Many(std::mem::take(list).into_iter().collect());
-            }
+        if let Self::Few(list) = self
+            && list.len() == FEW
+            && list.iter().all(|(other, _)| **other != *text)
+        {
+            *self = Self::Many(std::mem::take(list).into_iter().collect());
         }
         match self {
             Self::Few(list) => {
