@@ -51,6 +51,9 @@ pub(crate) struct Args {
     /// Keep the proxy on one core and load and origin on the others
     #[arg(long, value_enum, default_value_t = Pin::Split)]
     pin: Pin,
+    /// Run ahead of everything else on a machine that is not quiet; needs root
+    #[arg(long)]
+    ahead: bool,
     /// Print the figures as JSON instead of tables
     #[arg(long)]
     json: bool,
@@ -86,6 +89,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     tools::provide(tools::FOR_BENCH)?;
     let forebay = forebay(args, &peers)?;
     machine::raise_open_files()?;
+    if args.ahead {
+        machine::run_ahead()?;
+    }
     let folder = Folder::create()?;
     machine::clean_up_on_signals(folder.path().to_owned())?;
 

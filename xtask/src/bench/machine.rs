@@ -27,6 +27,11 @@ pub(crate) fn raise_open_files() -> Result<()> {
     })
 }
 
+/// Takes the highest ordinary priority, for us and for every child.
+pub(crate) fn run_ahead() -> Result<()> {
+    rustix::process::setpriority_process(None, -20).context("cannot run ahead of other work; that needs root")
+}
+
 /// The limit of open files that children inherit.
 pub(crate) fn open_files() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(1 << 20)

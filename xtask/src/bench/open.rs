@@ -36,7 +36,7 @@ pub(crate) struct Plan<'a> {
 pub(crate) struct Outcome {
     /// From the planned time to the last byte.
     pub(crate) latencies: Histogram,
-    /// From the planned time to sending, when a connection was free: the generator's own lateness.
+    /// From the planned time to the generator's taking note of it: its own share of the latency.
     pub(crate) lateness: Histogram,
     /// Planned requests that were not answered well.
     pub(crate) failed: u64,
@@ -114,6 +114,7 @@ impl Generator {
         loop {
             let now = Instant::now();
             while next < self.planned && due(next) <= now {
+                self.lateness.record(now - due(next));
                 self.waiting.push_back(due(next));
                 next += 1;
             }
@@ -143,7 +144,6 @@ impl Generator {
             if sent < self.request.len() {
                 bail!("only part of a request could be sent");
             }
-            self.lateness.record(planned.elapsed());
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use clap::ValueEnum;
 
 use super::machine::{self, Pinning};
 use super::process::{Process, launcher};
+use super::row::Tuning;
 use super::wire;
 use crate::{tools, tree};
 
@@ -27,8 +28,6 @@ pub(crate) enum Kind {
     Nginx,
     /// As the distribution has it
     Haproxy,
-    /// HAProxy with `option splice-auto`
-    HaproxySplice,
 }
 
 impl fmt::Display for Kind {
@@ -37,7 +36,6 @@ impl fmt::Display for Kind {
             Self::Forebay => "forebay",
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
-            Self::HaproxySplice => "haproxy-splice",
         })
     }
 }
@@ -66,12 +64,12 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// Writes the settings, starts the proxy, and waits until it answers.
-    pub(crate) fn start(kind: Kind, site: Site<'_>) -> Result<Self> {
+    pub(crate) fn start(kind: Kind, tuning: Tuning, site: Site<'_>) -> Result<Self> {
         let address = free_address()?;
         let folder = site.folder.join(format!("{kind}-{}", address.port()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let settings = folder.join(kind.template());
-        fs::write(&settings, kind.settings(&folder, address, site.origin)?)?;
+        fs::write(&settings, kind.settings(tuning, &folder, address, site.origin)?)?;
         let log = folder.join("output.log");
         let program = kind.program(site.forebay)?;
         let process = Process::start(&program, &kind.arguments(&settings), &site.pinning.proxy, &log)?;
@@ -112,20 +110,24 @@ impl Kind {
         match self {
             Self::Forebay => "forebay.yaml",
             Self::Nginx => "nginx.conf",
-            Self::Haproxy | Self::HaproxySplice => "haproxy.cfg",
+            Self::Haproxy => "haproxy.cfg",
         }
     }
 
-    fn settings(self, folder: &Path, listen: SocketAddr, origin: SocketAddr) -> Result<String> {
+    fn settings(
+        self,
+        tuning: Tuning,
+        folder: &Path,
+        listen: SocketAddr,
+        origin: SocketAddr,
+    ) -> Result<String> {
         let path = tree::root().join("benches").join(self.template());
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let splice = if self == Self::HaproxySplice { "option splice-auto" } else { "no option splice-auto" };
-        let filled = text
+        let filled = choose(&text, tuning)
             .replace("{{listen}}", &listen.to_string())
             .replace("{{origin}}", &origin.to_string())
             .replace("{{dir}}", &folder.to_string_lossy())
-            .replace("{{nofile}}", &machine::open_files().to_string())
-            .replace("{{splice}}", splice);
+            .replace("{{nofile}}", &machine::open_files().to_string());
         if filled.contains("{{") {
             bail!("{} has a place that nothing fills", path.display());
         }
@@ -136,7 +138,7 @@ impl Kind {
         match self {
             Self::Forebay => forebay.map(Path::to_owned).context("the forebay binary was not built"),
             Self::Nginx => tools::find("nginx").context("nginx is not installed"),
-            Self::Haproxy | Self::HaproxySplice => tools::find("haproxy").context("haproxy is not installed"),
+            Self::Haproxy => tools::find("haproxy").context("haproxy is not installed"),
         }
     }
 
@@ -144,7 +146,7 @@ impl Kind {
         let before: &[&str] = match self {
             Self::Forebay => &["run", "-c"],
             Self::Nginx => &["-c"],
-            Self::Haproxy | Self::HaproxySplice => &["-db", "-f"],
+            Self::Haproxy => &["-db", "-f"],
         };
         before.iter().map(OsString::from).chain([settings.into()]).collect()
     }
@@ -185,7 +187,35 @@ pub(crate) fn wrk(pinning: &Pinning) -> Result<std::process::Command> {
     Ok(launcher(&tools::find("wrk").context("wrk is not installed")?, &pinning.rest))
 }
 
+/// Fills each `{{large? A : B}}` with A or B.
+fn choose(text: &str, tuning: Tuning) -> String {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{large? ") {
+        let Some((choice, after)) = after.split_once("}}") else { break };
+        let (large, small) = choice.split_once(" : ").unwrap_or((choice, choice));
+        filled.push_str(before);
+        filled.push_str(if tuning == Tuning::Large { large } else { small });
+        rest = after;
+    }
+    filled.push_str(rest);
+    filled
+}
+
 fn free_address() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on 127.0.0.1")?;
     Ok(listener.local_addr()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_is_filled_by_tuning() {
+        let text = "a {{large? off : on}}; b {{large? 64k : 16k}};";
+        assert_eq!(choose(text, Tuning::Large), "a off; b 64k;");
+        assert_eq!(choose(text, Tuning::Small), "a on; b 16k;");
+        assert_eq!(choose("plain", Tuning::Small), "plain");
+    }
 }

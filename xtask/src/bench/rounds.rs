@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::machine::Pinning;
 use super::peer::{Backend, Kind, Peer, Site};
 use super::result::{Figures, Metric, Outcome, Sample, Spread};
-use super::row::{Load, Row};
+use super::row::{Load, Row, Tuning};
 use super::{closed, idle, open};
 
 /// Load before each measurement, so that connections, pools and caches are warm.
@@ -35,13 +35,10 @@ pub(crate) fn run(plan: &Plan, folder: &Path) -> Result<Outcome> {
     let backend = Backend::start(folder, &plan.pinning)?;
     let site =
         Site { folder, origin: backend.address, pinning: &plan.pinning, forebay: plan.forebay.as_deref() };
-    let mut peers = Vec::new();
-    for kind in &plan.peers {
-        peers.push(Peer::start(*kind, site)?);
-    }
+    let peers = plan.peers.iter().map(|kind| Tuned::start(*kind, site)).collect::<Result<Vec<_>>>()?;
     let mut bench = Bench { plan, site, peers, outcome: Outcome::default() };
     for peer in &bench.peers {
-        bench.outcome.fields.push(peer.fields()?);
+        bench.outcome.fields.push(peer.small.fields()?);
     }
     let (open, closed): (Vec<&Row>, Vec<&Row>) =
         plan.rows.iter().partition(|row| matches!(row.load, Load::Open { .. }));
@@ -53,10 +50,32 @@ pub(crate) fn run(plan: &Plan, folder: &Path) -> Result<Outcome> {
     Ok(bench.outcome)
 }
 
+/// A proxy twice: tuned for small messages, and for large bodies.
+struct Tuned {
+    small: Peer,
+    large: Peer,
+}
+
+impl Tuned {
+    fn start(kind: Kind, site: Site<'_>) -> Result<Self> {
+        Ok(Self {
+            small: Peer::start(kind, Tuning::Small, site)?,
+            large: Peer::start(kind, Tuning::Large, site)?,
+        })
+    }
+
+    fn for_row(&self, row: &Row) -> &Peer {
+        match row.tuning {
+            Tuning::Small => &self.small,
+            Tuning::Large => &self.large,
+        }
+    }
+}
+
 struct Bench<'a> {
     plan: &'a Plan,
     site: Site<'a>,
-    peers: Vec<Peer>,
+    peers: Vec<Tuned>,
     outcome: Outcome,
 }
 
@@ -90,75 +109,41 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn measure(&mut self, row: &Row, peer: usize) -> Result<Figures> {
+    fn measure(&self, row: &Row, peer: usize) -> Result<Figures> {
+        let running = self.peers[peer].for_row(row);
         match row.load {
             Load::Closed { path, connections, body } => {
                 let plan = closed::Plan {
-                    address: self.peers[peer].address,
+                    address: running.address,
                     path,
                     connections,
                     body,
                     seconds: self.plan.seconds,
                     pinning: &self.plan.pinning,
                 };
-                self.closed(peer, plan)
+                closed_figures(running, plan)
             }
             Load::Open { connections, share } => {
                 let capacity = self.outcome.fixed_rate.context("the capacity was not measured")?;
                 let plan = open::Plan {
-                    address: self.peers[peer].address,
+                    address: running.address,
                     path: "/small",
                     connections,
                     rate: capacity * share,
                     time: Duration::from_secs(self.plan.seconds.into()),
                     pinning: &self.plan.pinning,
                 };
-                self.open(peer, plan)
+                open_figures(running, plan)
             }
             // A process of its own: memory that an earlier load left behind would hide the growth.
             Load::Idle { connections } => {
-                idle::measure(&Peer::start(self.plan.peers[peer], self.site)?, connections)
+                idle::measure(&Peer::start(self.plan.peers[peer], row.tuning, self.site)?, connections)
             }
         }
     }
 
-    fn closed(&self, peer: usize, plan: closed::Plan<'_>) -> Result<Figures> {
-        closed::run(closed::Plan { seconds: WARM_UP_SECONDS, ..plan })?;
-        let process = &self.peers[peer].process;
-        let before = process.cpu()?;
-        let counts = closed::run(plan)?;
-        let cpu = process.cpu()?.saturating_sub(before);
-        let requests = counts.requests as f64;
-        Ok(Figures {
-            values: vec![
-                (Metric::Cpu, cpu.as_secs_f64() * 1e6 / requests),
-                (Metric::Rate, requests / counts.seconds),
-                (Metric::P50, counts.p50),
-                (Metric::P99, counts.p99),
-            ],
-            fault: counts.fault,
-        })
-    }
-
-    fn open(&self, peer: usize, plan: open::Plan<'_>) -> Result<Figures> {
-        open::run(open::Plan { time: Duration::from_secs(WARM_UP_SECONDS.into()), ..plan })?;
-        let process = &self.peers[peer].process;
-        let before = process.cpu()?;
-        let outcome = open::run(plan)?;
-        let cpu = process.cpu()?.saturating_sub(before);
-        let answered = outcome.latencies.total() as f64;
-        Ok(Figures {
-            values: vec![
-                (Metric::Cpu, cpu.as_secs_f64() * 1e6 / answered),
-                (Metric::P50, outcome.latencies.quantile(0.5)),
-                (Metric::P99, outcome.latencies.quantile(0.99)),
-            ],
-            fault: open_fault(&outcome),
-        })
-    }
-
     /// Requests per second of the slowest peer with small requests, from this run; measured now when it was not.
-    fn capacity(&mut self) -> Result<f64> {
+    fn capacity(&self) -> Result<f64> {
         let row = Row::small();
         let mut slowest = f64::INFINITY;
         for peer in 0..self.peers.len() {
@@ -172,7 +157,7 @@ impl Bench<'_> {
         Ok(slowest)
     }
 
-    fn rate(&mut self, peer: usize) -> Result<f64> {
+    fn rate(&self, peer: usize) -> Result<f64> {
         let figures = self.measure(Row::small(), peer)?;
         let rates =
             figures.values.iter().filter(|(metric, _)| *metric == Metric::Rate).map(|(_, value)| *value);
@@ -180,10 +165,45 @@ impl Bench<'_> {
     }
 }
 
+fn closed_figures(peer: &Peer, plan: closed::Plan<'_>) -> Result<Figures> {
+    closed::run(closed::Plan { seconds: WARM_UP_SECONDS, ..plan })?;
+    let process = &peer.process;
+    let before = process.cpu()?;
+    let counts = closed::run(plan)?;
+    let cpu = process.cpu()?.saturating_sub(before);
+    let requests = counts.requests as f64;
+    Ok(Figures {
+        values: vec![
+            (Metric::Cpu, cpu.as_secs_f64() * 1e6 / requests),
+            (Metric::Rate, requests / counts.seconds),
+            (Metric::P50, counts.p50),
+            (Metric::P99, counts.p99),
+        ],
+        fault: counts.fault,
+    })
+}
+
+fn open_figures(peer: &Peer, plan: open::Plan<'_>) -> Result<Figures> {
+    open::run(open::Plan { time: Duration::from_secs(WARM_UP_SECONDS.into()), ..plan })?;
+    let process = &peer.process;
+    let before = process.cpu()?;
+    let outcome = open::run(plan)?;
+    let cpu = process.cpu()?.saturating_sub(before);
+    let answered = outcome.latencies.total() as f64;
+    Ok(Figures {
+        values: vec![
+            (Metric::Cpu, cpu.as_secs_f64() * 1e6 / answered),
+            (Metric::P50, outcome.latencies.quantile(0.5)),
+            (Metric::P99, outcome.latencies.quantile(0.99)),
+        ],
+        fault: open_fault(&outcome),
+    })
+}
+
 fn open_fault(outcome: &open::Outcome) -> Option<String> {
     let late = outcome.lateness.quantile(0.5);
     if outcome.failed > 0 {
         return Some(format!("{} requests were not answered", outcome.failed));
     }
-    (late > LATENESS_MAX_MICROS).then(|| format!("the generator was {late} µs late at the median"))
+    (late > LATENESS_MAX_MICROS).then(|| format!("the load generator was late by {late} µs at the median"))
 }

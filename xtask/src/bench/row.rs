@@ -11,6 +11,17 @@ pub(crate) struct Row {
     pub(crate) title: &'static str,
     /// What is sent.
     pub(crate) load: Load,
+    /// What the peers are tuned for.
+    pub(crate) tuning: Tuning,
+}
+
+/// What matters most to a peer's settings. A peer with one good setting for everything has no use for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tuning {
+    /// Many small messages.
+    Small,
+    /// Large bodies.
+    Large,
 }
 
 /// The row's word on the command line and in JSON.
@@ -63,28 +74,38 @@ pub(crate) const ALL: &[Row] = &[
         name: Name::Small,
         title: "GET 90 B, 64 connections",
         load: Load::Closed { path: "/small", connections: 64, body: 0 },
+        tuning: Tuning::Small,
     },
     Row {
         name: Name::Get10k,
         title: "GET 10 KiB, 64 connections",
         load: Load::Closed { path: "/10k", connections: 64, body: 0 },
+        tuning: Tuning::Small,
     },
     Row {
         name: Name::Get1m,
         title: "GET 1 MiB, 16 connections",
         load: Load::Closed { path: "/1m", connections: 16, body: 0 },
+        tuning: Tuning::Large,
     },
     Row {
         name: Name::Post10k,
         title: "POST 10 KiB, 64 connections",
         load: Load::Closed { path: "/sink", connections: 64, body: 10 << 10 },
+        tuning: Tuning::Small,
     },
     Row {
         name: Name::Rate,
         title: "GET 90 B at 70 % of the slowest peer's rate, 64 connections",
         load: Load::Open { connections: 64, share: 0.7 },
+        tuning: Tuning::Small,
     },
-    Row { name: Name::Idle, title: "5,000 idle connections", load: Load::Idle { connections: 5_000 } },
+    Row {
+        name: Name::Idle,
+        title: "5,000 idle connections",
+        load: Load::Idle { connections: 5_000 },
+        tuning: Tuning::Small,
+    },
 ];
 
 impl Row {
