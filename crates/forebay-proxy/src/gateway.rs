@@ -14,7 +14,7 @@ use forebay_base::time::Instant;
 use forebay_telemetry::access::AccessLog;
 use forebay_telemetry::stats::Telemetry;
 use tokio::runtime::LocalOptions;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::census::Census;
 use crate::plan::Plan;
@@ -87,13 +87,10 @@ impl Gateway {
                 access: access.map(AccessLog::sink),
                 inbox,
             };
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build_local(LocalOptions::default());
-            // Built once here only to report a failure: a local runtime cannot change threads.
-            drop(runtime?);
+            let (born, ready) = oneshot::channel();
             let name = format!("worker-{index}");
-            let thread = std::thread::Builder::new().name(name).spawn(move || birth.live())?;
+            let thread = std::thread::Builder::new().name(name).spawn(move || birth.live(born))?;
+            ready.await.map_err(|_| io::Error::other("a worker ended before it began"))??;
             workers.push(Handle { orders, thread });
         }
         Ok(Self { workers, registry, census, telemetry, plan: Mutex::new(plan) })
@@ -181,12 +178,21 @@ struct Birth {
 }
 
 impl Birth {
-    fn live(self) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build_local(LocalOptions::default())
-            .expect("one was built a moment ago");
-        runtime.block_on(self.work());
+    /// Works until told to drain. Says first whether it can.
+    fn live(self, born: oneshot::Sender<io::Result<()>>) {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        // Nobody waits for the word any more: then the control plane is ending, and so do we, at the first
+        // look into the inbox.
+        match runtime {
+            Ok(runtime) => {
+                let _ = born.send(Ok(()));
+                runtime.block_on(self.work());
+            }
+            Err(error) => {
+                let _ = born.send(Err(error));
+            }
+        }
     }
 
     async fn work(self) {

@@ -47,7 +47,7 @@ const UNNAMED: &str = "forebay.yaml";
 #[derive(Debug)]
 pub struct Loaded {
     /// What the process needs to know.
-    pub settings: Server,
+    pub server: Server,
     /// What the data path works with.
     pub plan: Plan,
     /// What looks odd but can be served, in the order of the file.
@@ -100,8 +100,8 @@ pub fn load_text(name: &str, text: &str, around: Surroundings<'_>) -> Result<Loa
         .and_then(|tree| read::read(&tree, &keys::TOP, &mut problems))
         .map(|top| lower::lower(&top, base, &mut problems));
     match lowered {
-        Some((settings, plan)) if !problems.fatal() => {
-            Ok(Loaded { settings, plan, warnings: problems.sorted() })
+        Some((server, plan)) if !problems.fatal() => {
+            Ok(Loaded { server, plan, warnings: problems.sorted() })
         }
         _ => Err(problems.sorted()),
     }

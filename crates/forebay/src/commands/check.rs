@@ -100,8 +100,8 @@ fn printable(c: char) -> char {
 #[must_use]
 pub fn summary(loaded: &Loaded) -> String {
     let endpoints: usize = loaded.plan.services.iter().map(|service| service.endpoints.len()).sum();
-    let listen: Vec<_> = loaded.settings.listen.iter().map(ToString::to_string).collect();
-    let admin = match &loaded.settings.admin {
+    let listen: Vec<_> = loaded.server.listen.iter().map(ToString::to_string).collect();
+    let admin = match &loaded.server.admin {
         Some(admin) => format!("admin on {}", admin.listen),
         None => "no admin".to_owned(),
     };
@@ -141,8 +141,8 @@ fn as_json(file: &str, result: &Result<Loaded, Vec<Problem>>) -> Value {
     if let Ok(loaded) = result {
         report["routes"] = loaded.plan.routes.len().into();
         report["services"] = loaded.plan.services.len().into();
-        report["listen"] = loaded.settings.listen.iter().map(ToString::to_string).collect();
-        report["admin"] = loaded.settings.admin.as_ref().map(|admin| admin.listen.to_string()).into();
+        report["listen"] = loaded.server.listen.iter().map(ToString::to_string).collect();
+        report["admin"] = loaded.server.admin.as_ref().map(|admin| admin.listen.to_string()).into();
     }
     report
 }

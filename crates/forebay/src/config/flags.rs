@@ -47,7 +47,7 @@ pub fn from_flags(to: &[String], listen: &[String]) -> Result<Loaded, Vec<Proble
             let admin = Some(Admin { listen: ADMIN_DEFAULT, token: None });
             let workers = Workers::Auto;
             Ok(Loaded {
-                settings: Server { listen: listen?, admin, workers, logs: Logs::default() },
+                server: Server { listen: listen?, admin, workers, logs: Logs::default() },
                 plan: forward_all(endpoints),
                 warnings: Vec::new(),
             })
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn everything_is_forwarded_to_the_addresses_given() {
         let loaded = from_flags(&strings(&["127.0.0.1:3000", "app:3001"]), &[]).unwrap();
-        assert_eq!(loaded.settings.listen, ["127.0.0.1:8080".parse().unwrap()]);
+        assert_eq!(loaded.server.listen, ["127.0.0.1:8080".parse().unwrap()]);
         let endpoints: Vec<_> = loaded.plan.services[0].endpoints.iter().map(|end| &*end.address).collect();
         assert_eq!(endpoints, ["127.0.0.1:3000", "app:3001"]);
     }
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn the_command_line_goes_before_the_file_or_changes_nothing() {
-        let mut settings = from_flags(&strings(&["a:1"]), &[]).unwrap().settings;
+        let mut settings = from_flags(&strings(&["a:1"]), &[]).unwrap().server;
         let before = settings.clone();
         assert!(override_server(&mut settings, &strings(&[":80"]), Some("0.0.0.0:9")).is_err());
         assert_eq!(settings, before);

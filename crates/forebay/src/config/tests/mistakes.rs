@@ -384,7 +384,7 @@ fn variables_are_filled_in_before_values_are_read() {
     let env = |name: &str| (name == "PORT").then(|| "3000".to_owned());
     let around = Surroundings { env: &env, base: None };
     let text = "listen: 127.0.0.1:${PORT}\nworkers: ${WORKERS:-3}\nroutes: [{match: /*, respond: 200}]\n";
-    let settings = load_text("f", text, around).unwrap().settings;
+    let settings = load_text("f", text, around).unwrap().server;
     assert_eq!(settings.listen[0].port(), 3000);
     assert_eq!(settings.workers.count().get(), 3);
     check(

@@ -1,0 +1,246 @@
+//! The running gateway: bind everything, serve, follow the settings file, drain, stop.
+
+mod reload;
+mod signals;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use forebay_base::time::Instant;
+use forebay_net::listen;
+use forebay_proxy::gateway::{Gateway, Start};
+use forebay_proxy::plan::Plan;
+use forebay_proxy::refusal::Refusal;
+use forebay_telemetry::access::{self, AccessLog};
+use forebay_telemetry::log::{Event, Log};
+use forebay_telemetry::stats::Telemetry;
+
+use crate::admin::{self, AdminState};
+use crate::config::{self, Loaded, Server};
+use reload::Reloader;
+use signals::Signals;
+
+/// Names among the endpoints are looked up this often.
+const RESOLVE_EVERY: Duration = Duration::from_secs(10);
+/// The last lines of the logs may take this long to be written.
+const LOGS_CLOSE: Duration = Duration::from_secs(1);
+
+/// Names a file that is written once the gateway serves, with the addresses it listens on.
+pub const READY_FILE: &str = "FOREBAY_READY_FILE";
+
+/// A gateway that has bound its addresses and not yet served anybody.
+pub struct Bound {
+    server: Server,
+    plan: Plan,
+    listeners: Vec<Vec<TcpListener>>,
+    listen: Vec<SocketAddr>,
+    admin: Option<(TcpListener, SocketAddr)>,
+}
+
+/// A gateway that serves.
+pub struct App {
+    gateway: Arc<Gateway>,
+    log: Log,
+    access: Option<AccessLog>,
+    state: Arc<AdminState>,
+    listen: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
+}
+
+impl Bound {
+    /// Opens every listener, so that an address that is not to be had stops us before any work.
+    ///
+    /// # Errors
+    /// An address is taken, or not ours, or may not be used.
+    pub fn bind(loaded: Loaded) -> anyhow::Result<Self> {
+        let Loaded { server, plan, warnings: _ } = loaded;
+        raise_file_limit();
+        let workers = server.workers.count().get();
+        let mut listeners: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+        let mut listen = Vec::new();
+        for address in &server.listen {
+            let all = listen::listeners(*address, workers).with_context(|| cannot_listen(*address))?;
+            listen.push(all[0].local_addr().with_context(|| cannot_listen(*address))?);
+            for (worker, listener) in listeners.iter_mut().zip(all) {
+                worker.push(listener);
+            }
+        }
+        let admin = match &server.admin {
+            None => None,
+            Some(admin) => {
+                let listener = TcpListener::bind(admin.listen).with_context(|| cannot_listen(admin.listen))?;
+                listener.set_nonblocking(true).with_context(|| cannot_listen(admin.listen))?;
+                let address = listener.local_addr().with_context(|| cannot_listen(admin.listen))?;
+                Some((listener, address))
+            }
+        };
+        Ok(Self { server, plan, listeners, listen, admin })
+    }
+
+    /// Starts serving. Must be called within a tokio runtime, the control plane's.
+    ///
+    /// # Errors
+    /// A log cannot be opened or a thread cannot be made.
+    pub async fn start(self, log: Log, source: Option<PathBuf>) -> anyhow::Result<App> {
+        let Self { server, plan, listeners, listen, admin } = self;
+        let telemetry = Telemetry::new(listeners.len(), Refusal::REASONS);
+        let access = start_access_log(&server, &telemetry)?;
+        let (routes, services) = (plan.routes.len(), plan.services.len());
+        log.emit(&Event::Starting { version: env!("CARGO_PKG_VERSION"), workers: listeners.len() });
+        let start =
+            Start { listeners, plan: Arc::new(plan), telemetry: Arc::clone(&telemetry), access: access.as_ref() };
+        let gateway = Arc::new(Gateway::start(start).await.context("cannot start the workers")?);
+        telemetry.plan_installed(1);
+        let reloader = Reloader::new(Arc::clone(&gateway), log.clone(), server.clone(), source);
+        let state = Arc::new(AdminState::new(telemetry, Arc::new(reloader), listen.clone()));
+        let token = server.admin.and_then(|admin| admin.token).map(|token| token.reveal().to_owned());
+        let mut admin_address = None;
+        if let Some((listener, address)) = admin {
+            let listener = tokio::net::TcpListener::from_std(listener).context("cannot serve the admin side")?;
+            tokio::spawn(admin::serve(listener, Arc::clone(&state), token, std::future::pending()));
+            admin_address = Some(address);
+            log.emit(&Event::AdminListening { address });
+        }
+        let resolving = Arc::clone(&gateway);
+        tokio::spawn(async move { resolving.keep_resolving(RESOLVE_EVERY).await });
+        for address in &listen {
+            log.emit(&Event::Listening { address: *address });
+        }
+        state.set_ready(true);
+        log.emit(&Event::Ready { routes, services });
+        let app = App { gateway, log, access, state, listen, admin: admin_address };
+        app.write_ready_file()?;
+        Ok(app)
+    }
+}
+
+impl App {
+    /// Where clients connect; port 0 has become a real one.
+    #[must_use]
+    pub fn listen(&self) -> &[SocketAddr] {
+        &self.listen
+    }
+
+    /// Where the admin side is served.
+    #[must_use]
+    pub const fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// What the gateway counts.
+    #[must_use]
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        self.gateway.telemetry()
+    }
+
+    /// Serves until told to stop by a signal, then drains. Follows the settings file meanwhile.
+    ///
+    /// # Errors
+    /// Signals cannot be listened to.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let mut signals = Signals::new()?;
+        let reloader = Arc::clone(self.state.control());
+        loop {
+            tokio::select! {
+                stop = signals.next() => {
+                    if stop {
+                        break;
+                    }
+                    if let Some(access) = &self.access {
+                        access.reopen();
+                    }
+                    self.log.reopen();
+                }
+                () = reloader.file_changed() => {}
+            }
+            // What went wrong has been logged.
+            let _ = reloader.reload().await;
+        }
+        self.stop(&mut signals).await;
+        Ok(())
+    }
+
+    /// Drains and ends; another signal ends at once.
+    async fn stop(self, signals: &mut Signals) {
+        let limit = self.gateway.plan().limits.drain;
+        self.state.set_draining();
+        let connections = self.gateway.connections() as u64;
+        self.log.emit(&Event::Draining { connections, limit });
+        let began = Instant::now();
+        tokio::select! {
+            () = self.gateway.drain(limit) => {
+                let cut = self.gateway.connections() as u64;
+                self.log.emit(&Event::Drained { took: Instant::now().since(began), cut });
+            }
+            () = signals.stop() => self.log.emit(&Event::StoppedInHaste),
+        }
+        self.finish();
+    }
+
+    /// Drains without waiting for a signal: for the demo.
+    pub async fn drain(self) {
+        let limit = self.gateway.plan().limits.drain;
+        self.state.set_draining();
+        self.gateway.drain(limit).await;
+        self.finish();
+    }
+
+    fn finish(self) {
+        self.log.emit(&Event::Stopped);
+        if let Some(access) = self.access {
+            access.close(LOGS_CLOSE);
+        }
+        self.log.flush(LOGS_CLOSE);
+    }
+
+    /// Tells whoever started us where we listen, in one step, so that nobody reads half of it.
+    fn write_ready_file(&self) -> anyhow::Result<()> {
+        let Some(path) = std::env::var_os(READY_FILE) else { return Ok(()) };
+        let text = serde_json::json!({
+            "pid": std::process::id(),
+            "listen": self.listen.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "admin": self.admin.map(|admin| admin.to_string()),
+        });
+        let path = Path::new(&path);
+        let half = path.with_extension("half");
+        std::fs::write(&half, text.to_string())
+            .and_then(|()| std::fs::rename(&half, path))
+            .with_context(|| format!("cannot write {READY_FILE} {}", path.display()))
+    }
+}
+
+fn start_access_log(server: &Server, telemetry: &Telemetry) -> anyhow::Result<Option<AccessLog>> {
+    let target = match &server.logs.to {
+        config::LogTarget::Stdout => access::Target::Stdout,
+        config::LogTarget::Stderr => access::Target::Stderr,
+        config::LogTarget::File(path) => access::Target::File(path.clone()),
+    };
+    let terminal = target.is_terminal();
+    let format = match server.logs.access {
+        config::AccessFormat::Off => return Ok(None),
+        config::AccessFormat::Json => access::Format::Json,
+        config::AccessFormat::Text => access::Format::Text,
+        config::AccessFormat::Auto if terminal => access::Format::Text,
+        config::AccessFormat::Auto => access::Format::Json,
+    };
+    let colour = terminal && format == access::Format::Text;
+    let settings = access::Settings { format, target, colour };
+    let log = AccessLog::start(settings, telemetry.access_log_dropped()).context("cannot open the access log")?;
+    Ok(Some(log))
+}
+
+fn cannot_listen(address: SocketAddr) -> String {
+    format!("cannot listen on {address}; is another program using it? choose another with `listen` or `admin`")
+}
+
+/// Each client takes a file descriptor, and each upstream connection another: ask for all we may have.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // With less we serve fewer, within `limits.connections`.
+    let _ = setrlimit(Resource::Nofile, limit);
+}

@@ -1,0 +1,139 @@
+//! New settings for a running gateway: all of them or none.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use forebay_base::problem::Problem;
+use forebay_proxy::gateway::Gateway;
+use forebay_telemetry::log::{Event, Log};
+use tokio::sync::Mutex;
+
+use crate::config::{self, Loaded, Server};
+
+/// The settings file is looked at this often.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Loads the settings file again, and installs it if there is nothing wrong with it.
+pub struct Reloader {
+    gateway: Arc<Gateway>,
+    log: Log,
+    /// What the process was started with.
+    running: Server,
+    /// `None`: started without a file.
+    source: Option<PathBuf>,
+    /// One reload at a time; holds the number of the plan in force.
+    generation: Mutex<u64>,
+    hasher: RandomState,
+    /// Hash of the file's content at the last attempt, good or bad.
+    attempted: AtomicU64,
+}
+
+/// Why settings were not taken.
+#[derive(Debug)]
+pub enum ReloadError {
+    /// There is no file to read them from.
+    NoFile,
+    /// There is something wrong with them. The old ones stay in force.
+    Problems(Vec<Problem>),
+    /// They differ in what only a restart can change.
+    NeedsRestart(Vec<&'static str>),
+}
+
+/// What came of a reload.
+#[derive(Clone, Copy, Debug)]
+pub struct Reloaded {
+    /// Number of the plan; the first is 1.
+    pub generation: u64,
+    /// Routes in it.
+    pub routes: usize,
+    /// Services in it.
+    pub services: usize,
+}
+
+impl std::fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoFile => f.write_str("started without a settings file, so there is nothing to reload"),
+            Self::Problems(problems) => {
+                for (index, problem) in problems.iter().enumerate() {
+                    write!(f, "{}{problem}", if index == 0 { "" } else { "\n" })?;
+                }
+                Ok(())
+            }
+            Self::NeedsRestart(keys) => {
+                write!(f, "`{}` changed, which needs a restart; nothing was applied", keys.join("`, `"))
+            }
+        }
+    }
+}
+
+impl Reloader {
+    pub(super) fn new(gateway: Arc<Gateway>, log: Log, running: Server, source: Option<PathBuf>) -> Self {
+        let hasher = RandomState::new();
+        let content = source.as_ref().and_then(|path| std::fs::read(path).ok());
+        let attempted = AtomicU64::new(hasher.hash_one(content));
+        Self { gateway, log, running, source, generation: Mutex::new(1), hasher, attempted }
+    }
+
+    /// Loads and installs the settings file; the old plan stays in force if that fails. Logs what happened.
+    ///
+    /// # Errors
+    /// Nothing was changed; the error says why.
+    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+        let mut generation = self.generation.lock().await;
+        let result = self.load();
+        match result {
+            Ok(loaded) => {
+                for warning in &loaded.warnings {
+                    self.log.emit(&Event::SettingsWarning { problem: warning });
+                }
+                *generation += 1;
+                let (routes, services) = (loaded.plan.routes.len(), loaded.plan.services.len());
+                let plan = Arc::new(loaded.plan);
+                self.gateway.install(Arc::clone(&plan)).await;
+                let telemetry = self.gateway.telemetry();
+                telemetry.plan_installed(*generation);
+                self.log.emit(&Event::Reloaded { generation: *generation, routes, services });
+                Ok(Reloaded { generation: *generation, routes, services })
+            }
+            Err(error) => {
+                self.gateway.telemetry().reload_failed();
+                let problems = if let ReloadError::Problems(problems) = &error { problems.len() } else { 1 };
+                self.log.emit(&Event::ReloadRefused { problems, first: &error });
+                Err(error)
+            }
+        }
+    }
+
+    fn load(&self) -> Result<Loaded, ReloadError> {
+        let source = self.source.as_ref().ok_or(ReloadError::NoFile)?;
+        self.attempted.store(self.hash(), Ordering::Relaxed);
+        let loaded = config::load(source).map_err(ReloadError::Problems)?;
+        let changed = self.running.changed(&loaded.server);
+        if changed.is_empty() { Ok(loaded) } else { Err(ReloadError::NeedsRestart(changed)) }
+    }
+
+    /// Waits until the settings file has changed and then stayed as it is for a moment: editors write in
+    /// pieces, and half a file may look like a whole one.
+    pub(super) async fn file_changed(&self) {
+        if self.source.is_none() {
+            return std::future::pending().await;
+        }
+        let mut before = self.attempted.load(Ordering::Relaxed);
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let now = self.hash();
+            if now == before && now != self.attempted.load(Ordering::Relaxed) {
+                return;
+            }
+            before = now;
+        }
+    }
+
+    fn hash(&self) -> u64 {
+        self.hasher.hash_one(self.source.as_ref().and_then(|path| std::fs::read(path).ok()))
+    }
+}
