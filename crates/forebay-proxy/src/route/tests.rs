@@ -465,15 +465,3 @@ proptest! {
         }
     }
 }
-#[test]
-fn zz_timing() {
-    let m = services(2_000);
-    let t = std::time::Instant::now();
-    let (r, _) = Router::build(&m);
-    println!("build {} routes {:?}", m.len(), t.elapsed());
-    for q in ["/v1/s1999/items/7", "s1999.test/x", "/files/s1999-x/y", "/none"] {
-        let t = std::time::Instant::now();
-        Request::parse(q).with(|query| for _ in 0..100_000 { std::hint::black_box(r.find(query)); });
-        println!("{q} {:?}", t.elapsed() / 100_000);
-    }
-}
