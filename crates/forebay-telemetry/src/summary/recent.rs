@@ -131,7 +131,7 @@ impl Recorder {
     }
 
     /// The summary of the last tick, with what is recent beside what is since the start, and the samples to
-    /// draw as one array per quantity, the oldest first.
+    /// draw as one array per quantity, the oldest first; null where there was nothing to measure.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut value = self.summary.to_json();
@@ -173,9 +173,9 @@ impl Recorder {
         json!({
             "requests_per_second": each(|sample| json!(sample.recent.rate())),
             "error_share": each(|sample| json!(sample.recent.error_share())),
-            "p50": each(|sample| json!(seconds(sample.recent.duration.p50))),
-            "p95": each(|sample| json!(seconds(sample.recent.duration.p95))),
-            "p99": each(|sample| json!(seconds(sample.recent.duration.p99))),
+            "p50": each(|sample| measured(&sample.recent.duration, |duration| duration.p50)),
+            "p95": each(|sample| measured(&sample.recent.duration, |duration| duration.p95)),
+            "p99": each(|sample| measured(&sample.recent.duration, |duration| duration.p99)),
             "in_flight": each(|sample| json!(sample.in_flight)),
             "connections": each(|sample| json!(sample.connections)),
             "cpu": each(|sample| json!(sample.cpu)),
@@ -229,6 +229,11 @@ impl Window {
 
 fn recent_json(window: Option<&Window>) -> Value {
     window.map_or(Recent::default(), |window| window.recent).to_json()
+}
+
+/// A quantile in seconds, or null where nothing was measured.
+fn measured(duration: &Latency, quantile: fn(&Latency) -> u64) -> Value {
+    if duration.count == 0 { Value::Null } else { json!(seconds(quantile(duration))) }
 }
 
 /// `part / whole`, or 0 if there is no whole.
