@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// The settings file when none is named.
 pub const FILE_DEFAULT: &str = "forebay.yaml";
@@ -40,9 +40,9 @@ pub enum Command {
     Explain(Explain),
     /// Print the JSON Schema of the settings, for editors
     Schema,
-    /// Print the reference page of the settings
+    /// Print a page of the reference
     #[command(hide = true)]
-    Reference,
+    Reference(Reference),
     /// See it work: sample services, the gateway, and traffic, with no set-up
     Demo(Demo),
 }
@@ -91,6 +91,22 @@ pub struct Explain {
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
+}
+
+/// Print a page of the reference.
+#[derive(Debug, Args)]
+pub struct Reference {
+    /// Which one
+    pub page: Page,
+}
+
+/// A generated page of the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Page {
+    /// Every key of the settings.
+    Settings,
+    /// Every metric.
+    Metrics,
 }
 
 /// See it work.

@@ -1,8 +1,29 @@
 //! What each word of the command line does.
 
 pub mod check;
+pub mod demo;
+pub mod explain;
+pub mod run;
 pub mod schema;
 
 mod output;
+mod problems;
 
 pub use output::Output;
+
+use crate::cli::{Command, EXIT_OK};
+
+/// Does what the command line says. Gives the exit status.
+///
+/// # Errors
+/// When a command could not do its work.
+pub fn dispatch(command: &Command, out: &mut Output<'_>) -> anyhow::Result<u8> {
+    match command {
+        Command::Run(_) => anyhow::bail!("`run` is not available in this build"),
+        Command::Check(args) => Ok(check::check(args, out)?),
+        Command::Explain(args) => Ok(explain::explain(args, out)?),
+        Command::Schema => schema::schema(out).map(|()| EXIT_OK).map_err(Into::into),
+        Command::Reference(args) => schema::reference(args, out).map(|()| EXIT_OK).map_err(Into::into),
+        Command::Demo(_) => anyhow::bail!("`demo` is not available in this build"),
+    }
+}

@@ -100,9 +100,7 @@ pub fn load_text(name: &str, text: &str, around: Surroundings<'_>) -> Result<Loa
         .and_then(|tree| read::read(&tree, &keys::TOP, &mut problems))
         .map(|top| lower::lower(&top, base, &mut problems));
     match lowered {
-        Some((server, plan)) if !problems.fatal() => {
-            Ok(Loaded { server, plan, warnings: problems.sorted() })
-        }
+        Some((server, plan)) if !problems.fatal() => Ok(Loaded { server, plan, warnings: problems.sorted() }),
         _ => Err(problems.sorted()),
     }
 }

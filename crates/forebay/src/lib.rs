@@ -1,5 +1,7 @@
 //! The gateway: settings, commands and the wiring of the crates below.
 
+pub mod admin;
+pub mod app;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -1,6 +1,5 @@
 //! `forebay check`: every problem of a settings file, or what it amounts to.
 
-use std::collections::HashMap;
 use std::io;
 
 use forebay_base::problem::{Problem, Severity};
@@ -22,78 +21,16 @@ pub fn check(args: &cli::Check, out: &mut Output<'_>) -> io::Result<u8> {
     } else {
         match &result {
             Ok(loaded) => {
-                show_problems(&loaded.warnings, out)?;
+                out.problems(&loaded.warnings)?;
                 out.line(format!("{} {file}: {}", out.green("ok"), summary(loaded)))?;
             }
             Err(problems) => {
-                show_problems(problems, out)?;
+                out.problems(problems)?;
                 out.line(count(problems, &file))?;
             }
         }
     }
     Ok(if result.is_ok() { cli::EXIT_OK } else { cli::EXIT_PROBLEMS })
-}
-
-/// Prints problems in a line each; for a person with the line of the file and a mark under the place.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn show_problems(problems: &[Problem], out: &mut Output<'_>) -> io::Result<()> {
-    let mut sources = HashMap::new();
-    for problem in problems {
-        if !out.is_terminal() {
-            out.line(problem.to_string())?;
-            continue;
-        }
-        let severity = match problem.severity {
-            Severity::Error => out.red("error"),
-            Severity::Warning => out.yellow("warning"),
-        };
-        out.line(format!("{severity}: {}", out.bold(&problem.what)))?;
-        show_place(problem, &mut sources, out)?;
-        if let Some(fix) = &problem.fix {
-            out.line(format!("   {} {fix}", out.dim("=")))?;
-        }
-        out.line("")?;
-    }
-    Ok(())
-}
-
-/// The line a problem is in, with a mark under its column.
-fn show_place(
-    problem: &Problem,
-    sources: &mut HashMap<String, Vec<String>>,
-    out: &mut Output<'_>,
-) -> io::Result<()> {
-    let at = &problem.at;
-    out.line(format!("  {} {at}", out.dim("-->")))?;
-    let lines = sources.entry(at.file.to_string()).or_insert_with(|| source_lines(&at.file));
-    let Some(line) = (at.line as usize).checked_sub(1).and_then(|index| lines.get(index)) else {
-        return Ok(());
-    };
-    // Long lines are cut around the place.
-    let column = (at.column as usize).saturating_sub(1);
-    let from = column.saturating_sub(60);
-    let shown: String = line.chars().skip(from).take(100).map(printable).collect();
-    let number = at.line.to_string();
-    let gap = " ".repeat(number.len());
-    let bar = out.dim("|");
-    out.line(format!("  {} {bar} {shown}", out.dim(&number)))?;
-    out.line(format!("  {gap} {bar} {}{}", " ".repeat(column - from), out.red("^")))
-}
-
-/// The lines of the file as they are now; none when it cannot be read, or is none.
-fn source_lines(file: &str) -> Vec<String> {
-    let text = config::read_file(file.as_ref()).unwrap_or_default();
-    text.trim_start_matches('\u{feff}').lines().map(str::to_owned).collect()
-}
-
-fn printable(c: char) -> char {
-    match c {
-        '\t' => ' ',
-        c if c.is_control() => '\u{fffd}',
-        c => c,
-    }
 }
 
 /// What the settings amount to, in a line.

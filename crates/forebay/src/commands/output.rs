@@ -15,23 +15,36 @@ impl<'a> Output<'a> {
         Self { to, terminal }
     }
 
-    /// Runs `work` with standard output. That the reader has gone away is no failure.
+    /// Runs `work` with standard output, which is not kept from others meanwhile. That the reader has gone
+    /// away is no failure: then `gone` is the result.
     ///
     /// # Errors
-    /// When writing fails for another reason.
-    pub fn with_stdout<T>(gone: T, work: impl FnOnce(&mut Output<'_>) -> io::Result<T>) -> io::Result<T> {
-        let stdout = io::stdout();
+    /// Those of `work`.
+    pub fn with_stdout<T>(
+        gone: T,
+        work: impl FnOnce(&mut Output<'_>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let mut stdout = io::stdout();
         let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let terminal = stdout.is_terminal() && colours;
-        let mut writer = io::BufWriter::new(stdout.lock());
-        let done = work(&mut Output::new(&mut writer, terminal)).and_then(|value| {
-            writer.flush()?;
-            Ok(value)
-        });
-        match done {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(gone),
+        match work(&mut Output::new(&mut stdout, terminal)) {
+            Err(error) if is_broken_pipe(&error) => Ok(gone),
             done => done,
         }
+    }
+
+    /// Tells on standard error why a command could not do its work.
+    pub fn failed(error: &anyhow::Error) {
+        // There is nobody left to tell if this fails too.
+        let _ = writeln!(io::stderr(), "forebay: {error:#}");
+    }
+
+    /// Writes a line to standard error.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn complain(text: &str) -> io::Result<()> {
+        writeln!(io::stderr().lock(), "{text}")
     }
 
     /// Whether a person reads.
@@ -75,4 +88,9 @@ impl<'a> Output<'a> {
     fn paint(&self, text: &str, code: &str) -> String {
         if self.terminal { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    kind == Some(io::ErrorKind::BrokenPipe)
 }

@@ -13,15 +13,14 @@ const VARIABLE: &str = "\\$\\{";
 pub fn json_schema() -> Value {
     let mut definitions = Map::new();
     definitions.insert("variable".to_owned(), json!({ "type": "string", "pattern": VARIABLE }));
-    for table in TABLES {
+    for table in TABLES.iter().filter(|table| table.name != TOP.name) {
         definitions.insert(table.name.to_owned(), table_schema(table));
     }
-    json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Forebay settings",
-        "$ref": format!("#/$defs/{}", TOP.name),
-        "$defs": definitions,
-    })
+    let mut schema = table_schema(&TOP);
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
+    schema["title"] = "Forebay settings".into();
+    schema["$defs"] = definitions.into();
+    schema
 }
 
 fn table_schema(table: &Table) -> Value {

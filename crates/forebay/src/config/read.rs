@@ -192,21 +192,21 @@ impl Reader<'_> {
                     let time = (*min..=*max).contains(&time).then_some(Value::Time(time));
                     self.in_range(time, node, text, shape, label)
                 }
-                Err(error) => self.no_unit(node, text, "a duration", &error, units::DURATION_HELP),
+                Err(error) => self.no_unit(node, text, label, &error, units::DURATION_HELP),
             },
             Shape::Size { min, max } => match units::parse_size(text) {
                 Ok(size) => {
                     let size = (*min..=*max).contains(&size).then_some(Value::Number(size));
                     self.in_range(size, node, text, shape, label)
                 }
-                Err(error) => self.no_unit(node, text, "a size", &error, units::SIZE_HELP),
+                Err(error) => self.no_unit(node, text, label, &error, units::SIZE_HELP),
             },
             Shape::ByteRate { max } => match units::parse_byte_rate(text) {
                 Ok(rate) => {
                     let rate = (rate <= *max).then_some(Value::Number(rate));
                     self.in_range(rate, node, text, shape, label)
                 }
-                Err(error) => self.no_unit(node, text, "a rate", &error, units::BYTE_RATE_HELP),
+                Err(error) => self.no_unit(node, text, label, &error, units::BYTE_RATE_HELP),
             },
             Shape::Text(kind) if self.text_fits(node.at, text, kind, label) => Value::Text(text.to_owned()),
             Shape::Text(_) => Value::Bad,
@@ -245,12 +245,16 @@ impl Reader<'_> {
         })
     }
 
-    fn no_unit(&mut self, node: &Node, text: &str, what: &str, error: &units::Error, help: &str) -> Value {
-        self.problems.error_fix(
-            node.at,
-            format!("`{}` is not {what}: {error}", short(text)),
-            format!("write {help}"),
-        );
+    fn no_unit(
+        &mut self,
+        node: &Node,
+        text: &str,
+        label: Label<'_>,
+        error: &units::Error,
+        help: &str,
+    ) -> Value {
+        let what = format!("{} cannot be `{}`: {error}", label.show(), short(text));
+        self.problems.error_fix(node.at, what, format!("write {help}"));
         Value::Bad
     }
 

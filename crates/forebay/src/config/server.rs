@@ -104,6 +104,21 @@ pub enum Level {
     Debug,
 }
 
+impl Server {
+    /// Keys under which `other` differs.
+    #[must_use]
+    pub fn changed(&self, other: &Self) -> Vec<&'static str> {
+        let Self { listen, admin, workers, logs } = self;
+        let keys = [
+            ("listen", *listen != other.listen),
+            ("admin", *admin != other.admin),
+            ("workers", *workers != other.workers),
+            ("logs", *logs != other.logs),
+        ];
+        keys.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
+    }
+}
+
 impl Workers {
     /// The number of threads.
     #[must_use]

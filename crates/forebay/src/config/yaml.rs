@@ -104,10 +104,7 @@ impl Builder<'_> {
                     let at = mark(*error.marker());
                     let what = format!("this is not valid YAML: {}", error.info());
                     match needs_quotes(text, at) {
-                        Some(first) => {
-                            let fix = format!("put a value that begins with `{first}` in quotes");
-                            self.problems.error_fix(at, what, fix);
-                        }
+                        Some(fix) => self.problems.error_fix(at, what, fix),
                         None => self.problems.error(at, what),
                     }
                     return None;
@@ -245,14 +242,17 @@ fn accept_key(node: Node, seen: &mut HashMap<Box<str>, Mark>, problems: &mut Pro
     Key { at, name: Some(name) }
 }
 
-/// The beginning of a value in the line of `at`, if it is one that means something to YAML.
-fn needs_quotes(text: &str, at: Mark) -> Option<&'static str> {
+/// What to put in quotes in the line of `at`, if something there means more to YAML than it seems to.
+fn needs_quotes(text: &str, at: Mark) -> Option<String> {
     let line = text.lines().nth(at.line.checked_sub(1)? as usize)?;
     let begins = |value: &str| {
         let before = |found: usize| line[..found].trim_end().ends_with([':', '-', ',', '[', '{']);
         line.match_indices(value).any(|(found, _)| before(found))
     };
-    ["*", "[:", "@", "`", "%"].into_iter().find(|value| begins(value))
+    if let Some(first) = ["*", "[:", "@", "`", "%"].into_iter().find(|value| begins(value)) {
+        return Some(format!("put a value that begins with `{first}` in quotes"));
+    }
+    line.contains("/{").then(|| "put a value with braces in it in quotes".to_owned())
 }
 
 /// A value that is not there has no place of its own: its key's serves.

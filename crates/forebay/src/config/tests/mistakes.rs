@@ -38,10 +38,10 @@ routes:
         &[
             "1:1: error: unknown key `lisen`; did you mean `listen`?",
             "4:33: error: `127.0.0.1`: the port is missing; write, for example, `127.0.0.1:80`",
-            "5:14: error: `10 seconds` is not a duration: unknown unit ` seconds`; \
+            "5:14: error: `timeout` cannot be `10 seconds`: unknown unit ` seconds`; \
              write a whole number with a unit (ns us ms s m h d), such as `250ms` or `1m30s`",
             "8:9: error: there is no service `ap`; did you mean `app`?",
-            "9:15: error: `16M` is not a size: unknown unit `M`; write bytes, or a whole number with a unit \
+            "9:15: error: `body_max` cannot be `16M`: unknown unit `M`; write bytes, or a whole number with a unit \
              (B kB MB GB TB, KiB MiB GiB TiB), such as `512` or `16MiB`",
         ],
     );
@@ -105,7 +105,7 @@ fn kinds_and_ranges_are_checked() {
     check_added(
         "limits: {body_rate_min: 1KiB}",
         &[
-            "6:25: error: `1KiB` is not a rate: the unit is missing; write a size per second, such as `1KiB/s`",
+            "6:25: error: `body_rate_min` cannot be `1KiB`: the unit is missing; write a size per second, such as `1KiB/s`",
         ],
     );
     check_added(

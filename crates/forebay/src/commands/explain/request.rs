@@ -1,0 +1,98 @@
+//! The request to explain, as the command line describes it.
+
+use crate::cli;
+
+/// The host of requests that name none.
+const HOST_DEFAULT: &str = "localhost";
+
+/// A request as a client would send it.
+pub(super) struct Request {
+    pub(super) method: String,
+    /// As it was typed.
+    pub(super) url: String,
+    /// The target of the request line, in origin form.
+    pub(super) target: String,
+    /// Value of the `Host` header.
+    pub(super) host: String,
+    /// Names and values.
+    pub(super) headers: Vec<(String, String)>,
+    /// What was assumed.
+    pub(super) notes: Vec<String>,
+}
+
+impl Request {
+    /// Takes URL and headers apart; what is hostile in them is kept, for the gateway to judge.
+    pub(super) fn parse(args: &cli::Explain) -> Result<Self, String> {
+        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        if args.method.is_empty() || !args.method.chars().all(token) {
+            return Err(format!("`{}` is not a method", args.method));
+        }
+        let mut notes = Vec::new();
+        let (authority, target) = split_url(&args.url);
+        let headers = args.headers.iter().map(|line| header(line)).collect::<Result<Vec<_>, _>>()?;
+        let named = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
+        let host = match (named, authority) {
+            // As with curl, the header is what the gateway sees.
+            (Some((_, host)), _) => host.clone(),
+            (None, Some(authority)) => authority,
+            (None, None) => {
+                notes.push(format!("no host is named: `{HOST_DEFAULT}` is assumed"));
+                HOST_DEFAULT.to_owned()
+            }
+        };
+        Ok(Self { method: args.method.clone(), url: args.url.clone(), target, host, headers, notes })
+    }
+
+    /// Value of the first header of this name.
+    pub(super) fn header(&self, name: &[u8]) -> Option<&[u8]> {
+        if name.eq_ignore_ascii_case(b"host") {
+            return Some(self.host.as_bytes());
+        }
+        let found = self.headers.iter().find(|(other, _)| other.as_bytes().eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_bytes())
+    }
+}
+
+/// Host and port, if the URL has them, and the rest as the request line would have it.
+fn split_url(url: &str) -> (Option<String>, String) {
+    let url = url.split_once('#').map_or(url, |(url, _)| url);
+    let rest = match url.split_once("://") {
+        Some((_, rest)) => rest,
+        None if url.starts_with('/') || url == "*" => return (None, url.to_owned()),
+        None => url,
+    };
+    let end = rest.find(['/', '?', '\\']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let target = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+    (Some(authority.to_owned()), target)
+}
+
+fn header(line: &str) -> Result<(String, String), String> {
+    let (name, value) =
+        line.split_once(':').ok_or_else(|| format!("`{line}` is not a header: write `Name: value`"))?;
+    if name.is_empty() || name.contains(char::is_whitespace) {
+        return Err(format!("`{name}` is not the name of a header"));
+    }
+    Ok((name.to_owned(), value.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_come_apart_as_clients_take_them_apart() {
+        for (url, authority, target) in [
+            ("http://shop.test/a?b", Some("shop.test"), "/a?b"),
+            ("https://shop.test:8443", Some("shop.test:8443"), "/"),
+            ("http://shop.test?q", Some("shop.test"), "/?q"),
+            ("http://shop.test/a#b", Some("shop.test"), "/a"),
+            ("shop.test/a", Some("shop.test"), "/a"),
+            ("/a//b", None, "/a//b"),
+            ("*", None, "*"),
+            ("http://[::1]:80/a", Some("[::1]:80"), "/a"),
+        ] {
+            assert_eq!(split_url(url), (authority.map(str::to_owned), target.to_owned()), "{url}");
+        }
+    }
+}

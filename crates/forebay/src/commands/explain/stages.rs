@@ -1,0 +1,134 @@
+//! What happens to a request on its way, in the order in which it happens.
+
+use forebay_base::units::{show_duration, show_size};
+use forebay_net::uri::Target as Uri;
+use forebay_proxy::plan::{Action, Balance, Plan, PoolLimits, Route, Service, Target, Timeouts};
+use forebay_proxy::route::{HeaderEdits, Rewrite, Values};
+
+/// One stage.
+pub(super) struct Stage {
+    pub(super) name: &'static str,
+    /// What it does, in lines.
+    pub(super) does: Vec<String>,
+}
+
+/// The stages of a request that takes `route`.
+pub(super) fn of(plan: &Plan, route: &Route, target: &Uri, host: &str) -> Vec<Stage> {
+    let path = target.path();
+    let values = Values { host, path, query: target.query(), params: route.matcher.params(path) };
+    let body_max = route.body_max.unwrap_or(plan.limits.body_max);
+    let mut stages = vec![Stage {
+        name: "limits",
+        does: vec![format!(
+            "body at most {}, head at most {}",
+            show_size(body_max),
+            show_size(plan.limits.head_bytes as u64)
+        )],
+    }];
+    match &route.action {
+        Action::Forward(targets) => {
+            stages.push(Stage { name: "request", does: edits(&route.request_headers) });
+            stages.extend(route.rewrite.as_ref().map(|rewrite| self::rewrite(rewrite, &values)));
+            stages.push(Stage { name: "forward", does: forward(plan, route, targets) });
+        }
+        Action::Redirect { status, to } => {
+            let mut location = String::new();
+            let does = match to.render(&values, &mut location) {
+                Ok(()) => format!("{status} to {location}"),
+                Err(error) => format!("refused with 400: {error}"),
+            };
+            stages.push(Stage { name: "redirect", does: vec![does] });
+        }
+        Action::Respond { status, content_type, body } => {
+            let does = match body.len() {
+                0 => format!("{status} without a body"),
+                _ => format!("{status} with {} of {content_type}", show_size(body.len() as u64)),
+            };
+            stages.push(Stage { name: "respond", does: vec![does] });
+        }
+    }
+    stages.push(Stage { name: "response", does: edits(&route.response_headers) });
+    stages.retain(|stage| !stage.does.is_empty());
+    stages
+}
+
+fn edits(edits: &HeaderEdits) -> Vec<String> {
+    let appended: Vec<_> = edits.appended().collect();
+    let mut set: Vec<&str> = Vec::new();
+    let mut lines = Vec::new();
+    for name in
+        edits.dropped().filter(|name| appended.iter().all(|(other, _)| !other.eq_ignore_ascii_case(name)))
+    {
+        lines.push(format!("remove {name}"));
+    }
+    for (name, value) in &appended {
+        // What is set is dropped and comes back first; what follows is added.
+        let first = edits.drops(name.as_bytes()) && set.iter().all(|other| !other.eq_ignore_ascii_case(name));
+        let verb = if first { "set" } else { "add" };
+        lines.push(format!("{verb} {name}: {}", String::from_utf8_lossy(value)));
+        set.push(name);
+    }
+    lines
+}
+
+fn rewrite(rewrite: &Rewrite, values: &Values<'_>) -> Stage {
+    let mut target = Uri::default();
+    let path = match rewrite.apply(values, &mut target) {
+        Ok(()) => format!("target becomes {}", target.path_and_query()),
+        Err(error) => format!("refused with 400: {error}"),
+    };
+    let host = rewrite.host().map(|host| format!("host becomes {host}"));
+    Stage { name: "rewrite", does: std::iter::once(path).chain(host).collect() }
+}
+
+fn forward(plan: &Plan, route: &Route, targets: &[Target]) -> Vec<String> {
+    let all: u64 = targets.iter().map(|target| u64::from(target.weight)).sum();
+    let mut lines = Vec::new();
+    for target in targets {
+        let service = &plan.services[target.service];
+        let share = match targets.len() {
+            1 => String::new(),
+            _ => format!(", {} of {all} requests", target.weight),
+        };
+        lines.push(format!("to service {}{share}: {}", service.name, endpoints(service)));
+        lines.push(format!("  timeouts: {}", timeouts(route, service)));
+        let PoolLimits { connections_max, idle_max, idle_timeout } = service.pool;
+        lines.push(format!(
+            "  pool: at most {connections_max} connections to an endpoint; {idle_max} idle ones kept by each \
+             worker, for {}",
+            show_duration(idle_timeout)
+        ));
+    }
+    lines
+}
+
+fn endpoints(service: &Service) -> String {
+    let how = match service.balance {
+        Balance::LeastLoaded => "the less loaded of two of",
+        Balance::RoundRobin => "in turn",
+    };
+    let weighted = service.endpoints.iter().any(|endpoint| endpoint.weight != 1);
+    let shown = service.endpoints.iter().map(|endpoint| match weighted {
+        true => format!("{} (weight {})", endpoint.address, endpoint.weight),
+        false => endpoint.address.to_string(),
+    });
+    let shown: Vec<_> = shown.collect();
+    match shown.as_slice() {
+        [only] => only.clone(),
+        all => format!("{how} {}", all.join(", ")),
+    }
+}
+
+fn timeouts(route: &Route, service: &Service) -> String {
+    let Timeouts { connect, first_byte, idle, total } = service.timeout;
+    let total = match route.timeout.total.or(total) {
+        Some(total) => show_duration(total),
+        None => "unbounded".to_owned(),
+    };
+    format!(
+        "connect {}, first byte {}, idle {}, total {total}",
+        show_duration(connect),
+        show_duration(route.timeout.first_byte.unwrap_or(first_byte)),
+        show_duration(route.timeout.idle.unwrap_or(idle)),
+    )
+}
