@@ -92,6 +92,11 @@ impl HeaderEdits {
             && self.dropped.iter().any(|other| other.as_bytes().eq_ignore_ascii_case(name))
     }
 
+    /// Lower-case names of headers to leave out, sorted: those removed and those set.
+    pub fn dropped(&self) -> impl Iterator<Item = &str> {
+        self.dropped.iter().map(|name| &**name)
+    }
+
     /// Headers to append, in order: those set, then those added.
     pub fn appended(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.appended.iter().map(|Appended { name, value }| (&**name, &**value))
