@@ -19,11 +19,11 @@ use crate::cli::{Command, EXIT_OK};
 /// When a command could not do its work.
 pub fn dispatch(command: &Command, out: &mut Output<'_>) -> anyhow::Result<u8> {
     match command {
-        Command::Run(_) => anyhow::bail!("`run` is not available in this build"),
+        Command::Run(args) => run::run(args),
         Command::Check(args) => Ok(check::check(args, out)?),
         Command::Explain(args) => Ok(explain::explain(args, out)?),
         Command::Schema => schema::schema(out).map(|()| EXIT_OK).map_err(Into::into),
         Command::Reference(args) => schema::reference(args, out).map(|()| EXIT_OK).map_err(Into::into),
-        Command::Demo(_) => anyhow::bail!("`demo` is not available in this build"),
+        Command::Demo(args) => demo::demo(args),
     }
 }
