@@ -345,7 +345,15 @@ fn match_route(plan: &Plan, scratch: &Scratch, head: &[u8]) -> Result<usize, Ref
         Some(field.value.of_head(head))
     };
     let query = route::Query { host, path: target.path(), method, query: target.query(), header: &header };
-    match plan.router.find(&query) {
+    let mut found = plan.router.find(&query);
+    // Whatever answers GET answers HEAD too (RFC 9110 §9.1), unless a route asks for HEAD itself.
+    if method == b"HEAD" && matches!(found, route::Found::WrongMethod(_)) {
+        let as_get = plan.router.find(&route::Query { method: b"GET", ..query });
+        if matches!(as_get, route::Found::Route(_)) {
+            found = as_get;
+        }
+    }
+    match found {
         route::Found::Route(index) => Ok(index),
         route::Found::WrongMethod(allow) => {
             let refusal = Refusal::MethodNotAllowed;

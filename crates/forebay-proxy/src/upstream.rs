@@ -48,8 +48,11 @@ impl Shared {
 /// The endpoints all workers share, by service and address.
 #[derive(Debug, Default)]
 pub struct Registry {
-    endpoints: Mutex<HashMap<(Box<str>, Box<str>), Arc<Shared>>>,
+    endpoints: Mutex<HashMap<Identity, Arc<Shared>>>,
 }
+
+/// Service and address: what an endpoint is known by across reloads.
+type Identity = (Box<str>, Box<str>);
 
 impl Registry {
     /// What is shared about the endpoint `address` of `service`; made at first sight.

@@ -42,6 +42,7 @@ pub(crate) struct Worker {
     /// Connections open on this worker.
     pub(crate) open: Cell<usize>,
     active: RefCell<Rc<Active>>,
+    #[expect(clippy::vec_box, reason = "a pad is lent out: moving a pointer is cheaper than moving the pad")]
     spare: RefCell<Vec<Box<Scratch>>>,
     access: RefCell<Option<AccessSink>>,
     clock: RefCell<date::Clock>,

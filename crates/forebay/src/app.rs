@@ -1,10 +1,11 @@
 //! The running gateway: bind everything, serve, follow the settings file, drain, stop.
 
+mod control;
 mod reload;
 mod signals;
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +19,11 @@ use forebay_telemetry::access::{self, AccessLog};
 use forebay_telemetry::log::{Event, Log};
 use forebay_telemetry::stats::Telemetry;
 
-use crate::admin::{self, AdminState};
+use crate::admin::{self, AdminState, Phase};
 use crate::config::{self, Loaded, Server};
+use control::Controls;
 use reload::Reloader;
+pub use reload::Source;
 use signals::Signals;
 
 /// Names among the endpoints are looked up this often.
@@ -46,6 +49,7 @@ pub struct App {
     log: Log,
     access: Option<AccessLog>,
     state: Arc<AdminState>,
+    reloader: Arc<Reloader>,
     listen: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
 }
@@ -71,7 +75,8 @@ impl Bound {
         let admin = match &server.admin {
             None => None,
             Some(admin) => {
-                let listener = TcpListener::bind(admin.listen).with_context(|| cannot_listen(admin.listen))?;
+                let listener =
+                    TcpListener::bind(admin.listen).with_context(|| cannot_listen(admin.listen))?;
                 listener.set_nonblocking(true).with_context(|| cannot_listen(admin.listen))?;
                 let address = listener.local_addr().with_context(|| cannot_listen(admin.listen))?;
                 Some((listener, address))
@@ -84,22 +89,28 @@ impl Bound {
     ///
     /// # Errors
     /// A log cannot be opened or a thread cannot be made.
-    pub async fn start(self, log: Log, source: Option<PathBuf>) -> anyhow::Result<App> {
+    pub async fn start(self, log: Log, source: Option<Source>) -> anyhow::Result<App> {
         let Self { server, plan, listeners, listen, admin } = self;
         let telemetry = Telemetry::new(listeners.len(), Refusal::REASONS);
         let access = start_access_log(&server, &telemetry)?;
         let (routes, services) = (plan.routes.len(), plan.services.len());
         log.emit(&Event::Starting { version: env!("CARGO_PKG_VERSION"), workers: listeners.len() });
-        let start =
-            Start { listeners, plan: Arc::new(plan), telemetry: Arc::clone(&telemetry), access: access.as_ref() };
+        let start = Start {
+            listeners,
+            plan: Arc::new(plan),
+            telemetry: Arc::clone(&telemetry),
+            access: access.as_ref(),
+        };
         let gateway = Arc::new(Gateway::start(start).await.context("cannot start the workers")?);
         telemetry.plan_installed(1);
-        let reloader = Reloader::new(Arc::clone(&gateway), log.clone(), server.clone(), source);
-        let state = Arc::new(AdminState::new(telemetry, Arc::new(reloader), listen.clone()));
+        let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), log.clone(), server.clone(), source));
+        let controls = Arc::new(Controls::new(Arc::clone(&gateway), Arc::clone(&reloader)));
+        let state = Arc::new(AdminState::new(telemetry, controls, log.clone(), Vec::new()));
         let token = server.admin.and_then(|admin| admin.token).map(|token| token.reveal().to_owned());
         let mut admin_address = None;
         if let Some((listener, address)) = admin {
-            let listener = tokio::net::TcpListener::from_std(listener).context("cannot serve the admin side")?;
+            let listener =
+                tokio::net::TcpListener::from_std(listener).context("cannot serve the admin side")?;
             tokio::spawn(admin::serve(listener, Arc::clone(&state), token, std::future::pending()));
             admin_address = Some(address);
             log.emit(&Event::AdminListening { address });
@@ -109,9 +120,9 @@ impl Bound {
         for address in &listen {
             log.emit(&Event::Listening { address: *address });
         }
-        state.set_ready(true);
+        state.set_phase(Phase::Ready);
         log.emit(&Event::Ready { routes, services });
-        let app = App { gateway, log, access, state, listen, admin: admin_address };
+        let app = App { gateway, log, access, state, reloader, listen, admin: admin_address };
         app.write_ready_file()?;
         Ok(app)
     }
@@ -142,7 +153,6 @@ impl App {
     /// Signals cannot be listened to.
     pub async fn run(self) -> anyhow::Result<()> {
         let mut signals = Signals::new()?;
-        let reloader = Arc::clone(self.state.control());
         loop {
             tokio::select! {
                 stop = signals.next() => {
@@ -154,10 +164,10 @@ impl App {
                     }
                     self.log.reopen();
                 }
-                () = reloader.file_changed() => {}
+                () = self.reloader.file_changed() => {}
             }
             // What went wrong has been logged.
-            let _ = reloader.reload().await;
+            let _ = self.reloader.reload().await;
         }
         self.stop(&mut signals).await;
         Ok(())
@@ -166,7 +176,7 @@ impl App {
     /// Drains and ends; another signal ends at once.
     async fn stop(self, signals: &mut Signals) {
         let limit = self.gateway.plan().limits.drain;
-        self.state.set_draining();
+        self.state.set_phase(Phase::Draining);
         let connections = self.gateway.connections() as u64;
         self.log.emit(&Event::Draining { connections, limit });
         let began = Instant::now();
@@ -183,7 +193,7 @@ impl App {
     /// Drains without waiting for a signal: for the demo.
     pub async fn drain(self) {
         let limit = self.gateway.plan().limits.drain;
-        self.state.set_draining();
+        self.state.set_phase(Phase::Draining);
         self.gateway.drain(limit).await;
         self.finish();
     }
@@ -191,7 +201,7 @@ impl App {
     fn finish(self) {
         self.log.emit(&Event::Stopped);
         if let Some(access) = self.access {
-            access.close(LOGS_CLOSE);
+            access.flush(LOGS_CLOSE);
         }
         self.log.flush(LOGS_CLOSE);
     }
@@ -228,12 +238,15 @@ fn start_access_log(server: &Server, telemetry: &Telemetry) -> anyhow::Result<Op
     };
     let colour = terminal && format == access::Format::Text;
     let settings = access::Settings { format, target, colour };
-    let log = AccessLog::start(settings, telemetry.access_log_dropped()).context("cannot open the access log")?;
+    let log =
+        AccessLog::start(settings, telemetry.access_log_dropped()).context("cannot open the access log")?;
     Ok(Some(log))
 }
 
 fn cannot_listen(address: SocketAddr) -> String {
-    format!("cannot listen on {address}; is another program using it? choose another with `listen` or `admin`")
+    format!(
+        "cannot listen on {address}; is another program using it? choose another with `listen` or `admin`"
+    )
 }
 
 /// Each client takes a file descriptor, and each upstream connection another: ask for all we may have.

@@ -16,14 +16,41 @@ use crate::config::{self, Loaded, Server};
 /// The settings file is looked at this often.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// Where settings come from, and what the command line put in their place.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The settings file.
+    pub file: PathBuf,
+    /// `--listen`, if given.
+    pub listen: Vec<String>,
+    /// `--admin`, if given.
+    pub admin: Option<String>,
+}
+
+impl Source {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// Every problem of the file and of the command line.
+    pub fn load(&self) -> Result<Loaded, Vec<Problem>> {
+        let mut loaded = config::load(&self.file)?;
+        config::override_server(&mut loaded.server, &self.listen, self.admin.as_deref())?;
+        Ok(loaded)
+    }
+
+    fn content(&self) -> Option<Vec<u8>> {
+        std::fs::read(&self.file).ok()
+    }
+}
+
 /// Loads the settings file again, and installs it if there is nothing wrong with it.
-pub struct Reloader {
+pub(super) struct Reloader {
     gateway: Arc<Gateway>,
     log: Log,
     /// What the process was started with.
     running: Server,
     /// `None`: started without a file.
-    source: Option<PathBuf>,
+    source: Option<Source>,
     /// One reload at a time; holds the number of the plan in force.
     generation: Mutex<u64>,
     hasher: RandomState,
@@ -33,7 +60,7 @@ pub struct Reloader {
 
 /// Why settings were not taken.
 #[derive(Debug)]
-pub enum ReloadError {
+pub(super) enum ReloadError {
     /// There is no file to read them from.
     NoFile,
     /// There is something wrong with them. The old ones stay in force.
@@ -44,13 +71,9 @@ pub enum ReloadError {
 
 /// What came of a reload.
 #[derive(Clone, Copy, Debug)]
-pub struct Reloaded {
+pub(super) struct Reloaded {
     /// Number of the plan; the first is 1.
-    pub generation: u64,
-    /// Routes in it.
-    pub routes: usize,
-    /// Services in it.
-    pub services: usize,
+    pub(super) generation: u64,
 }
 
 impl std::fmt::Display for ReloadError {
@@ -71,9 +94,9 @@ impl std::fmt::Display for ReloadError {
 }
 
 impl Reloader {
-    pub(super) fn new(gateway: Arc<Gateway>, log: Log, running: Server, source: Option<PathBuf>) -> Self {
+    pub(super) fn new(gateway: Arc<Gateway>, log: Log, running: Server, source: Option<Source>) -> Self {
         let hasher = RandomState::new();
-        let content = source.as_ref().and_then(|path| std::fs::read(path).ok());
+        let content = source.as_ref().and_then(Source::content);
         let attempted = AtomicU64::new(hasher.hash_one(content));
         Self { gateway, log, running, source, generation: Mutex::new(1), hasher, attempted }
     }
@@ -82,7 +105,7 @@ impl Reloader {
     ///
     /// # Errors
     /// Nothing was changed; the error says why.
-    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+    pub(super) async fn reload(&self) -> Result<Reloaded, ReloadError> {
         let mut generation = self.generation.lock().await;
         let result = self.load();
         match result {
@@ -97,7 +120,7 @@ impl Reloader {
                 let telemetry = self.gateway.telemetry();
                 telemetry.plan_installed(*generation);
                 self.log.emit(&Event::Reloaded { generation: *generation, routes, services });
-                Ok(Reloaded { generation: *generation, routes, services })
+                Ok(Reloaded { generation: *generation })
             }
             Err(error) => {
                 self.gateway.telemetry().reload_failed();
@@ -111,8 +134,8 @@ impl Reloader {
     fn load(&self) -> Result<Loaded, ReloadError> {
         let source = self.source.as_ref().ok_or(ReloadError::NoFile)?;
         self.attempted.store(self.hash(), Ordering::Relaxed);
-        let loaded = config::load(source).map_err(ReloadError::Problems)?;
-        let changed = self.running.changed(&loaded.server);
+        let loaded = source.load().map_err(ReloadError::Problems)?;
+        let changed = needs_restart(&self.running, &loaded.server);
         if changed.is_empty() { Ok(loaded) } else { Err(ReloadError::NeedsRestart(changed)) }
     }
 
@@ -134,6 +157,18 @@ impl Reloader {
     }
 
     fn hash(&self) -> u64 {
-        self.hasher.hash_one(self.source.as_ref().and_then(|path| std::fs::read(path).ok()))
+        self.hasher.hash_one(self.source.as_ref().and_then(Source::content))
     }
+}
+
+/// The keys that differ and that a running process cannot change.
+fn needs_restart(running: &Server, wanted: &Server) -> Vec<&'static str> {
+    let Server { listen, admin, workers, logs } = running;
+    let differs = [
+        ("listen", *listen != wanted.listen),
+        ("admin", *admin != wanted.admin),
+        ("workers", *workers != wanted.workers),
+        ("logs", *logs != wanted.logs),
+    ];
+    differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
 }

@@ -39,14 +39,6 @@ impl<'a> Output<'a> {
         let _ = writeln!(io::stderr(), "forebay: {error:#}");
     }
 
-    /// Writes a line to standard error.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn complain(text: &str) -> io::Result<()> {
-        writeln!(io::stderr().lock(), "{text}")
-    }
-
     /// Whether a person reads.
     pub fn is_terminal(&self) -> bool {
         self.terminal

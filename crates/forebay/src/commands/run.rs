@@ -1,25 +1,27 @@
 //! `forebay run`: serve.
 
-use std::path::{Path, PathBuf};
+use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
 
+use forebay_base::problem::Problem;
 use forebay_telemetry::log::{Event, Level, Log, Settings};
 
-use crate::app::Bound;
+use super::Output;
+use crate::app::{Bound, Source};
 use crate::cli::{self, EXIT_OK, EXIT_PROBLEMS, FILE_DEFAULT};
-use crate::commands::Output;
 use crate::config::{self, Loaded};
 
 /// Serves until told to stop. Returns the exit status.
-pub fn run(args: &cli::Run, output: &mut Output) -> anyhow::Result<u8> {
-    let source = if args.to.is_empty() {
-        Some(args.config.clone().unwrap_or_else(|| PathBuf::from(FILE_DEFAULT)))
-    } else {
-        None
-    };
-    let loaded = match load(args, source.as_deref()) {
+///
+/// # Errors
+/// An address is not to be had, or a log cannot be opened.
+pub fn run(args: &cli::Run) -> anyhow::Result<u8> {
+    let (loaded, source) = match load(args) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            output.problems(&problems);
+            let mut errors = io::stderr().lock();
+            let terminal = errors.is_terminal();
+            Output::new(&mut errors, terminal).problems(&problems)?;
             return Ok(EXIT_PROBLEMS);
         }
     };
@@ -31,4 +33,25 @@ pub fn run(args: &cli::Run, output: &mut Output) -> anyhow::Result<u8> {
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     control.block_on(async { bound.start(log, source).await?.run().await })?;
     Ok(EXIT_OK)
+}
+
+fn load(args: &cli::Run) -> Result<(Loaded, Option<Source>), Vec<Problem>> {
+    let cli::Run { config, to, listen, admin } = args;
+    if !to.is_empty() {
+        let mut loaded = config::from_flags(to, listen)?;
+        config::override_server(&mut loaded.server, &[], admin.as_deref())?;
+        return Ok((loaded, None));
+    }
+    let file = config.clone().unwrap_or_else(|| PathBuf::from(FILE_DEFAULT));
+    let source = Source { file, listen: listen.clone(), admin: admin.clone() };
+    Ok((source.load()?, Some(source)))
+}
+
+fn level(loaded: &Loaded) -> Level {
+    match loaded.server.logs.level {
+        config::Level::Error => Level::Error,
+        config::Level::Warn => Level::Warn,
+        config::Level::Info => Level::Info,
+        config::Level::Debug => Level::Debug,
+    }
 }
