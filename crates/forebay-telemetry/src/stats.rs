@@ -12,7 +12,10 @@ use std::time::SystemTime;
 
 use forebay_base::time::Instant;
 
-use crate::metric::{Counter, Gauge, Histogram, Snapshot};
+use crate::metric::{Counter, Gauge, Histogram};
+use registry::{Entry, Registry, Retired};
+
+mod registry;
 
 /// What a response (or its absence) was, coarse enough to be a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,29 +112,6 @@ pub struct Classes([Counter; Class::ALL.len()]);
 
 /// Service and endpoint: what upstream series are named by.
 pub type EndpointName = (Box<str>, Box<str>);
-
-/// What the forgotten routes of a worker had counted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Retired {
-    pub(crate) requests: [u64; Class::ALL.len()],
-    pub(crate) bytes_in: u64,
-    pub(crate) bytes_out: u64,
-    pub(crate) duration: Snapshot,
-}
-
-#[derive(Debug, Default)]
-struct Registry {
-    routes: BTreeMap<Box<str>, Entry<RouteStats>>,
-    endpoints: BTreeMap<EndpointName, Entry<EndpointStats>>,
-    retired: Retired,
-}
-
-#[derive(Debug, Default)]
-struct Entry<T> {
-    stats: Arc<T>,
-    /// In no plan any more; dropped once the last request that counts here has ended.
-    forgotten: bool,
-}
 
 impl Class {
     /// Every class, in the order of its number.
@@ -374,111 +354,5 @@ impl WorkerStats {
     }
 }
 
-impl Registry {
-    /// Drops what is forgotten and no longer counted by anybody.
-    fn sweep(&mut self) {
-        let Self { routes, endpoints, retired } = self;
-        routes.retain(|_, entry| {
-            let gone = entry.is_gone();
-            if gone {
-                retired.fold(&entry.stats);
-            }
-            !gone
-        });
-        endpoints.retain(|_, entry| !entry.is_gone());
-    }
-}
-
-impl<T> Entry<T> {
-    fn is_gone(&mut self) -> bool {
-        // Nobody else holds it, and what the last holder counted is visible here. A scrape's own short-lived
-        // reference merely postpones the end to the next one.
-        self.forgotten && Arc::get_mut(&mut self.stats).is_some()
-    }
-}
-
-impl Retired {
-    fn fold(&mut self, route: &RouteStats) {
-        route.requests.add_to(&mut self.requests);
-        self.bytes_in += route.bytes_in.get();
-        self.bytes_out += route.bytes_out.get();
-        route.duration.add_to(&mut self.duration);
-    }
-
-    fn add(&mut self, other: &Self) {
-        for (sum, count) in self.requests.iter_mut().zip(&other.requests) {
-            *sum += count;
-        }
-        self.bytes_in += other.bytes_in;
-        self.bytes_out += other.bytes_out;
-        self.duration.merge(&other.duration);
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn names(telemetry: &Telemetry) -> Vec<Box<str>> {
-        telemetry.routes().into_keys().collect()
-    }
-
-    #[test]
-    fn a_name_means_the_same_counters_until_it_is_forgotten() {
-        let telemetry = Telemetry::new(1, &[]);
-        telemetry.worker(0).route("a").requests.count(Class::Success);
-        telemetry.retain(|name| name == "a", |_, _| true);
-        assert_eq!(telemetry.worker(0).route("a").requests.total(), 1);
-        telemetry.retain(|_| false, |_, _| true);
-        assert_eq!(telemetry.worker(0).route("a").requests.total(), 0);
-    }
-
-    #[test]
-    fn a_forgotten_route_lives_until_its_last_request_has_ended() {
-        let telemetry = Telemetry::new(1, &[]);
-        let held_by_a_request = telemetry.worker(0).route("a");
-        telemetry.retain(|_| false, |_, _| true);
-        assert_eq!(names(&telemetry), ["a".into()]);
-        held_by_a_request.requests.count(Class::Success);
-        drop(held_by_a_request);
-        assert_eq!(names(&telemetry), []);
-        assert_eq!(telemetry.retired().requests[Class::Success as usize], 1);
-    }
-
-    #[test]
-    fn a_route_that_returns_in_time_counts_on() {
-        let telemetry = Telemetry::new(1, &[]);
-        let held_by_a_request = telemetry.worker(0).route("a");
-        held_by_a_request.requests.count(Class::Success);
-        telemetry.retain(|_| false, |_, _| true);
-        assert_eq!(telemetry.worker(0).route("a").requests.total(), 1);
-        drop(held_by_a_request);
-        assert_eq!(names(&telemetry), ["a".into()]);
-    }
-
-    #[test]
-    fn endpoints_are_forgotten_by_both_their_names() {
-        let telemetry = Telemetry::new(1, &[]);
-        for (service, address) in [("a", "1"), ("a", "2"), ("b", "1")] {
-            let _endpoint = telemetry.worker(0).endpoint(service, address);
-        }
-        telemetry.retain(|_| true, |service, address| (service, address) != ("a", "1"));
-        let left: Vec<_> = telemetry.endpoints().into_keys().collect();
-        assert_eq!(left, [("a".into(), "2".into()), ("b".into(), "1".into())]);
-    }
-
-    #[test]
-    fn the_first_plan_is_no_reload() {
-        let telemetry = Telemetry::new(1, &[]);
-        telemetry.plan_installed(1);
-        telemetry.reload_failed();
-        telemetry.plan_installed(2);
-        assert_eq!((telemetry.plan_generation(), telemetry.reloads()), (2, (1, 1)));
-    }
-
-    #[test]
-    fn every_status_has_a_class() {
-        let labels = [0, 101, 200, 304, 404, 503, 999].map(|status| Class::of(status).label());
-        assert_eq!(labels, ["5xx", "1xx", "2xx", "3xx", "4xx", "5xx", "5xx"]);
-    }
-}
+mod tests;
