@@ -182,7 +182,7 @@ static ROUTE: Table = Table {
         .example("{app: 95, spare: 5}"),
         Key::new("redirect", Shape::Either(&[Shape::Text(&TEMPLATE), Shape::Table(&REDIRECT)]))
             .doc("Answer with this `Location` (and status 302). `{host}`, `{path}`, `{query}` (with its `?`) and parameters of `match` are filled in.")
-            .example("https://{host}{path}"),
+            .example("\"https://{host}{path}\""),
         Key::new(
             "respond",
             Shape::Either(&[STATUS, Shape::Text(&BODY), Shape::Table(&RESPOND)]),
@@ -224,12 +224,12 @@ static ROUTE: Table = Table {
 
 static MATCH: Table = Table {
     name: "match",
-    doc: "The long form of `match`. What is not written matches everything; everything written must match.",
+    doc: "The long form of `match`. What is not written matches everything; everything written must match. Of all routes that match, the most specific is taken: first by host (exact, then the longer `*.` suffix, then any), then by path (segment by segment: text, text with `*`, `{name}`, what spans segments), then those that name methods, then those with more conditions on headers, then on the query. `forebay check` tells routes that cannot be told apart, `forebay explain` which one a request takes.",
     keys: &[
         Key::new("host", Shape::Text(&HOST)).doc("A host name, or `*.` and a domain.").example("\"*.shop.test\""),
         Key::new("path", Shape::Text(&PATH))
             .doc("An exact path; `*` stands for any text within a segment, `{name}` for a whole segment, `**` for any number of segments, and `*` at the very end for all that follows.")
-            .example("/users/{id}/*"),
+            .example("\"/users/{id}/*\""),
         Key::new("method", Shape::OneOrMore(&Shape::Text(&METHOD)))
             .doc("One method or several, in upper case.")
             .example("[GET, HEAD]"),
@@ -347,7 +347,7 @@ static REDIRECT: Table = Table {
         Key::new("to", Shape::Text(&TEMPLATE))
             .required()
             .doc("The `Location`, with `{host}`, `{path}`, `{query}` and parameters of `match` filled in.")
-            .example("https://{host}{path}"),
+            .example("\"https://{host}{path}\""),
         Key::new("status", Shape::Numbers(&[301, 302, 303, 307, 308]))
         .default("302")
         .doc("301 or 308: permanent, and browsers remember it for good. 302, 303 or 307: for now. 307 and 308 keep the method.")
@@ -482,7 +482,7 @@ static ADMIN: Table = Table {
             .example("127.0.0.1:9901"),
         Key::new("token", Shape::Either(&[Shape::Text(&TOKEN), Shape::Table(&SECRET)]))
             .doc("What `Authorization: Bearer ...` must say. Needed when `listen` is not a loopback address.")
-            .example("${ADMIN_TOKEN:-0123456789abcdef}"),
+            .example("\"${ADMIN_TOKEN:-0123456789abcdef}\""),
     ],
     later: &["tls"],
     choice: None,

@@ -47,7 +47,12 @@ fn write_table(page: &mut String, table: &Table) {
         line(format!("\n{how_many} one of {} is written.", listed(&names, "and")));
     }
     line("\n```yaml".to_owned());
-    table.keys.iter().for_each(|key| line(format!("{}: {}", key.name, key.example)));
+    // Keys that exclude each other are alternatives to the first of them.
+    let others: Vec<_> = table.choice.iter().flat_map(|choice| choice.keys).skip(1).collect();
+    for Key { name, example, .. } in table.keys {
+        let or = if others.contains(&name) { "# or " } else { "" };
+        line(format!("{or}{name}: {example}"));
+    }
     line("```".to_owned());
 }
 

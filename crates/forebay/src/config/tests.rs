@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod hostile;
+mod json;
 mod mistakes;
 mod registry;
 
