@@ -69,6 +69,17 @@ impl Gateway {
         Self::launch(command, scratch)
     }
 
+    /// As `start`, from a shell that did `before` first: `ulimit -n 64` and the like.
+    #[must_use]
+    pub fn start_after(built: &str, before: &str, settings: &str) -> Self {
+        let scratch = Scratch::new("gateway");
+        let path = scratch.write("forebay.yaml", settings);
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("{before} && exec \"$@\"")).arg("sh");
+        command.arg(binary(built)).arg("run").arg("-c").arg(path);
+        Self::launch(command, scratch)
+    }
+
     /// Starts the binary with these arguments, which make it serve.
     #[must_use]
     pub fn start_with(built: &str, arguments: &[&str]) -> Self {
@@ -254,7 +265,7 @@ fn await_ready(child: &mut Child, scratch: &Scratch, ready: &Path) -> (Vec<Socke
 fn show(scratch: &Scratch) {
     for name in ["stderr.log", "stdout.log"] {
         let text = scratch.read(name);
-        let start = text.len().saturating_sub(4_000);
+        let start = text.len().saturating_sub(2_000);
         let start = (start..=text.len()).find(|&at| text.is_char_boundary(at)).unwrap_or(0);
         eprintln!("--- gateway's {name} ({}):\n{}", scratch.path().display(), &text[start..]);
     }

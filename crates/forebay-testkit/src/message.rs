@@ -273,7 +273,7 @@ impl Reader {
     }
 
     /// At most `max` of the bytes to come, at least one.
-    pub(crate) fn some(&mut self, max: u64) -> Result<Vec<u8>, Broken> {
+    fn some(&mut self, max: u64) -> Result<Vec<u8>, Broken> {
         if self.rest().is_empty() {
             self.need()?;
         }
@@ -429,8 +429,7 @@ fn latin1(bytes: &[u8]) -> String {
 }
 
 /// Where `needle` first is in `hay`.
-#[must_use]
-pub fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
+fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
     hay.windows(needle.len()).position(|window| window == needle)
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::DEADLINE;
 use crate::check::eventually;
-use crate::message::{Body, Broken, Reader, Request, find};
+use crate::message::{Body, Broken, Reader, Request};
 
 /// Longest wait for a request on an open connection: longer than any test.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -306,20 +306,6 @@ impl Conn {
         // Fails only when the connection is over anyway.
         let _ = socket.set_linger(Some(Duration::ZERO));
         self.shared.streams().retain(|stream| stream.peer_addr().ok() != self.stream.peer_addr().ok());
-    }
-
-    /// Reads without a word until these bytes have come or the peer ends; gives the last of what came.
-    pub fn drain_until(&mut self, bytes: &[u8]) -> Vec<u8> {
-        self.reader.set_deadline(PATIENCE);
-        let mut last = Vec::new();
-        while let Ok(piece) = self.reader.some(u64::MAX) {
-            last.drain(..last.len().saturating_sub(bytes.len()));
-            last.extend_from_slice(&piece);
-            if find(&last, bytes).is_some() {
-                break;
-            }
-        }
-        last
     }
 
     /// Holds the connection without a word until the peer ends it; gives what the peer still sent.

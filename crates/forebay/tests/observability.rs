@@ -24,7 +24,8 @@ fn gateway(origin: &Origin, more: &str) -> Gateway {
 fn origin() -> Origin {
     Origin::start(|conn| {
         while let Ok(request) = conn.request() {
-            let status = request.target.strip_prefix("/status/").unwrap_or("200").to_owned();
+            let path = request.target.split('?').next().unwrap_or_default();
+            let status = path.strip_prefix("/status/").unwrap_or("200").to_owned();
             let body: &[u8] = if status == "204" { b"" } else { b"0123456789" };
             match body {
                 b"" => conn.send(format!("HTTP/1.1 {status} X\r\n\r\n")),

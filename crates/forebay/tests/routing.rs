@@ -139,7 +139,7 @@ fn what_no_route_means_is_404_and_a_wrong_method_is_405() {
 fn redirects_fill_in_their_template() {
     let gateway = answering(
         "routes:\n\
-         \x20 - { match: old.test/*, redirect: { to: \"https://new.test{path}?{query}\", status: 308 } }\n\
+         \x20 - { match: old.test/*, redirect: { to: \"https://new.test{path}{query}\", status: 308 } }\n\
          \x20 - { match: /go, redirect: \"https://{host}/there\" }\n",
     );
     let response = ask(&gateway, "GET", "old.test", "/a%20b?x=1", "");
@@ -185,7 +185,7 @@ fn a_fixed_answer_to_a_body_keeps_the_connection_in_step() {
     let gateway = answering("routes:\n  - { match: /*, respond: ok }\n");
     let mut client = gateway.client();
     for _ in 0..3 {
-        let request = "POST /x HTTP/1.1\r\nHost: t\r\nContent-Length: 34\r\n\r\nGET /y HTTP/1.1\r\nHost: smuggled\r\n\r\n";
+        let request = "POST /x HTTP/1.1\r\nHost: t\r\nContent-Length: 35\r\n\r\nGET /y HTTP/1.1\r\nHost: smuggled\r\n\r\n";
         let response = client.ask(request).unwrap_or_else(|failed| panic!("{failed}"));
         assert_eq!(response.text(), "ok");
         if response.closes() {

@@ -1,6 +1,6 @@
 //! Chunked bodies that are not quite.
 
-use crate::table::{Row, all_served, check, fine, refused, served};
+use crate::table::{Row, all_served, check, fine, refused, refused_at_end, served};
 
 fn chunks(body: impl AsRef<[u8]>) -> Vec<u8> {
     let head = b"POST /x HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -36,12 +36,17 @@ fn bad_chunk_sizes_are_refused() {
         bad("FFFFFFFFFFFFFFFF\r\nhello\r\n0\r\n\r\n"),
         bad("10000000000000005\r\nhello\r\n0\r\n\r\n"),
         bad("000000000000000000000000000000005\r\nhello\r\n0\r\n\r\n"),
-        refused("a size near the top of 63 bits", chunks("7FFFFFFFFFFFFFFF\r\n"), 413, "body_too_large"),
-        refused(
-            "a second size that overflows the sum",
-            chunks("5\r\nhello\r\n7FFFFFFFFFFFFFFF\r\n"),
-            413,
-            "body_too_large",
+        refused_at_end(
+            "a size near the top of 63 bits",
+            chunks("7FFFFFFFFFFFFFFF\r\nhello"),
+            400,
+            "body_truncated",
+        ),
+        refused_at_end(
+            "two sizes whose sum overflows",
+            chunks("5\r\nhello\r\n7FFFFFFFFFFFFFFF\r\nhello"),
+            400,
+            "body_truncated",
         ),
     ]);
 }

@@ -70,7 +70,7 @@ fn a_client_that_says_nothing_is_let_go_without_a_word() {
 #[test]
 fn a_body_below_the_least_rate_is_refused() {
     let origin = Origin::echo();
-    let gateway = gateway(&origin, "body_rate_min: 1KiB");
+    let gateway = gateway(&origin, "body_rate_min: 1KiB/s");
     let mut client = gateway.client();
     client.send("POST /x HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\nslow").expect("connected");
     check_refused(&mut client, "POST", "body_timeout");

@@ -182,3 +182,73 @@ fn an_idle_upstream_connection_is_kept_no_longer_than_told() {
     gateway.await_metric("forebay_upstream_connections_idle", |idle| idle == 0.0);
     assert_eq!(gateway.get("/y").headers.get("x-connection"), Some("1"));
 }
+
+#[test]
+fn an_upload_whose_client_vanishes_is_never_completed() {
+    let origin = Origin::echo();
+    let gateway = in_front(&origin);
+    for framing in ["Content-Length: 100000", "Transfer-Encoding: chunked"] {
+        let mut client = gateway.client();
+        let head = format!("POST /gone HTTP/1.1\r\nHost: t\r\n{framing}\r\n\r\n");
+        let before = origin.count();
+        client.send(format!("{head}5\r\nhello\r\n")).expect("connected");
+        origin.await_count(before + 1);
+        client.reset();
+        gateway.await_metric("forebay_requests_in_flight", |in_flight| in_flight == 0.0);
+        assert_eq!(gateway.get("/after").headers.get("x-path"), Some("/after"));
+    }
+    let whole: Vec<String> =
+        origin.seen().into_iter().filter(|seen| seen.complete).map(|seen| seen.request.target).collect();
+    assert_eq!(whole, ["/after", "/after"]);
+    assert_eq!(origin.faults(), Vec::<String>::new());
+}
+
+#[test]
+fn heads_just_within_the_limit_pass_both_ways() {
+    let large = "v".repeat(31_000);
+    let answer = format!("HTTP/1.1 200 OK\r\nX-Large: {large}\r\nContent-Length: 2\r\n\r\nok");
+    let origin = Origin::start(move |conn| {
+        while conn.request().is_ok() {
+            conn.send(&answer);
+        }
+    });
+    let gateway = in_front(&origin);
+    let mut client = gateway.client();
+    for _ in 0..3 {
+        let response = ask(&mut client, format!("GET /x HTTP/1.1\r\nHost: t\r\nX-Large: {large}\r\n\r\n"));
+        assert_eq!((response.status, response.text().as_str()), (200, "ok"));
+        assert_eq!(response.headers.get("x-large").map(str::len), Some(31_000));
+        assert_eq!(origin.last().headers.get("x-large").map(str::len), Some(31_000));
+    }
+}
+
+#[test]
+fn a_gateway_that_stands_in_front_of_itself_notices() {
+    let origin = Origin::echo();
+    let gateway = in_front(&origin);
+    gateway.write_settings(&forebay_testkit::settings::in_front_of(gateway.addr(), ""));
+    gateway.signal(forebay_testkit::gateway::Signal::Hangup);
+    gateway.await_metric("forebay_reloads_total{result=\"succeeded\"}", |reloads| reloads >= 1.0);
+    assert_eq!(forebay_testkit::check::problem(&gateway.get("/x"), 508), Ok("loop".to_owned()));
+}
+
+#[test]
+fn several_addresses_of_both_families_are_served() {
+    let origin = Origin::echo();
+    let gateway = forebay_testkit::gateway!(
+        "listen: [127.0.0.1:0, \"[::1]:0\"]\nadmin: 127.0.0.1:0\nworkers: 2\n\
+         services:\n  app: {{ endpoints: [\"{}\"] }}\nroutes:\n  - {{ match: /*, to: app }}\n",
+        origin.address()
+    );
+    assert_eq!(gateway.listen().len(), 2);
+    for (address, host, seen) in
+        [(gateway.listen()[0], "127.0.0.1", "127.0.0.1"), (gateway.listen()[1], "[::1]:80", "::1")]
+    {
+        let mut client = forebay_testkit::wire::Client::connect(address);
+        assert_eq!(ask(&mut client, format!("GET /x HTTP/1.1\r\nHost: {host}\r\n\r\n")).status, 200);
+        assert_eq!(origin.last().headers.get("x-forwarded-for"), Some(seen));
+        assert_eq!(origin.last().headers.get("host"), Some(host));
+    }
+    let forwarded = origin.last().headers.get("forwarded").unwrap_or_default().to_owned();
+    assert!(forwarded.contains("for=\"[::1]\"") && forwarded.contains("host=\"[::1]:80\""), "{forwarded}");
+}

@@ -1,5 +1,6 @@
 //! Fields that end at the gateway, and fields it adds: who asked, by which way, under which number.
 
+use forebay_testkit::check::problem;
 use forebay_testkit::gateway;
 use forebay_testkit::gateway::Gateway;
 use forebay_testkit::message::{Headers, Request};
@@ -139,5 +140,42 @@ fn other_fields_arrive_as_they_were_sent() {
     let text = String::from_utf8_lossy(&seen.head).into_owned();
     for line in ["\r\nX-Case: Value\r\n", "\r\nCookie: a=1; b=2\r\n", "\r\nUser-Agent: x/1 (y; z)\r\n"] {
         assert!(text.contains(line), "{line:?} is not in {text:?}");
+    }
+}
+
+#[test]
+fn what_a_trusted_proxy_says_wrongly_does_not_count() {
+    let origin = Origin::echo();
+    let gateway = trusting(&origin, "127.0.0.0/8");
+    for (said, client) in [
+        ("unknown", "127.0.0.1"),
+        ("9.9.9.9, unknown", "127.0.0.1"),
+        ("9.9.9.9, nonsense\\\"", "127.0.0.1"),
+        ("6.6.6.6, 9.9.9.9", "9.9.9.9"),
+        ("9.9.9.9:1234", "9.9.9.9"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("[2001:db8::1]:1234", "2001:db8::1"),
+        ("127.0.0.2", "127.0.0.2"),
+    ] {
+        let seen = seen_with(&gateway, &origin, &format!("X-Forwarded-For: {said}\r\n"));
+        assert_eq!(seen.headers.get("x-real-ip"), Some(client), "{said}");
+    }
+    let seen =
+        seen_with(&gateway, &origin, "Forwarded: for=6.6.6.6, for=\"[2001:db8::1]:80\";proto=https\r\n");
+    assert_eq!(seen.headers.get("x-real-ip"), Some("2001:db8::1"));
+}
+
+#[test]
+fn a_request_id_that_could_do_harm_is_replaced_even_from_a_trusted_proxy() {
+    let origin = Origin::echo();
+    let gateway = trusting(&origin, "127.0.0.0/8");
+    let long = "i".repeat(5_000);
+    for id in ["a\"},{\"b\":\"", "a b", "a,b", "", "caf\u{e9}", "a\\", long.as_str()] {
+        let lines = format!("x-request-id: {id}\r\n");
+        let seen = seen_with(&gateway, &origin, &lines);
+        let ids = seen.headers.all("x-request-id");
+        assert!(ids.len() == 1 && ids[0] != id && !ids[0].is_empty(), "{ids:?} for {id:?}");
+        let refused = ask(&mut gateway.client(), format!("GET /%00 HTTP/1.1\r\nHost: t\r\n{lines}\r\n"));
+        assert_eq!(problem(&refused, 400), Ok("bad_target".to_owned()), "{id:?}");
     }
 }

@@ -1,13 +1,13 @@
 //! Origins that answer too early, too late, never, or when nobody asked.
 
 use std::io::Write as _;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use forebay_testkit::check::problem;
+use forebay_testkit::check::{eventually, problem};
 use forebay_testkit::gateway;
 use forebay_testkit::gateway::Gateway;
-use forebay_testkit::message::{Broken, Response, find};
+use forebay_testkit::message::{Broken, Response};
 use forebay_testkit::origin::{Conn, Gate, Origin};
 use forebay_testkit::settings::{in_front_of, top};
 use forebay_testkit::wire::{Client, Failed};
@@ -264,44 +264,105 @@ fn an_answer_may_come_byte_by_byte() {
 #[test]
 fn an_early_answer_to_a_stuck_upload_never_leaves_half_a_body_on_a_pooled_connection() {
     // The gateway may hold the body's last bytes, unable to pass them on, when the answer comes. To meet that
-    // moment for certain, bodies of all sizes around what the sockets hold are tried.
-    let (sent, strays) = (Arc::new(Mutex::new(Gate::new())), Arc::new(Mutex::new(Vec::new())));
-    let (wait, tell) = (Arc::clone(&sent), Arc::clone(&strays));
-    let origin = Origin::narrow(move |conn| {
-        let Ok((index, request)) = conn.request_head() else { return };
-        if request.method == "GET" {
-            conn.complete(index);
-            return conn.reply("200 OK", request.target.as_bytes());
-        }
-        let gate = wait.lock().expect("no panic under this lock").clone();
-        gate.pass();
-        conn.reply("200 OK", b"early");
-        let rest = conn.drain_until(b"GET /victim");
-        if find(&rest, b"GET /victim").is_some() {
-            tell.lock().expect("no panic under this lock").push(request.target);
-        }
-    });
+    // moment, the first connection measures how much fits between gateway and origin; then come bodies of
+    // about that size.
+    let stuck = Stuck::default();
+    let script = stuck.clone();
+    let origin = Origin::narrow(move |conn| script.play(conn));
     let gateway = in_front(&origin);
-    for size in (2..160).map(|step| step * (24 << 10)) {
-        let gate = Gate::new();
-        *sent.lock().expect("no panic under this lock") = gate.clone();
-        let mut client = gateway.client();
-        let head =
-            format!("POST /{size} HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n{size:x}\r\n");
-        let body = [head.as_bytes(), &vec![b'b'; size], b"\r\n0\r\n\r\n"].concat();
-        let mut writer = client.writer();
-        writer.set_write_timeout(Some(Duration::from_millis(100))).expect("not zero");
-        let all = writer.write_all(&body).is_ok();
-        // A moment for the gateway to take what was sent; without it this test would only see less.
-        std::thread::sleep(Duration::from_millis(5));
-        gate.open();
+    stuck.measure(&impatient(&origin, "idle: 300ms"));
+    for step in 0..20 {
+        let size = stuck.fits().saturating_sub(16 << 10) + (step << 12);
+        let mut client = stuck.upload(&gateway, "/early", size);
+        stuck.gate().open();
         let response = client.response("POST").unwrap_or_else(|failed| panic!("{size}: {failed}"));
-        assert_eq!(response.text(), "early", "{size}");
-        assert_eq!(gateway.get("/victim").text(), "/victim", "after {size}");
-        if !all {
-            break;
+        let victim = gateway.get("/victim");
+        assert_eq!(stuck.stray(), None, "another request followed half a body of {size} bytes");
+        assert_eq!((response.text().as_str(), victim.text().as_str()), ("early", "/victim"), "{size}");
+    }
+}
+
+/// An origin that does not read an upload until told to, and what it then found.
+#[derive(Clone, Debug, Default)]
+struct Stuck {
+    state: Arc<Mutex<StuckState>>,
+}
+
+#[derive(Debug, Default)]
+struct StuckState {
+    gate: Gate,
+    fits: usize,
+    stray: Option<String>,
+}
+
+impl Stuck {
+    fn lock(&self) -> MutexGuard<'_, StuckState> {
+        self.state.lock().expect("no panic under this lock")
+    }
+
+    fn gate(&self) -> Gate {
+        self.lock().gate.clone()
+    }
+
+    /// Bytes that were on their way when nobody read.
+    fn fits(&self) -> usize {
+        self.lock().fits
+    }
+
+    /// What came in the place of a body.
+    fn stray(&self) -> Option<String> {
+        self.lock().stray.clone()
+    }
+
+    fn play(&self, conn: &mut Conn) {
+        while let Ok((index, request)) = conn.request_head() {
+            if request.method == "GET" {
+                conn.complete(index);
+                // Each upload begins on a connection of its own: what fits grows with use.
+                let length = request.target.len();
+                let head =
+                    format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+                return conn.send(format!("{head}{}", request.target));
+            }
+            self.gate().pass();
+            if request.target == "/early" {
+                conn.reply("200 OK", b"early");
+            }
+            let mut body = conn.body_of(&request).expect("a framing");
+            let mut count = 0;
+            while let Ok(Some(piece)) = conn.piece(&mut body) {
+                count += piece.len();
+                if let Some(at) = piece.iter().position(|byte| *byte != b'b') {
+                    self.lock().stray = Some(String::from_utf8_lossy(&piece[at..]).into_owned());
+                    return;
+                }
+            }
+            if request.target == "/measure" {
+                self.lock().fits = count;
+            }
         }
     }
-    let strays = strays.lock().expect("no panic under this lock");
-    assert!(strays.is_empty(), "another request followed the half-sent bodies of {strays:?}");
+
+    /// Sends an upload as far as that is possible.
+    fn upload(&self, gateway: &Gateway, path: &str, size: usize) -> Client {
+        self.lock().gate = Gate::new();
+        let client = gateway.client();
+        let head =
+            format!("POST {path} HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n{size:x}\r\n");
+        let mut writer = client.writer();
+        writer.set_write_timeout(Some(Duration::from_millis(200))).expect("not zero");
+        let _ = writer.write_all(&[head.as_bytes(), &vec![b'b'; size], b"\r\n0\r\n\r\n"].concat());
+        // A moment for the gateway to take what was sent; without it this test would only see less.
+        std::thread::sleep(Duration::from_millis(10));
+        client
+    }
+
+    /// Finds out how much fits: what a gateway that has given up had passed on.
+    fn measure(&self, gateway: &Gateway) {
+        let mut client = self.upload(gateway, "/measure", 16 << 20);
+        let response = client.response("POST").unwrap_or_else(|failed| panic!("{failed}"));
+        assert_eq!(problem(&response, 504), Ok("upstream_timeout".to_owned()));
+        self.gate().open();
+        eventually("a measure", || (self.fits() > 0).then_some(()));
+    }
 }
