@@ -40,6 +40,8 @@ pub(crate) fn endpoint(text: &str) -> Result<(), Wrong> {
     let host = host::parse(text.as_bytes())
         .map_err(|error| wrong(format!("not an address: {error}"), "write `host:port`"))?;
     match host.port {
+        // A URL may have it in a host; no name that resolves does.
+        _ if host.name.contains('~') => Err(wrong("not an address: `~` in a host", "write `host:port`")),
         Some(0) => Err(wrong("nothing can be reached at port 0", "write the port the server listens on")),
         Some(_) => Ok(()),
         None => Err(wrong("the port is missing", format!("write, for example, `{host}:80`"))),
@@ -107,6 +109,7 @@ mod tests {
             ("a.test:0", "nothing can be reached at port 0", "write the port the server listens on"),
             (":3000", "not an address: empty host", "write `host:port`"),
             ("a b:3000", "not an address: character not allowed in host", "write `host:port`"),
+            ("~a:1", "not an address: `~` in a host", "write `host:port`"),
             ("a.test:x", "not an address: bad port", "write `host:port`"),
         ] {
             assert_eq!(endpoint(text), Err(wrong(what, fix)), "{text}");

@@ -1,6 +1,7 @@
 //! Puts environment variables into values: `${NAME}`, `${NAME:-default}`; `$$` stands for one `$`.
 
 use super::problems::{Mark, Problems};
+use super::read::short;
 use super::yaml::{Kind, Node, Scalar};
 
 /// Longest value after expansion, in bytes.
@@ -77,8 +78,8 @@ fn variable(inner: &str, env: Env<'_>) -> Result<String, (String, String)> {
     let letter = |c: char| c.is_ascii_alphabetic() || c == '_';
     if !name.starts_with(letter) || !name.chars().all(|c| letter(c) || c.is_ascii_digit()) {
         return Err((
-            format!("`{name}` cannot be the name of an environment variable"),
-            format!("write `$${{{inner}}}` if no variable is meant"),
+            format!("`{}` cannot be the name of an environment variable", short(name)),
+            format!("write `$${{{}}}` if no variable is meant", short(inner)),
         ));
     }
     match (env(name), default) {
@@ -86,8 +87,8 @@ fn variable(inner: &str, env: Env<'_>) -> Result<String, (String, String)> {
         (Some(value), Some(_)) if !value.is_empty() => Ok(value),
         (_, Some(default)) => Ok(default.to_owned()),
         (None, None) => Err((
-            format!("the environment variable `{name}` is not set"),
-            format!("set it, or give a default: `${{{name}:-...}}`"),
+            format!("the environment variable `{}` is not set", short(name)),
+            format!("set it, or give a default: `${{{}:-...}}`", short(name)),
         )),
     }
 }

@@ -594,7 +594,7 @@ static NEW_HOST: Text =
 static PATH: Text = Text { noun: "a path, such as `/cart/*`", min: 1, max: 10_000, pattern: Some("^[/*]") };
 static PREFIX: Text = Text { noun: "a path, such as `/api`", min: 1, max: 10_000, pattern: Some("^/") };
 static PATH_TEMPLATE: Text =
-    Text { noun: "a path, such as `/index.html`", min: 1, max: 4_096, pattern: Some("^/") };
+    Text { noun: "a path, such as `/index.html`", min: 1, max: 4_096, pattern: Some(r"^(/|\{path\})") };
 static METHOD: Text = Text { noun: "a method, such as `GET`", min: 1, max: 100, pattern: None };
 static HEADER_NAME: Text = Text {
     noun: "the name of a header, such as `x-env`",

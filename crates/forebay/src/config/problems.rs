@@ -90,6 +90,9 @@ impl Problems {
     }
 
     fn push(&mut self, problem: Problem) {
+        // Texts of the file may be quoted in it, and a problem is one line on somebody's terminal.
+        let Problem { at, what, fix, severity } = problem;
+        let problem = Problem { at, what: visible(what), fix: fix.map(visible), severity };
         if self.list.len() < PROBLEMS_MAX {
             self.list.push(problem);
         } else {
@@ -100,6 +103,21 @@ impl Problems {
     fn position(&self, at: Mark) -> Position {
         Position { file: self.file.clone(), line: at.line, column: at.column }
     }
+}
+
+/// The text with its control characters spelt out.
+fn visible(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
+        }
+    }
+    out
 }
 
 #[cfg(test)]

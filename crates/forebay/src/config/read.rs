@@ -358,17 +358,11 @@ fn quoted(names: &[&str], last: &str) -> String {
     listed(&names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>(), last)
 }
 
-/// A text cut to what fits into a message, without line breaks and the like.
+/// A text cut to what fits into a message.
 pub(crate) fn short(text: &str) -> String {
     const SHOWN_MAX: usize = 60;
-    let mut shown = String::new();
-    for c in text.chars().take(SHOWN_MAX) {
-        match c.is_control() {
-            true => shown.extend(c.escape_default()),
-            false => shown.push(c),
-        }
-    }
-    if text.chars().nth(SHOWN_MAX).is_some() {
+    let mut shown: String = text.chars().take(SHOWN_MAX).collect();
+    if shown.len() < text.len() {
         shown.push_str("...");
     }
     shown

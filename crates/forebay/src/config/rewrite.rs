@@ -1,6 +1,7 @@
 //! Reads `rewrite`.
 
-use forebay_proxy::route::{Matcher, PathRewrite, Rewrite, RewriteError};
+use forebay_net::uri::{Target, TargetError};
+use forebay_proxy::route::{Matcher, Params, PathRewrite, Rewrite, RewriteError, Values};
 
 use super::lower::Lower;
 use super::problems::Mark;
@@ -43,7 +44,7 @@ fn path_rewrite(fields: &Fields) -> Option<(Mark, Result<PathRewrite, RewriteErr
         return Some((prefix.at, PathRewrite::strip_prefix(prefix.value)));
     }
     if let Some(path) = fields.text("path") {
-        return Some((path.at, PathRewrite::template(path.value)));
+        return Some((path.at, PathRewrite::template(path.value).and_then(tried)));
     }
     if let Some(long) = fields.table("replace_prefix") {
         let (from, to) = (long.text("from")?, long.text("to")?);
@@ -56,6 +57,13 @@ fn path_rewrite(fields: &Fields) -> Option<(Mark, Result<PathRewrite, RewriteErr
     Some((at, checked))
 }
 
+/// The rewrite, if it makes a path that services can be sent: a slip in its own text would fail every request.
+fn tried(rewrite: PathRewrite) -> Result<PathRewrite, RewriteError> {
+    let values = Values { host: "shop.test", path: "/", query: None, params: Params::default() };
+    rewrite.apply(&values, &mut Target::default())?;
+    Ok(rewrite)
+}
+
 fn accept(
     lower: &mut Lower<'_, '_>,
     at: Mark,
@@ -65,6 +73,7 @@ fn accept(
         .map_err(|error| {
             let what = match &error {
                 RewriteError::Regex(text) => format!("this is no regular expression: {}", last_line(text)),
+                RewriteError::Path(TargetError::Form) => "a path begins with `/`".to_owned(),
                 error => format!("this is no `rewrite`: {error}"),
             };
             lower.problems.error(at, what);

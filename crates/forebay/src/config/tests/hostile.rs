@@ -18,7 +18,8 @@ fn examples() -> Vec<String> {
 
 /// Loads a text and checks what holds of every outcome.
 fn load_anything(text: &str) {
-    let lines = u32::try_from(text.lines().count()).expect("test texts are short");
+    // YAML breaks lines at a carriage return too.
+    let lines = u32::try_from(text.split(['\n', '\r']).count()).expect("test texts are short");
     match load_str(text) {
         Ok(loaded) => {
             assert_eq!(Schema::of_settings().check(&json::of_yaml(text)), Ok(()), "{text}");

@@ -332,6 +332,7 @@ fn routes_are_checked() {
             "5:54: error: `path` cannot stand beside `strip_prefix`; keep one of `strip_prefix`, `replace_prefix`, `regex` and `path`",
         ],
     );
+    check_route("{match: /a, to: app, rewrite: {path: b}}", &["5:42: error: a path begins with `/`"]);
     check_route(
         "{match: /a, to: app, rewrite: {strip_prefix: a}}",
         &["5:50: error: this is no `rewrite`: a prefix begins with `/` and has more in it, as in `/api`"],
