@@ -71,7 +71,7 @@ impl Chunked {
     /// The trailer fields that may be passed on, each line ended by CRLF; empty until done.
     #[must_use]
     pub fn trailers(&self) -> &[u8] {
-        &self.trailers
+        if self.is_done() { &self.trailers } else { &[] }
     }
 
     /// Decodes `input` in place: chunk data is moved to its front.
