@@ -21,8 +21,13 @@ use crate::worker::Worker;
 const LINGER_BYTES_MAX: usize = 512 << 10;
 /// How long that may take.
 const LINGER_TIME_MAX: Duration = Duration::from_secs(2);
+/// A connection that has been quiet for this long gives its memory back.
+const BUSY: Duration = Duration::from_millis(250);
 
 /// Serves a client until either side has had enough.
+///
+/// This future is all that an idle connection costs, so it stays small: what a request needs is in `busy`,
+/// which is boxed and given back once the connection has been quiet for a while.
 pub(crate) async fn serve(
     worker: Rc<Worker>,
     link: Link,
@@ -32,35 +37,60 @@ pub(crate) async fn serve(
 ) {
     let _open = Open::new(&worker);
     let client = Client::new(link, worker.wheel.alarm(), peer, trusted);
-    let mut quiet_since = Instant::now();
-    let mut served = false;
-    let mut carried: Option<Lent> = None;
+    let mut quiet = Quiet { since: Instant::now(), served: false };
     let next = loop {
-        let mut input = match carried.take() {
-            Some(input) => input,
-            None if wait_for_request(&worker, &client, quiet_since, served).await => worker.buffers.take(),
-            None => break Next::Close,
-        };
-        let mut scratch = worker.scratch();
-        let next = take_turn(&worker, &client, &mut input, &mut scratch, served.then_some(quiet_since)).await;
-        worker.give_back(scratch);
-        match next {
-            Next::Keep(now) => {
-                served = true;
-                quiet_since = now;
-                if !input.is_empty() {
-                    carried = Some(input);
-                }
-            }
+        let patience = quiet.patience(&worker);
+        if !wait_for_request(&worker, &client, quiet.since, patience).await {
+            break Next::Close;
+        }
+        match Box::pin(busy(&worker, &client, quiet)).await {
+            Next::Keep(since) => quiet = Quiet { since, served: true },
             end => break end,
         }
     };
     match next {
-        Next::Linger => linger(&worker, &client).await,
+        // Boxed like `busy`: it must not make every idle connection larger.
+        Next::Linger => Box::pin(linger(&worker, &client)).await,
         Next::Reset => client.link.reset_on_close(),
         Next::Keep(_) | Next::Close => {}
     }
     drop(counted);
+}
+
+/// A connection between two requests, or before its first.
+#[derive(Clone, Copy)]
+struct Quiet {
+    since: Instant,
+    served: bool,
+}
+
+impl Quiet {
+    /// How long the next request may take to begin.
+    fn patience(self, worker: &Worker) -> Duration {
+        let active = worker.active();
+        let Limits { idle, header_timeout, .. } = active.plan.limits;
+        if self.served { idle } else { header_timeout }
+    }
+}
+
+/// Serves requests as long as they come in quick succession.
+async fn busy(worker: &Rc<Worker>, client: &Client, mut quiet: Quiet) -> Next {
+    let mut input = worker.buffers.take();
+    loop {
+        let mut scratch = worker.scratch();
+        let next = take_turn(worker, client, &mut input, &mut scratch, quiet).await;
+        worker.give_back(scratch);
+        let Next::Keep(since) = next else { return next };
+        quiet = Quiet { since, served: true };
+        if input.is_empty() {
+            drop(input);
+            let patience = quiet.patience(worker);
+            if patience <= BUSY || !wait_for_request(worker, client, since, BUSY).await {
+                return Next::Keep(since);
+            }
+            input = worker.buffers.take();
+        }
+    }
 }
 
 /// Counts a connection as open on its worker.
@@ -82,17 +112,12 @@ impl Drop for Open<'_> {
 }
 
 /// Waits for the first byte of a request; `false`: none came in time. Holds no buffer.
-async fn wait_for_request(worker: &Worker, client: &Client, quiet_since: Instant, served: bool) -> bool {
-    let wait = {
-        let active = worker.active();
-        let Limits { idle, header_timeout, .. } = active.plan.limits;
-        if served { idle } else { header_timeout }
-    };
+async fn wait_for_request(worker: &Worker, client: &Client, since: Instant, patience: Duration) -> bool {
     worker.stats.connections_idle.inc();
     let arrived = std::future::poll_fn(|cx| match client.link.poll_readable(cx) {
         Poll::Ready(result) => Poll::Ready(result.is_ok()),
         Poll::Pending => {
-            let until = (quiet_since + wait).min(worker.idle_until.get());
+            let until = (since + patience).min(worker.idle_until.get());
             client.alarm.poll(cx, until).map(|()| false)
         }
     })
@@ -107,15 +132,15 @@ async fn take_turn(
     client: &Client,
     input: &mut Lent,
     scratch: &mut Scratch,
-    waited_since: Option<Instant>,
+    quiet: Quiet,
 ) -> Next {
     let active = worker.active();
-    match read_head(client, input, &mut scratch.request, &active.plan.limits).await {
+    match read_head(client, input, &mut scratch.request, &active.plan.limits, quiet).await {
         Ok(head_len) => pipeline::serve(worker, client, &active, input, scratch, head_len).await,
         Err(Unread::Gone) => Next::Close,
         Err(Unread::Refused(refusal)) => {
-            let started = waited_since.unwrap_or_else(Instant::now);
-            pipeline::refuse_unread(worker, client, &active, scratch, refusal, started).await
+            // Boxed: rare, and every exchange would carry its size.
+            Box::pin(pipeline::refuse_unread(worker, client, &active, scratch, refusal)).await
         }
     }
 }
@@ -133,12 +158,15 @@ async fn read_head(
     input: &mut Lent,
     head: &mut RequestHead,
     limits: &Limits,
+    quiet: Quiet,
 ) -> Result<usize, Unread> {
     let bounds = HeadLimits { bytes: limits.head_bytes, fields: limits.headers, target: limits.uri_bytes };
     let deadline = Cell::new(None);
     let until = || {
         deadline.get().unwrap_or_else(|| {
-            let until = Instant::now() + limits.header_timeout;
+            // A new connection's first head is timed from when it was accepted.
+            let from = if quiet.served { Instant::now() } else { quiet.since };
+            let until = from + limits.header_timeout;
             deadline.set(Some(until));
             until
         })

@@ -173,7 +173,10 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
             Err(Fault::Refuse(refusal)) => return Err(refusal),
             Err(Fault::ClientGone) => {
                 record.aborted.set(true);
-                endpoint.stats.responses.count(Class::Aborted);
+                // One whose head has come is counted by its status already.
+                if record.first_byte.get().is_none() {
+                    endpoint.stats.responses.count(Class::Aborted);
+                }
                 return Ok(Next::Close);
             }
             Err(Fault::Broken) => {

@@ -3,6 +3,7 @@
 mod accept;
 mod resolve;
 
+use std::collections::HashSet;
 use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
@@ -104,6 +105,10 @@ impl Gateway {
             let _ = worker.orders.send(Order::Install(Arc::clone(&plan))).await;
         }
         self.registry.retain(&plan);
+        let named: HashSet<(&str, &str)> = plan.endpoints().collect();
+        let routes: HashSet<&str> = plan.routes.iter().map(|route| &*route.name).collect();
+        self.telemetry
+            .retain(|route| routes.contains(route), |service, endpoint| named.contains(&(service, endpoint)));
         *self.lock() = plan;
     }
 

@@ -97,9 +97,8 @@ pub(crate) async fn refuse_unread(
     active: &Active,
     scratch: &mut Scratch,
     refusal: Refusal,
-    started: Instant,
 ) -> Next {
-    let record = Record::new(worker, active, client, started);
+    let record = Record::new(worker, active, client, Instant::now());
     record.set_request_id(None);
     record.refusal.set(Some(refusal));
     record.status.set(refusal.status());

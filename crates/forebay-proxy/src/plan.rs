@@ -21,6 +21,15 @@ pub struct Plan {
     pub trusted_proxies: CidrSet,
 }
 
+impl Plan {
+    /// Every endpoint, as service and address.
+    pub fn endpoints(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.services
+            .iter()
+            .flat_map(|service| service.endpoints.iter().map(|endpoint| (&*service.name, &*endpoint.address)))
+    }
+}
+
 /// One route: what it matches and what happens then.
 #[derive(Debug)]
 pub struct Route {

@@ -4,7 +4,7 @@ mod connect;
 mod pool;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -70,11 +70,7 @@ impl Registry {
     /// # Panics
     /// Never: nothing panics while the lock is held.
     pub fn retain(&self, plan: &Plan) {
-        let named: std::collections::HashSet<(&str, &str)> = plan
-            .services
-            .iter()
-            .flat_map(|service| service.endpoints.iter().map(|endpoint| (&*service.name, &*endpoint.address)))
-            .collect();
+        let named: HashSet<(&str, &str)> = plan.endpoints().collect();
         let mut endpoints = self.endpoints.lock().expect("no panic under this lock");
         endpoints.retain(|(service, address), _| named.contains(&(&**service, &**address)));
     }

@@ -40,7 +40,12 @@ pub(super) async fn download(
     let (mut body, keep_alive, chunked, clean) =
         send_head(call, response, reply, &mut buffer, head_len).await?;
     drop(buffer);
-    let clean = relay(call, link, &mut body, chunked, clean).await?;
+    let clean = if body.is_done() {
+        clean
+    } else {
+        // Boxed: only bodies that come in several pieces need it, and every exchange would carry its size.
+        Box::pin(relay(call, link, &mut body, chunked, clean)).await?
+    };
     let delimited = response.framing != Framing::UntilClose;
     Ok(Received { reusable: clean && delimited && response.keep_alive, keep_alive })
 }
