@@ -11,6 +11,7 @@ use std::path::Path;
 use forebay_base::problem::{Position, Problem};
 use forebay_proxy::plan::Plan;
 
+mod action;
 mod address;
 mod edits;
 mod expand;

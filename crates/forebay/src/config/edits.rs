@@ -4,7 +4,10 @@ use forebay_proxy::route::{EditError, HeaderEdits};
 
 use super::lower::Lower;
 use super::problems::{Mark, Spanned};
-use super::value::{Fields, Value};
+use super::value::{Fields, Pair, Value};
+
+/// Most edits of one direction in one place.
+const EDITS_MAX: usize = 100;
 
 /// Edits of one direction, as written.
 #[derive(Debug, Default)]
@@ -18,6 +21,12 @@ pub(super) struct EditLists {
 pub(super) fn read(lower: &mut Lower<'_, '_>, headers: Option<&Fields>, direction: &str) -> EditLists {
     let mut lists = EditLists::default();
     let Some(fields) = headers.and_then(|headers| headers.table(direction)) else { return lists };
+    let adds = |pair: &Pair| pair.value.value.list().len();
+    let edits = fields.list("remove").len() + fields.map("set").len();
+    if edits + fields.map("add").iter().map(adds).sum::<usize>() > EDITS_MAX {
+        lower.problems.error(fields.at, format!("more than {EDITS_MAX} headers are edited here"));
+        return lists;
+    }
     for name in fields.list("remove").iter().filter_map(Spanned::text) {
         let checked = HeaderEdits::new(&[name.value], &[], &[]);
         if accept(lower, name.at, checked) {

@@ -79,6 +79,11 @@ impl Problems {
         self.more > 0 || self.list.iter().any(|problem| problem.severity == Severity::Error)
     }
 
+    /// Whether further problems are only counted, so that there is no use in finding remedies.
+    pub(crate) fn full(&self) -> bool {
+        self.list.len() >= PROBLEMS_MAX
+    }
+
     /// Everything found, in the order of the file.
     pub(crate) fn sorted(mut self) -> Vec<Problem> {
         self.list.sort_by(|a, b| a.at.cmp(&b.at));
@@ -93,10 +98,10 @@ impl Problems {
         // Texts of the file may be quoted in it, and a problem is one line on somebody's terminal.
         let Problem { at, what, fix, severity } = problem;
         let problem = Problem { at, what: visible(what), fix: fix.map(visible), severity };
-        if self.list.len() < PROBLEMS_MAX {
-            self.list.push(problem);
-        } else {
+        if self.full() {
             self.more += 1;
+        } else {
+            self.list.push(problem);
         }
     }
 

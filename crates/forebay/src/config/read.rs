@@ -97,6 +97,10 @@ impl Reader<'_> {
             self.problems.error_fix(entry.at, what, "remove it");
             return None;
         }
+        if self.problems.full() {
+            self.problems.error(entry.at, "unknown key");
+            return None;
+        }
         let known = table.keys.iter().map(|key| key.name);
         let homes: Vec<_> = keys::TABLES.iter().filter(|home| home.find(name).is_some()).collect();
         let meant = nearest(name, known.clone());

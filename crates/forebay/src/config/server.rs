@@ -12,6 +12,8 @@ use super::value::{Fields, Value};
 
 /// Where the admin side is served unless told otherwise.
 pub const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9900);
+/// Most addresses to listen on.
+const LISTEN_MAX: usize = 64;
 /// Fewest characters of a token; fewer can be guessed.
 const TOKEN_MIN: usize = 16;
 /// Largest file a secret is read from, in bytes.
@@ -162,6 +164,10 @@ pub(super) fn lower(lower: &mut Lower<'_, '_>, top: &Fields) -> Server {
 
 fn listeners(lower: &mut Lower<'_, '_>, top: &Fields) -> Vec<SocketAddr> {
     let mut addresses = Vec::new();
+    if let Some(one_more) = top.list("listen").get(LISTEN_MAX) {
+        lower.problems.error(one_more.at, format!("more than {LISTEN_MAX} addresses to listen on"));
+        return addresses;
+    }
     for text in top.list("listen").iter().filter_map(Spanned::text) {
         let Some(address) = address(lower, text) else { continue };
         if address.port() != 0 && addresses.contains(&address) {

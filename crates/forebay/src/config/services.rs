@@ -11,6 +11,11 @@ use super::problems::{Mark, Problems, Spanned};
 use super::read::short;
 use super::value::{Fields, Value};
 
+/// Most endpoints of one service.
+const ENDPOINTS_MAX: usize = 1_000;
+/// Unknown names for which the nearest known one is sought; that takes a look at every service.
+const SUGGESTIONS_MAX: usize = 20;
+
 /// The services of the plan, with what finding them by name needs.
 #[derive(Default)]
 pub(super) struct Services {
@@ -21,8 +26,8 @@ pub(super) struct Services {
     marks: Vec<Mark>,
     /// Whether a route leads to it.
     used: Vec<bool>,
-    /// Whether a route leads to a service that is not there: then it is not known which are unused.
-    missed: bool,
+    /// How often a route leads to a service that is not there: then it is not known which are unused.
+    missed: usize,
 }
 
 /// Reads every service; one with mistakes in it is kept, so that routes to it are not mistakes too.
@@ -54,8 +59,9 @@ impl Services {
             self.used[*index] = true;
             return Ok(*index);
         }
-        self.missed = true;
-        let known = self.list.iter().map(|service| service.name.as_ref());
+        self.missed += 1;
+        let looked_at = if self.missed > SUGGESTIONS_MAX { &[] } else { self.list.as_slice() };
+        let known = looked_at.iter().map(|service| service.name.as_ref());
         Err(match nearest(name, known) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None if self.list.is_empty() => "add it to `services`".to_owned(),
@@ -65,7 +71,7 @@ impl Services {
 
     /// Tells services no route leads to.
     pub(super) fn warn_unused(&self, problems: &mut Problems) {
-        if self.missed {
+        if self.missed > 0 {
             return;
         }
         for (index, service) in self.list.iter().enumerate().filter(|(index, _)| !self.used[*index]) {
@@ -107,6 +113,10 @@ fn service(lower: &mut Lower<'_, '_>, name: &str, fields: &Fields, usual: Timeou
 
 fn endpoints(lower: &mut Lower<'_, '_>, fields: &Fields) -> Vec<Endpoint> {
     let mut endpoints = Vec::new();
+    if let Some(one_more) = fields.list("endpoints").get(ENDPOINTS_MAX) {
+        lower.problems.error(one_more.at, format!("more than {ENDPOINTS_MAX} endpoints in one service"));
+        return endpoints;
+    }
     let mut seen = HashSet::new();
     for item in fields.list("endpoints") {
         let (text, weight) = match &item.value {
@@ -120,7 +130,7 @@ fn endpoints(lower: &mut Lower<'_, '_>, fields: &Fields) -> Vec<Endpoint> {
         if let Err(wrong) = address::endpoint(text.value) {
             let what = format!("`{}`: {}", short(text.value), wrong.what);
             lower.problems.error_fix(text.at, what, wrong.fix);
-        } else if !seen.insert(text.value) {
+        } else if !seen.insert(text.value.to_ascii_lowercase()) {
             let what = format!("`{}` stands twice in this service", text.value);
             lower.problems.error_fix(text.at, what, "keep one, with a `weight` if it is to get more");
         } else {

@@ -4,6 +4,7 @@ use super::*;
 
 mod hostile;
 mod json;
+mod meaning;
 mod mistakes;
 mod registry;
 
