@@ -41,8 +41,10 @@ pub(crate) struct Call<'a> {
     /// The client waits for `100 Continue`.
     expect: bool,
     body_max: u64,
-    /// When the request had been sent; `None` while it is being sent.
+    /// When the request had been sent, or the upstream had stopped reading it; `None` while it is being sent.
     sent_at: Cell<Option<Instant>>,
+    /// Every byte of the request has been handed over: only then can another follow on the same connection.
+    complete: Cell<bool>,
 }
 
 /// The timeouts of one request: the service's, as overridden by its route.
@@ -164,6 +166,7 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
             expect,
             body_max,
             sent_at: Cell::new(None),
+            complete: Cell::new(false),
         };
         record.endpoint.set(Some(Rc::clone(endpoint)));
         match attempt(turn, &call, pooled, beside.clone(), replayable).await {
@@ -177,7 +180,7 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
                 if record.first_byte.get().is_none() {
                     endpoint.stats.responses.count(Class::Aborted);
                 }
-                return Ok(Next::Close);
+                return Ok(Next::Reset);
             }
             Err(Fault::Broken) => {
                 record.aborted.set(true);
@@ -281,7 +284,7 @@ async fn attempt(
     let alarm = &call.client.alarm;
     let first = [&*turn.scratch.out, &turn.input.filled()[beside]];
     match link.write_all(first, alarm, until).await {
-        Ok(()) => {}
+        Ok(()) => call.complete.set(turn.body.is_done()),
         Err(LinkError::Io(_)) if may_be_stale => return Err(Fault::Stale),
         Err(LinkError::TimedOut) => return Err(call.timed_out()),
         // A server may refuse a body by answering and closing before it has read everything.
@@ -297,7 +300,7 @@ async fn attempt(
         Box::pin(both(turn, call, link)).await?
     };
     let now = Instant::now();
-    let uploaded = turn.body.is_done();
+    let uploaded = call.complete.get();
     if received.reusable && uploaded {
         call.endpoint.pool.give_back(call.endpoint, pooled.held, now);
     }

@@ -7,6 +7,9 @@ use super::field::{Field, Name, Span};
 /// Fields parsed without an allocation; heads with more pay for one.
 const FIELDS_INLINE: usize = 64;
 
+/// Longest method, in bytes; the longest registered one has 17.
+const METHOD_BYTES_MAX: usize = 64;
+
 /// Bounds on a head.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadLimits {
@@ -170,6 +173,9 @@ impl RequestHead {
             Ok(Outcome::Complete(len)) => {
                 if len > limits.bytes {
                     return Err(HeadError::TooLarge);
+                }
+                if self.method.len() > METHOD_BYTES_MAX {
+                    return Err(HeadError::Syntax("method too long"));
                 }
                 if self.target.len() > limits.target {
                     return Err(HeadError::TargetTooLong);
@@ -458,13 +464,18 @@ fn request_error(error: httparse::Error, bytes: &[u8]) -> HeadError {
     }
 }
 
-/// Whether the first line ends in ` HTTP/` digit `.` digit, so that 505 is fairer than 400.
+/// Whether the first line is method, target and a version that is neither 1.0 nor 1.1, so that 505 is fairer
+/// than 400.
 fn names_a_version(bytes: &[u8]) -> bool {
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let Some((_, tail)) = line.split_at_checked(line.len().saturating_sub(9)) else { return false };
-    matches!(tail, [b' ', b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-        if major.is_ascii_digit() && minor.is_ascii_digit())
+    let mut words = line.split(|byte| *byte == b' ');
+    let (Some(_), Some(_), Some(version), None) = (words.next(), words.next(), words.next(), words.next())
+    else {
+        return false;
+    };
+    matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+        if major.is_ascii_digit() && minor.is_ascii_digit() && !matches!((major, minor), (b'1', b'0' | b'1')))
 }
 
 fn syntax_error(error: httparse::Error) -> HeadError {

@@ -77,6 +77,9 @@ fn heads_that_are_not_http_are_refused() {
         "GET / http/1.1\r\nHost: a\r\n\r\n",
         "GET /\r\nHost: a\r\n\r\n",
         " GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /  HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
+        "MMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMM / HTTP/1.1\r\nHost: a\r\n\r\n",
     ];
     for case in cases {
         assert!(matches!(refused(case), HeadError::Syntax(_)), "{case:?}: {:?}", refused(case));

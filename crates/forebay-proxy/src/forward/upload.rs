@@ -41,7 +41,8 @@ pub(super) async fn upload(
         }
         let end = body.is_done();
         if !pass_on(call, link, &buffer.filled()[..part.data], body, chunked).await? {
-            break;
+            call.sent_at.set(Some(Instant::now()));
+            return Ok(());
         }
         if end {
             buffer.consume(part.consumed);
@@ -50,6 +51,7 @@ pub(super) async fn upload(
             }
         }
     }
+    call.complete.set(true);
     call.sent_at.set(Some(Instant::now()));
     Ok(())
 }
@@ -82,20 +84,21 @@ async fn pass_on(
     }
 }
 
-/// When the next bytes must have come: the body as a whole must keep up with `body_rate_min`.
+/// When the next bytes must have come: none of the waits may be too long, and the body as a whole must keep
+/// up with `body_rate_min`, so that neither a stop after a quick start nor a steady trickle lasts for ever.
 fn deadline(call: &Call<'_>) -> Instant {
     let received = call.record.bytes_in.get();
-    let rate = call.record.limits().body_rate_min;
     if call.expect && received == 0 {
         // The client waits for the upstream's word, so the time it takes is the upstream's.
         let patience = RATE_GRACE.max(call.times.first_byte);
         return (call.record.started + patience).min(call.times.total);
     }
-    let until = match received.checked_mul(1000).and_then(|millis| millis.checked_div(rate)) {
+    let rate = call.record.limits().body_rate_min;
+    let in_all = match received.checked_mul(1000).and_then(|millis| millis.checked_div(rate)) {
         Some(millis) => call.record.started + RATE_GRACE + Duration::from_millis(millis),
-        None => Instant::now() + call.times.idle,
+        None => Instant::NEVER,
     };
-    until.min(call.times.total)
+    in_all.min(Instant::now() + call.times.idle).min(call.times.total)
 }
 
 fn wait<T>(result: Result<T, LinkError>) -> Result<T, Fault> {
