@@ -206,6 +206,20 @@ fn a_full_pool_says_so_and_recovers() {
 }
 
 #[test]
+fn what_one_worker_keeps_idle_does_not_lock_the_others_out() {
+    let origin = Origin::echo();
+    let gateway = gateway!(
+        "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nworkers: 4\n\
+         services:\n  app: {{ endpoints: [\"{}\"], pool: {{ connections_max: 2, idle_timeout: 1h }} }}\n\
+         routes:\n  - {{ match: /*, to: app }}\n",
+        origin.address()
+    );
+    // Each on a connection of its own, so that every worker gets some; never two at a time.
+    let refused = (0..64).filter(|_| gateway.get("/x").status != 200).count();
+    assert_eq!(refused, 0, "of 64 requests, one after the other, with two connections allowed");
+}
+
+#[test]
 fn no_pool_means_a_connection_per_request() {
     let origin = Origin::echo();
     let gateway = in_front(&format!("endpoints: [\"{}\"], pool: {{ idle_max: 0 }}", origin.address()));
