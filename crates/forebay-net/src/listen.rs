@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
 /// Connections the kernel queues until they are accepted.
 pub const BACKLOG: i32 = 4096;
@@ -20,6 +20,26 @@ pub fn listeners(address: SocketAddr, workers: usize) -> io::Result<Vec<TcpListe
         all.push(bind(address)?);
     }
     Ok(all)
+}
+
+/// Lets no new connection begin on `listener`, while those whose handshake is under way still complete.
+///
+/// Closing a listener resets every connection in its queue, and there is always a moment between the last
+/// accept and the close. A filter that drops the first packet of new connections (SYN without ACK, RFC 9293
+/// §3.5) empties the queue for good: such clients try again after a second, and find the port closed.
+pub fn stop_connecting(listener: &impl std::os::fd::AsFd) {
+    // Byte 13 of the TCP header, where the filter's view of a packet begins, holds the flags: SYN is 2 and
+    // ACK is 16.
+    // The instructions of classic BPF: load a byte, and, jump if equal, return.
+    let syn_only = [
+        SockFilter::new(0x30, 0, 0, 13),
+        SockFilter::new(0x54, 0, 0, 0x12),
+        SockFilter::new(0x15, 0, 1, 0x02),
+        SockFilter::new(0x06, 0, 0, 0),
+        SockFilter::new(0x06, 0, 0, u32::MAX),
+    ];
+    // Without the filter a client may be reset in that moment, as it is elsewhere.
+    let _ = socket2::SockRef::from(listener).attach_filter(&syn_only);
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {

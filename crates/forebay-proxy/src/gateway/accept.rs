@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use forebay_net::link::Link;
+use forebay_net::listen;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
@@ -13,6 +14,9 @@ use crate::worker::Worker;
 
 /// Wait before accepting again when there are too many connections, or no file descriptors.
 const BACK_OFF: Duration = Duration::from_millis(10);
+
+/// After the door is closed, clients that have knocked may take this long to come in: a generous round trip.
+const HANDSHAKES: Duration = Duration::from_millis(200);
 
 /// Accepts connections on `listener` and serves each in a task of its own, until `stop`.
 pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener, stop: Rc<Notify>) {
@@ -37,9 +41,18 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener, stop: Rc<N
             },
         }
     }
-    // The kernel has completed these connections, so closing the listener would reset them.
-    while let Ok(Ok((stream, peer))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
-        take_in(&worker, stream, peer);
+    close(&worker, listener).await;
+}
+
+/// Closes the door so that nobody who got through it is thrown out again: first no new connection may
+/// begin, then those whose handshake is under way are taken in, then the listener is closed.
+async fn close(worker: &Rc<Worker>, listener: tokio::net::TcpListener) {
+    listen::stop_connecting(&listener);
+    let until = tokio::time::Instant::now() + HANDSHAKES;
+    while let Ok(accepted) = tokio::time::timeout_at(until, listener.accept()).await {
+        if let Ok((stream, peer)) = accepted {
+            take_in(worker, stream, peer);
+        }
     }
 }
 
