@@ -29,6 +29,17 @@ pub enum LinkError {
     Io(io::Error),
 }
 
+/// What the other side is up to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It has closed its sending side; it may still be reading.
+    Closed,
+    /// The connection is broken.
+    Reset,
+    /// It has sent more.
+    Sending,
+}
+
 impl From<io::Error> for LinkError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
@@ -58,14 +69,19 @@ impl Link {
         self.stream.borrow().poll_read_ready(cx)
     }
 
-    /// Whether the other side has closed its sending side or is gone altogether; ready with `false`: it has
-    /// sent something instead, so that its end cannot be seen yet.
-    pub fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<bool> {
+    /// Ready when the other side has closed its sending side, is gone altogether, or has sent something, so
+    /// that its end cannot be seen yet. Takes nothing.
+    #[inline]
+    pub fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<Ended> {
         let stream = self.stream.borrow();
-        match ready!(stream.poll_peek(cx, &mut ReadBuf::new(&mut [0]))) {
-            Ok(n) => Poll::Ready(n == 0),
-            Err(_) => Poll::Ready(true),
+        if stream.poll_read_ready(cx).is_pending() {
+            return Poll::Pending;
         }
+        Poll::Ready(match ready!(stream.poll_peek(cx, &mut ReadBuf::new(&mut [0]))) {
+            Ok(0) => Ended::Closed,
+            Ok(_) => Ended::Sending,
+            Err(_) => Ended::Reset,
+        })
     }
 
     /// Reads once into `buffer`'s space; 0: the other side has closed its sending side.

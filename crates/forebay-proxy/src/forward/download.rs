@@ -1,9 +1,11 @@
 //! A response on its way from the upstream to the client.
 
+use std::task::Poll;
+
 use forebay_base::time::Instant;
 use forebay_net::buffer::Lent;
 use forebay_net::h1::{Body, CHUNK_END, Framing, HeadLimits, Outcome, ResponseHead, Version, chunk_start};
-use forebay_net::link::{Link, LinkError};
+use forebay_net::link::{Ended, Link, LinkError};
 use forebay_telemetry::stats::Class;
 
 use super::{COPY_BYTES_MAX, Call, Fault, lazily, push_chunk, push_last_chunk};
@@ -50,19 +52,21 @@ pub(super) async fn download(
     Ok(Received { reusable: clean && delimited && response.keep_alive, keep_alive })
 }
 
-/// Waits for the first byte; gives up with the client, if the settings say so.
+/// Waits for the first byte; gives up when the client is gone, so that nobody works for nobody. A client
+/// that has only closed its sending side is gone if the settings say so.
 async fn wait_for_response(call: &Call<'_>, link: &Link) -> Result<(), Fault> {
-    let watch = call.record.limits().half_close == HalfClose::Abort && call.sent_at.get().is_some();
-    let mut watching = watch;
+    let finish = call.record.limits().half_close == HalfClose::Finish;
+    let mut watching = true;
     std::future::poll_fn(|cx| {
-        use std::task::Poll;
         if let Poll::Ready(result) = link.poll_readable(cx) {
             return Poll::Ready(result.map_err(|_| call.broken_off()));
         }
-        if watching {
+        // Until the request is complete the upload does the watching.
+        if watching && call.sent_at.get().is_some() {
             match call.client.link.poll_ended(cx) {
-                Poll::Ready(true) => return Poll::Ready(Err(Fault::ClientGone)),
-                Poll::Ready(false) => watching = false,
+                Poll::Ready(Ended::Reset) => return Poll::Ready(Err(Fault::ClientGone)),
+                Poll::Ready(Ended::Closed) if !finish => return Poll::Ready(Err(Fault::ClientGone)),
+                Poll::Ready(_) => watching = false,
                 Poll::Pending => {}
             }
         }
