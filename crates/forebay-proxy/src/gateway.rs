@@ -19,7 +19,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::census::Census;
 use crate::plan::Plan;
-use crate::upstream::Registry;
+use crate::upstream::{Registry, Shared};
 use crate::worker::{Active, Worker};
 
 /// Orders waiting for a worker; it takes them at once, so more only pile up when it is stuck.
@@ -61,6 +61,8 @@ struct Handle {
 #[derive(Debug)]
 enum Order {
     Install(Arc<Plan>),
+    /// Close an idle connection to this endpoint: another worker needs the place.
+    Shed(Arc<Shared>),
     /// Finish what is in flight, until then at the latest.
     Drain(Instant),
 }
@@ -94,6 +96,13 @@ impl Gateway {
             ready.await.map_err(|_| io::Error::other("a worker ended before it began"))??;
             workers.push(Handle { orders, thread });
         }
+        let senders: Vec<_> = workers.iter().map(|worker| worker.orders.clone()).collect();
+        registry.on_shed(Box::new(move |endpoint| {
+            for sender in &senders {
+                // A worker with a full inbox has been asked already.
+                let _ = sender.try_send(Order::Shed(Arc::clone(endpoint)));
+            }
+        }));
         Ok(Self { workers, registry, census, telemetry, plan: Mutex::new(plan) })
     }
 
@@ -150,6 +159,7 @@ impl Gateway {
     pub async fn drain(&self, limit: Duration) {
         let until = Instant::now() + limit;
         for worker in &self.workers {
+            // One that has ended has nothing to drain.
             let _ = worker.orders.send(Order::Drain(until)).await;
         }
         for worker in &self.workers {
@@ -232,13 +242,14 @@ impl Birth {
 }
 
 /// Carries out orders and the second's chores until told to drain; returns until when.
-async fn serve(worker: &Worker, registry: &Registry, inbox: &mut mpsc::Receiver<Order>) -> Instant {
+async fn serve(worker: &Worker, registry: &Arc<Registry>, inbox: &mut mpsc::Receiver<Order>) -> Instant {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             order = inbox.recv() => match order {
                 Some(Order::Install(plan)) => worker.install(plan, registry),
+                Some(Order::Shed(endpoint)) => worker.shed(&endpoint),
                 Some(Order::Drain(until)) => return until,
                 // The control plane is gone; there is nobody left to wait for.
                 None => return Instant::now(),

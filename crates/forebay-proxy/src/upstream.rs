@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use forebay_policy::balance::{LeastLoaded, RoundRobin};
 use forebay_telemetry::stats::{EndpointStats, WorkerStats};
@@ -46,15 +46,39 @@ impl Shared {
 }
 
 /// The endpoints all workers share, by service and address.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Registry {
     endpoints: Mutex<HashMap<Identity, Arc<Shared>>>,
+    /// Asks every worker to close one idle connection to an endpoint.
+    shed: OnceLock<Shed>,
 }
+
+/// How workers are asked to close an idle connection.
+type Shed = Box<dyn Fn(&Arc<Shared>) + Send + Sync>;
 
 /// Service and address: what an endpoint is known by across reloads.
 type Identity = (Box<str>, Box<str>);
 
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry").field("endpoints", &self.endpoints).finish_non_exhaustive()
+    }
+}
+
 impl Registry {
+    /// Says how workers are asked to close an idle connection; once, by whoever starts them.
+    pub(crate) fn on_shed(&self, shed: Shed) {
+        // A second one would be a second gateway on the same registry, and there is none.
+        let _ = self.shed.set(shed);
+    }
+
+    /// Asks every worker to close one idle connection to the endpoint: another worker needs the place.
+    pub(crate) fn shed(&self, endpoint: &Arc<Shared>) {
+        if let Some(shed) = self.shed.get() {
+            shed(endpoint);
+        }
+    }
+
     /// What is shared about the endpoint `address` of `service`; made at first sight.
     ///
     /// # Panics
@@ -97,6 +121,7 @@ pub(crate) struct Endpoint {
     pub(crate) shared: Arc<Shared>,
     pub(crate) stats: Arc<EndpointStats>,
     pub(crate) pool: Pool,
+    registry: Arc<Registry>,
 }
 
 /// A request being served by an endpoint; counted until dropped.
@@ -124,7 +149,7 @@ impl Upstream {
     pub(crate) fn new(
         service: &Service,
         before: Option<&Self>,
-        registry: &Registry,
+        registry: &Arc<Registry>,
         stats: &WorkerStats,
         seed: u64,
     ) -> Self {
@@ -144,6 +169,7 @@ impl Upstream {
                         shared: registry.endpoint(&service.name, &endpoint.address),
                         stats: stats.endpoint(&service.name, &endpoint.address),
                         pool: Pool::new(service.pool),
+                        registry: Arc::clone(registry),
                     })
                 })
             })

@@ -16,7 +16,7 @@ use crate::census::Census;
 use crate::date;
 use crate::exchange::Scratch;
 use crate::plan::Plan;
-use crate::upstream::{Registry, Upstream};
+use crate::upstream::{Registry, Shared, Upstream};
 
 /// Buffers for heads and small bodies.
 pub(crate) const BUFFER_BYTES: usize = 16 << 10;
@@ -61,7 +61,7 @@ impl Active {
     pub(crate) fn new(
         plan: Arc<Plan>,
         before: Option<&Self>,
-        registry: &Registry,
+        registry: &Arc<Registry>,
         stats: &WorkerStats,
         seed: u64,
     ) -> Self {
@@ -123,7 +123,7 @@ impl Worker {
     }
 
     /// Serves the next request with `plan`.
-    pub(crate) fn install(&self, plan: Arc<Plan>, registry: &Registry) {
+    pub(crate) fn install(&self, plan: Arc<Plan>, registry: &Arc<Registry>) {
         let before = self.active();
         let after = Rc::new(Active::new(plan, Some(&before), registry, &self.stats, self.random()));
         before.retire(&after);
@@ -179,6 +179,15 @@ impl Worker {
             endpoint.pool.sweep(endpoint, now);
         }
         self.clock.borrow_mut().set(now, unix_now());
+    }
+
+    /// Closes the longest idle connection to an endpoint, if this worker has one.
+    pub(crate) fn shed(&self, shared: &Arc<Shared>) {
+        let active = self.active();
+        let mut endpoints = active.upstreams.iter().flat_map(|upstream| &upstream.endpoints);
+        if let Some(endpoint) = endpoints.find(|endpoint| Arc::ptr_eq(&endpoint.shared, shared)) {
+            endpoint.pool.shed(endpoint);
+        }
     }
 
     /// Hands the access log's lines to its writer.

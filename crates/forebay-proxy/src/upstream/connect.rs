@@ -3,14 +3,22 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
+use std::time::Duration;
 
 use forebay_base::time::Instant;
 use forebay_net::link::Link;
 use forebay_net::wheel::Alarm;
 use tokio::net::TcpStream;
 
-use super::{Endpoint, Pooled};
+use super::pool::Place;
+use super::{Endpoint, Pooled, Shared};
+
+/// Other workers are asked so often for an idle connection's place.
+const RECLAIM_TRIES: usize = 20;
+/// Time for a worker to hear and close one.
+const RECLAIM_PAUSE: Duration = Duration::from_millis(2);
 
 /// Why there is no connection. Nothing of the request has been sent yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +51,10 @@ pub(crate) async fn connect(
 }
 
 async fn open(endpoint: &Rc<Endpoint>, alarm: &Alarm, deadline: Instant) -> Result<Pooled, ConnectError> {
-    let place = endpoint.pool.place(&endpoint.shared).ok_or(ConnectError::PoolFull)?;
+    let place = match endpoint.pool.place(&endpoint.shared) {
+        Some(place) => place,
+        None => reclaim(endpoint, alarm, deadline).await?,
+    };
     let mut result = Err(ConnectError::NoAddress);
     for address in endpoint.shared.addresses() {
         result = open_at(address, alarm, deadline).await;
@@ -61,6 +72,28 @@ async fn open(endpoint: &Rc<Endpoint>, alarm: &Alarm, deadline: Instant) -> Resu
             Err(error)
         }
     }
+}
+
+/// Every place is taken, but other workers may keep idle connections: has one closed, and takes its place.
+async fn reclaim(endpoint: &Endpoint, alarm: &Alarm, deadline: Instant) -> Result<Place, ConnectError> {
+    let Shared { connections, in_flight, .. } = &*endpoint.shared;
+    for _ in 0..RECLAIM_TRIES {
+        // This request is in flight too, and has no connection.
+        if connections.load(Ordering::Relaxed) < in_flight.load(Ordering::Relaxed) {
+            return Err(ConnectError::PoolFull);
+        }
+        endpoint.registry.shed(&endpoint.shared);
+        let mut pause = std::pin::pin!(tokio::time::sleep(RECLAIM_PAUSE));
+        std::future::poll_fn(|cx| match pause.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Ok(())),
+            Poll::Pending => alarm.poll(cx, deadline).map(|()| Err(ConnectError::TimedOut)),
+        })
+        .await?;
+        if let Some(place) = endpoint.pool.place(&endpoint.shared) {
+            return Ok(place);
+        }
+    }
+    Err(ConnectError::PoolFull)
 }
 
 async fn open_at(address: SocketAddr, alarm: &Alarm, deadline: Instant) -> Result<TcpStream, ConnectError> {

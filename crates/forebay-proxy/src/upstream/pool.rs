@@ -103,6 +103,15 @@ impl Pool {
         Some(Place(Some(Arc::clone(shared))))
     }
 
+    /// Closes the connection that has been idle longest, if there is one.
+    pub(crate) fn shed(&self, endpoint: &Endpoint) {
+        let mut idle = self.idle.borrow_mut();
+        if !idle.is_empty() {
+            idle.remove(0);
+            endpoint.stats.idle.dec();
+        }
+    }
+
     /// Closes what has been idle for too long, and what the server has closed.
     pub(crate) fn sweep(&self, endpoint: &Endpoint, now: Instant) {
         let timeout = self.limits.get().idle_timeout;
