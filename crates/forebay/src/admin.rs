@@ -49,6 +49,9 @@ pub trait Control: Send + Sync + 'static {
     /// The configured services and the state of their endpoints, as JSON.
     fn services(&self) -> Value;
 
+    /// Where clients connect.
+    fn listen(&self) -> Vec<SocketAddr>;
+
     /// Loads the settings anew and puts them in use.
     fn reload(&self) -> Pin<Box<dyn Future<Output = Reload> + Send + '_>>;
 }

@@ -28,6 +28,8 @@ use signals::Signals;
 
 /// Names among the endpoints are looked up this often.
 const RESOLVE_EVERY: Duration = Duration::from_secs(10);
+/// Whether the access log can be written is looked at this often.
+const LOGS_LOOK: Duration = Duration::from_secs(5);
 /// The last lines of the logs may take this long to be written.
 const LOGS_CLOSE: Duration = Duration::from_secs(1);
 
@@ -104,7 +106,7 @@ impl Bound {
         let gateway = Arc::new(Gateway::start(start).await.context("cannot start the workers")?);
         telemetry.plan_installed(1);
         let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), log.clone(), server.clone(), source));
-        let controls = Arc::new(Controls::new(Arc::clone(&gateway), Arc::clone(&reloader)));
+        let controls = Arc::new(Controls::new(Arc::clone(&gateway), Arc::clone(&reloader), listen.clone()));
         let state = Arc::new(AdminState::new(telemetry, controls, log.clone(), Vec::new()));
         let token = server.admin.and_then(|admin| admin.token).map(|token| token.reveal().to_owned());
         let mut admin_address = None;
@@ -153,8 +155,13 @@ impl App {
     /// Signals cannot be listened to.
     pub async fn run(self) -> anyhow::Result<()> {
         let mut signals = Signals::new()?;
+        let mut look = tokio::time::interval(LOGS_LOOK);
         loop {
             tokio::select! {
+                _ = look.tick() => {
+                    self.tell_of_lost_lines();
+                    continue;
+                }
                 stop = signals.next() => {
                     if stop {
                         break;
@@ -171,6 +178,15 @@ impl App {
         }
         self.stop(&mut signals).await;
         Ok(())
+    }
+
+    /// Says that the access log cannot be written, if so.
+    fn tell_of_lost_lines(&self) {
+        if let Some(access) = &self.access
+            && let Some(error) = access.last_error()
+        {
+            self.log.emit(&Event::AccessLogFailed { error: &error, dropped: access.dropped() });
+        }
     }
 
     /// Drains and ends; another signal ends at once.

@@ -25,6 +25,10 @@ impl Control for Plugged {
         json!([{ "name": "shop", "endpoints": ["10.0.0.1:80"] }])
     }
 
+    fn listen(&self) -> Vec<SocketAddr> {
+        vec![SocketAddr::from(([127, 0, 0, 1], 8080))]
+    }
+
     fn reload(&self) -> Pin<Box<dyn Future<Output = Reload> + Send + '_>> {
         let outcome = self.0.clone();
         Box::pin(async move { outcome })

@@ -1,5 +1,6 @@
 //! What the admin side may ask of the running gateway.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,11 +16,12 @@ use crate::admin::{Control, Reload};
 pub(super) struct Controls {
     gateway: Arc<Gateway>,
     reloader: Arc<Reloader>,
+    listen: Vec<SocketAddr>,
 }
 
 impl Controls {
-    pub(super) fn new(gateway: Arc<Gateway>, reloader: Arc<Reloader>) -> Self {
-        Self { gateway, reloader }
+    pub(super) fn new(gateway: Arc<Gateway>, reloader: Arc<Reloader>, listen: Vec<SocketAddr>) -> Self {
+        Self { gateway, reloader, listen }
     }
 
     fn service(&self, service: &Service) -> Value {
@@ -55,6 +57,10 @@ impl Control for Controls {
     fn services(&self) -> Value {
         let plan = self.gateway.plan();
         plan.services.iter().map(|service| self.service(service)).collect()
+    }
+
+    fn listen(&self) -> Vec<SocketAddr> {
+        self.listen.clone()
     }
 
     fn reload(&self) -> Pin<Box<dyn Future<Output = Reload> + Send + '_>> {

@@ -135,7 +135,7 @@ impl Reloader {
         let source = self.source.as_ref().ok_or(ReloadError::NoFile)?;
         self.attempted.store(self.hash(), Ordering::Relaxed);
         let loaded = source.load().map_err(ReloadError::Problems)?;
-        let changed = needs_restart(&self.running, &loaded.server);
+        let changed = self.running.changed(&loaded.server);
         if changed.is_empty() { Ok(loaded) } else { Err(ReloadError::NeedsRestart(changed)) }
     }
 
@@ -159,16 +159,4 @@ impl Reloader {
     fn hash(&self) -> u64 {
         self.hasher.hash_one(self.source.as_ref().and_then(Source::content))
     }
-}
-
-/// The keys that differ and that a running process cannot change.
-fn needs_restart(running: &Server, wanted: &Server) -> Vec<&'static str> {
-    let Server { listen, admin, workers, logs } = running;
-    let differs = [
-        ("listen", *listen != wanted.listen),
-        ("admin", *admin != wanted.admin),
-        ("workers", *workers != wanted.workers),
-        ("logs", *logs != wanted.logs),
-    ];
-    differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
 }
