@@ -80,7 +80,12 @@ async fn busy(worker: &Rc<Worker>, client: &Client, mut quiet: Quiet) -> Next {
         let mut scratch = worker.scratch();
         let next = take_turn(worker, client, &mut input, &mut scratch, quiet).await;
         worker.give_back(scratch);
-        let Next::Keep(since) = next else { return next };
+        let since = match next {
+            Next::Keep(since) => since,
+            // Closing with something unread would reset the connection, and the answer might be lost.
+            Next::Close if !input.is_empty() || !client.link.is_quiet() => return Next::Linger,
+            end => return end,
+        };
         quiet = Quiet { since, served: true };
         if input.is_empty() {
             drop(input);

@@ -1,6 +1,6 @@
 //! One request and its response: the memory it borrows, what is known of it, and its account at the end.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -78,6 +78,12 @@ impl Scratch {
     }
 }
 
+/// What a request is called in logs and headers.
+struct RequestId {
+    id: [u8; REQUEST_ID_MAX],
+    len: u8,
+}
+
 /// What is learnt of a request while it is served, and told to metrics and logs when it ends. Cells,
 /// because upload and download write to it at the same time, in one task.
 pub(crate) struct Record<'a> {
@@ -97,7 +103,7 @@ pub(crate) struct Record<'a> {
     pub(crate) attempts: Cell<u32>,
     /// The client did not get a whole response.
     pub(crate) aborted: Cell<bool>,
-    request_id: Cell<([u8; REQUEST_ID_MAX], u8)>,
+    request_id: OnceCell<RequestId>,
 }
 
 impl<'a> Record<'a> {
@@ -117,7 +123,7 @@ impl<'a> Record<'a> {
             first_byte: Cell::new(None),
             attempts: Cell::new(0),
             aborted: Cell::new(false),
-            request_id: Cell::new(([0; REQUEST_ID_MAX], 0)),
+            request_id: OnceCell::new(),
         }
     }
 
@@ -150,13 +156,13 @@ impl<'a> Record<'a> {
                 32
             }
         };
-        self.request_id.set((id, len as u8));
+        // Set once, as soon as the head is read.
+        let _ = self.request_id.set(RequestId { id, len: len as u8 });
     }
 
-    /// Calls `with` with the request id; empty if the request did not get that far.
-    pub(crate) fn with_request_id<T>(&self, with: impl FnOnce(&[u8]) -> T) -> T {
-        let (id, len) = self.request_id.get();
-        with(&id[..usize::from(len)])
+    /// The request id; empty if the request did not get that far.
+    pub(crate) fn request_id(&self) -> &[u8] {
+        self.request_id.get().map_or(&[], |known| &known.id[..usize::from(known.len)])
     }
 
     pub(crate) fn count_in(&self, n: usize) {
@@ -207,7 +213,6 @@ impl<'a> Record<'a> {
             Some(found.value.of_head(head))
         };
         let endpoint = self.endpoint.take();
-        let (id, id_len) = self.request_id.get();
         sink.record(&AccessRecord {
             unix_nanos: self.worker.unix_nanos(self.started),
             client: self.address.get(),
@@ -225,7 +230,7 @@ impl<'a> Record<'a> {
             route: self.matched().map(|route| &*route.name),
             service: endpoint.as_ref().map(|endpoint| &*endpoint.service),
             endpoint: endpoint.as_ref().map(|endpoint| &*endpoint.address),
-            request_id: &id[..usize::from(id_len)],
+            request_id: self.request_id(),
             bytes_in: self.bytes_in.get(),
             bytes_out: self.bytes_out.get(),
             duration_nanos: nanos(duration),

@@ -3,6 +3,7 @@
 mod download;
 mod upload;
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::ops::Range;
 use std::pin::pin;
@@ -129,7 +130,7 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
         return Err(Refusal::BodyTooLarge);
     }
     let expect = !turn.body.is_done() && pipeline::expects_continue(&turn.scratch.request);
-    let beside = write_message(turn, route, data, expect)?;
+    let beside = write_message(turn, route, &spec.name, data, expect)?;
     let head = &turn.input.filled()[..turn.head_len];
     let method = turn.scratch.request.method.of_head(head);
     let replayable = turn.body.is_done() && pipeline::is_idempotent(method);
@@ -205,6 +206,7 @@ fn no_connection(error: ConnectError) -> Refusal {
 fn write_message(
     turn: &mut Turn<'_>,
     route: &Route,
+    service: &str,
     data: Range<usize>,
     expect: bool,
 ) -> Result<Range<usize>, Refusal> {
@@ -233,6 +235,7 @@ fn write_message(
         target: target.path_and_query(),
         host,
         port: *port,
+        service,
         host_override,
         edits: &route.request_headers,
         underscores: plan.limits.header_underscores,
@@ -261,6 +264,16 @@ fn push_chunk(out: &mut Vec<u8>, data: &[u8]) {
         out.extend_from_slice(data);
         out.extend_from_slice(CHUNK_END);
     }
+}
+
+/// The end of a chunked body, given its trailers.
+fn last_chunk(trailers: &[u8]) -> Cow<'static, [u8]> {
+    if trailers.is_empty() {
+        return Cow::Borrowed(b"0\r\n\r\n");
+    }
+    let mut end = Vec::new();
+    push_last_chunk(&mut end, trailers);
+    Cow::Owned(end)
 }
 
 /// Appends the end of a chunked body.

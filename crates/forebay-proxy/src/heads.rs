@@ -64,6 +64,8 @@ pub(crate) struct RequestParts<'a> {
     /// The host in canonical form.
     pub(crate) host: &'a str,
     pub(crate) port: Option<u16>,
+    /// The service's name: the host of a request that came without one.
+    pub(crate) service: &'a str,
     /// What the upstream gets to see as `Host` instead.
     pub(crate) host_override: Option<&'a str>,
     pub(crate) edits: &'a HeaderEdits,
@@ -106,6 +108,8 @@ fn push_host(out: &mut Vec<u8>, parts: &RequestParts<'_>) {
     out.extend_from_slice(b"Host: ");
     match parts.host_override {
         Some(host) => out.extend_from_slice(host.as_bytes()),
+        // HTTP/1.0 knows requests without a host; HTTP/1.1 does not.
+        None if parts.host.is_empty() => out.extend_from_slice(parts.service.as_bytes()),
         None => push_authority(out, parts.host, parts.port),
     }
     out.extend_from_slice(b"\r\n");
@@ -182,7 +186,7 @@ fn push_forwarding(out: &mut Vec<u8>, parts: &RequestParts<'_>, seen: &Forwardin
     if !seen.proto {
         out.extend_from_slice(b"\r\nX-Forwarded-Proto: http");
     }
-    if !seen.host {
+    if !seen.host && !host.is_empty() {
         out.extend_from_slice(b"\r\nX-Forwarded-Host: ");
         push_authority(out, host, *port);
     }
@@ -205,7 +209,7 @@ fn push_forwarding(out: &mut Vec<u8>, parts: &RequestParts<'_>, seen: &Forwardin
     });
     out.extend_from_slice(PSEUDONYM.as_bytes());
     out.extend_from_slice(b"\r\nX-Request-Id: ");
-    record.with_request_id(|id| out.extend_from_slice(id));
+    out.extend_from_slice(record.request_id());
     out.extend_from_slice(b"\r\n");
     if seen.te_trailers {
         out.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n");

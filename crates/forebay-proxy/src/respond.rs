@@ -108,7 +108,7 @@ pub(crate) fn write_refusal(
 
 /// The problem document. Every part is made of characters that JSON needs no escapes for.
 fn problem(record: &Record<'_>, refusal: Refusal) -> String {
-    let id = record.with_request_id(|id| String::from_utf8_lossy(id).into_owned());
+    let id = String::from_utf8_lossy(record.request_id());
     format!(
         "{{\"type\":\"about:blank\",\"status\":{},\"title\":\"{}\",\"reason\":\"{}\",\"request_id\":\"{id}\"}}\n",
         refusal.status(),

@@ -1,5 +1,6 @@
 //! A response on its way from the upstream to the client.
 
+use std::borrow::Cow;
 use std::task::Poll;
 
 use forebay_base::time::Instant;
@@ -8,7 +9,7 @@ use forebay_net::h1::{Body, CHUNK_END, Framing, HeadLimits, Outcome, ResponseHea
 use forebay_net::link::{Ended, Link, LinkError};
 use forebay_telemetry::stats::Class;
 
-use super::{COPY_BYTES_MAX, Call, Fault, lazily, push_chunk, push_last_chunk};
+use super::{COPY_BYTES_MAX, Call, Fault, last_chunk, lazily, push_chunk, push_last_chunk};
 use crate::heads::{self, ResponseParts};
 use crate::plan::HalfClose;
 use crate::refusal::Refusal;
@@ -239,10 +240,7 @@ async fn relay(
 
 async fn send_chunk(call: &Call<'_>, data: &[u8], body: &Body) -> Result<(), Fault> {
     let (start, len) = chunk_start(data.len());
-    let mut end = Vec::new();
-    if body.is_done() {
-        push_last_chunk(&mut end, body.trailers());
-    }
+    let end = if body.is_done() { last_chunk(body.trailers()) } else { Cow::Borrowed(&[][..]) };
     let chunk = if data.is_empty() { [&[][..]; 3] } else { [&start[..len], data, CHUNK_END] };
     write(call, [chunk[0], chunk[1], chunk[2], &end]).await
 }

@@ -1,5 +1,6 @@
 //! The rest of a request body on its way from the client to the upstream.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use forebay_base::time::Instant;
@@ -7,7 +8,7 @@ use forebay_net::buffer::Lent;
 use forebay_net::h1::{Body, CHUNK_END, chunk_start};
 use forebay_net::link::{Link, LinkError};
 
-use super::{Call, Fault, lazily, push_last_chunk};
+use super::{Call, Fault, last_chunk, lazily};
 use crate::refusal::Refusal;
 use crate::worker::BULK_BYTES;
 
@@ -68,10 +69,7 @@ async fn pass_on(
     let alarm = &call.client.alarm;
     let wrote = if chunked {
         let (start, len) = chunk_start(data.len());
-        let mut end = Vec::new();
-        if body.is_done() {
-            push_last_chunk(&mut end, body.trailers());
-        }
+        let end = if body.is_done() { last_chunk(body.trailers()) } else { Cow::Borrowed(&[][..]) };
         let chunk = if data.is_empty() { [&[][..]; 3] } else { [&start[..len], data, CHUNK_END] };
         link.write_all([chunk[0], chunk[1], chunk[2], &end], alarm, until).await
     } else {
