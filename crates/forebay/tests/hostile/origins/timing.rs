@@ -226,6 +226,33 @@ fn an_early_answer_and_a_reset_still_reach_a_client_that_is_sending() {
 }
 
 #[test]
+fn an_answer_that_breaks_an_upload_off_says_truly_whether_the_connection_goes_on() {
+    let origin = Origin::start(|conn| {
+        while let Ok((index, request)) = conn.request_head() {
+            if request.method == "POST" {
+                conn.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+                return;
+            }
+            conn.complete(index);
+            conn.echo(&request);
+        }
+    });
+    let gateway = in_front(&origin);
+    let body = vec![b'b'; 200_000];
+    let head = format!("POST /x HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n", body.len());
+    let post = [head.into_bytes(), body].concat();
+    // Whether the upload or the answer is first is for the sockets to decide: often enough, each is.
+    for round in 0..100 {
+        let mut client = gateway.client();
+        let response = client.ask(&post).unwrap_or_else(|failed| panic!("{round}: {failed}"));
+        assert!([200, 502].contains(&response.status), "{response}");
+        if !response.closes() {
+            assert_eq!(ask(&mut client, "/next"), Ok(()), "round {round}");
+        }
+    }
+}
+
+#[test]
 fn an_early_answer_never_leaves_half_a_request_on_a_pooled_connection() {
     let origin = first_misbehaves(|conn| {
         let _ = conn.request_head();
