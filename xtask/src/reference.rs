@@ -5,10 +5,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::{shell, test, tree};
+use crate::{build, shell, tree};
 
 /// The pages: `forebay reference NAME` prints docs/reference/NAME.md.
-pub(crate) const PAGES: &[&str] = &["metrics", "settings"];
+pub(crate) const PAGES: &[&str] = &["cli", "metrics", "refusals", "settings"];
 
 /// `cargo xtask reference`.
 pub(crate) fn run() -> Result<()> {
@@ -24,7 +24,7 @@ pub(crate) fn run() -> Result<()> {
 
 /// The page as the binary prints it now.
 fn render(page: &str) -> Result<String> {
-    let gateway = test::build_gateway("dev")?;
+    let gateway = build::gateway("dev")?;
     shell::read(Command::new(gateway).args(["reference", page]))
 }
 

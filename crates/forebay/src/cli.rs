@@ -107,6 +107,10 @@ pub enum Page {
     Settings,
     /// Every metric.
     Metrics,
+    /// Every answer Forebay makes itself.
+    Refusals,
+    /// Every command.
+    Cli,
 }
 
 /// See it work.

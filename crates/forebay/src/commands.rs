@@ -3,6 +3,7 @@
 pub mod check;
 pub mod demo;
 pub mod explain;
+pub mod reference;
 pub mod run;
 pub mod schema;
 
@@ -23,7 +24,7 @@ pub fn dispatch(command: &Command, out: &mut Output<'_>) -> anyhow::Result<u8> {
         Command::Check(args) => Ok(check::check(args, out)?),
         Command::Explain(args) => Ok(explain::explain(args, out)?),
         Command::Schema => schema::schema(out).map(|()| EXIT_OK).map_err(Into::into),
-        Command::Reference(args) => schema::reference(args, out).map(|()| EXIT_OK).map_err(Into::into),
+        Command::Reference(args) => reference::reference(args, out).map(|()| EXIT_OK).map_err(Into::into),
         Command::Demo(args) => demo::demo(args),
     }
 }
