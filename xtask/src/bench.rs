@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-use crate::{test, tools, tree};
+use crate::{build, tools, tree};
 
 mod closed;
 mod histogram;
@@ -135,7 +135,7 @@ fn forebay(args: &Args, peers: &[Kind]) -> Result<Option<PathBuf>> {
     }
     match &args.forebay {
         Some(path) => Ok(Some(path.canonicalize()?)),
-        None => test::build_gateway("release").map(Some),
+        None => build::gateway("release").map(Some),
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Every target by the name of its file.
-pub(crate) fn targets() -> Result<Vec<String>> {
+fn targets() -> Result<Vec<String>> {
     let folder = tree::root().join("fuzz/fuzz_targets");
     let mut names = Vec::new();
     for entry in fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
@@ -53,23 +53,52 @@ fn fuzz(target: &str, seconds: u32) -> Command {
     let seeds = tree::root().join("fuzz/corpus").join(target);
     // libFuzzer wants its folders to exist; when they do not it says so itself.
     let _ = fs::create_dir_all(&found);
-    let mut command = Command::new("cargo");
-    command.args(["+nightly", "fuzz", "run", target]).args([found, seeds]).arg("--");
+    let mut command = cargo(&["+nightly", "fuzz", "run", target]);
+    command.args([found, seeds]).arg("--");
     command.arg(format!("-max_total_time={seconds}"));
     command.args(["-timeout=5", "-rss_limit_mb=2048", "-max_len=16384", "-print_final_stats=1"]);
     command.current_dir(tree::root().join("fuzz"));
-    // `cargo xtask` runs under one toolchain and hands it down; the fuzzer needs another.
-    command.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
     command
 }
 
 fn provide() -> Result<()> {
-    let installed = Command::new("cargo").args(["fuzz", "--version"]).output();
-    if installed.is_ok_and(|output| output.status.success()) {
-        return Ok(());
+    if !answers(&mut cargo(&["+nightly", "--version"])) {
+        bail!("fuzzing needs a nightly compiler: rustup toolchain install nightly");
     }
-    eprintln!("xtask: installing cargo-fuzz");
-    shell::run(Command::new("cargo").args(["install", "cargo-fuzz", "--locked"])).context(
-        "cannot install cargo-fuzz; it also needs a nightly toolchain: rustup toolchain install nightly",
-    )
+    if !answers(&mut cargo(&["fuzz", "--version"])) {
+        eprintln!("xtask: installing cargo-fuzz");
+        shell::run(&mut cargo(&["install", "cargo-fuzz", "--locked"]))
+            .context("cannot install cargo-fuzz")?;
+    }
+    Ok(())
+}
+
+/// The cargo that picks a toolchain: `cargo xtask` runs under one and hands it down, the fuzzer needs another.
+fn cargo(args: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(args).env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
+    command
+}
+
+fn answers(command: &mut Command) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_target_is_built_and_has_seeds() {
+        let manifest =
+            fs::read_to_string(tree::root().join("fuzz/Cargo.toml")).expect("the crate has a manifest");
+        let targets = targets().expect("there are targets");
+        assert!(!targets.is_empty());
+        for target in targets {
+            let file = format!("path = \"fuzz_targets/{target}.rs\"");
+            assert!(manifest.contains(&file), "fuzz/Cargo.toml does not build {target}");
+            let seeds = tree::root().join("fuzz/corpus").join(&target);
+            assert!(seeds.read_dir().is_ok_and(|mut seeds| seeds.next().is_some()), "no seeds for {target}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "these are commands for people at a terminal")]
 
 mod bench;
+mod build;
 mod fuzz;
 #[cfg(test)]
 mod house;

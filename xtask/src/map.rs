@@ -1,6 +1,7 @@
 //! Print every source file with its first line: the shortest tour of the code.
 
 use std::fs;
+use std::io::{ErrorKind, Write};
 
 use anyhow::{Context, Result};
 
@@ -14,8 +15,13 @@ pub(crate) fn run() -> Result<()> {
         rows.push((tree::relative(&path), purpose(&text).unwrap_or("?").to_owned()));
     }
     let width = rows.iter().map(|(path, _)| path.len()).max().unwrap_or(0);
+    let mut out = std::io::stdout().lock();
     for (path, purpose) in rows {
-        println!("{path:width$}  {purpose}");
+        match writeln!(out, "{path:width$}  {purpose}") {
+            // The reader has seen enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            written => written?,
+        }
     }
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! Run every test of the workspace on a machine that may have nothing but a Rust toolchain.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -29,18 +28,4 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         .env("PATH", tools::search_path());
     let status = tests.status().with_context(|| format!("cannot start {}", shell::spell(&tests)))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Builds the `forebay` binary with this profile and gives its path.
-pub(crate) fn build_gateway(profile: &str) -> Result<PathBuf> {
-    eprintln!("xtask: building forebay (profile {profile})");
-    let mut build = shell::cargo();
-    build.args(["build", "--package", "forebay", "--profile", profile]).current_dir(tree::root());
-    shell::run(&mut build)?;
-    let folder = if profile == "dev" { "debug" } else { profile };
-    Ok(target_folder().join(folder).join("forebay"))
-}
-
-fn target_folder() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| tree::root().join("target"), PathBuf::from)
 }
