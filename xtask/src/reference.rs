@@ -14,18 +14,14 @@ pub(crate) const PAGES: &[&str] = &["cli", "metrics", "refusals", "settings"];
 pub(crate) fn run() -> Result<()> {
     let folder = tree::root().join("docs/reference");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let gateway = build::gateway("dev")?;
     for page in PAGES {
         let path = folder.join(format!("{page}.md"));
-        fs::write(&path, render(page)?).with_context(|| format!("cannot write {}", path.display()))?;
+        fs::write(&path, shell::read(Command::new(&gateway).args(["reference", page]))?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
         println!("wrote {}", tree::relative(&path));
     }
     Ok(())
-}
-
-/// The page as the binary prints it now.
-fn render(page: &str) -> Result<String> {
-    let gateway = build::gateway("dev")?;
-    shell::read(Command::new(gateway).args(["reference", page]))
 }
 
 #[cfg(test)]
