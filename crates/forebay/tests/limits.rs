@@ -75,9 +75,11 @@ fn running_out_of_descriptors_is_survived() {
     let first = kept[0].response("GET").unwrap_or_else(|failed| panic!("{failed}"));
     assert!([200, 502, 503].contains(&first.status), "{first}");
     drop(kept);
-    let response =
-        eventually("recovery", || gateway.client().ask("GET /after HTTP/1.1\r\nHost: t\r\n\r\n").ok());
-    assert_eq!(response.status, 200);
+    // Descriptors come back one by one, so the first answers may still be refusals.
+    eventually("recovery", || {
+        let answer = gateway.client().ask("GET /after HTTP/1.1\r\nHost: t\r\n\r\n");
+        answer.is_ok_and(|response| response.status == 200).then_some(())
+    });
 }
 
 #[test]
