@@ -27,8 +27,15 @@ impl Census {
         self.all.load(Ordering::Relaxed)
     }
 
-    /// Counts a connection from `address`; `None`: it has `max` already. Without an address there is no
-    /// such bound.
+    /// Takes one of `max` places for connections in all; `false`: there is none. To be followed by `enter`,
+    /// which gives it back when the connection ends.
+    pub(crate) fn take_place(&self, max: usize) -> bool {
+        let take = |open: usize| (open < max).then_some(open + 1);
+        self.all.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+
+    /// Counts a connection from `address`, which has a place; `None`: the address has `max` already, and the
+    /// place is given back. Without an address there is no such bound.
     pub(crate) fn enter(self: &Arc<Self>, address: Option<IpAddr>, max: usize) -> Option<Counted> {
         let address = address.map(network);
         if let Some(address) = address {
@@ -38,11 +45,11 @@ impl Census {
                 if *open == 0 {
                     by_address.remove(&address);
                 }
+                self.all.fetch_sub(1, Ordering::Relaxed);
                 return None;
             }
             *open += 1;
         }
-        self.all.fetch_add(1, Ordering::Relaxed);
         Some(Counted { census: Arc::clone(self), address })
     }
 }
@@ -77,28 +84,41 @@ fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    fn enter(census: &Arc<Census>, address: Option<&str>, max: usize) -> Option<Counted> {
+        assert!(census.take_place(100));
+        census.enter(address.map(|address| address.parse().unwrap()), max)
+    }
+
     #[test]
     fn an_address_may_have_so_many_and_gets_its_places_back() {
         let census = Arc::new(Census::default());
-        let address: IpAddr = "192.0.2.1".parse().unwrap();
-        let one = census.enter(Some(address), 2);
-        let two = census.enter(Some(address), 2);
+        let one = enter(&census, Some("192.0.2.1"), 2);
+        let two = enter(&census, Some("192.0.2.1"), 2);
         assert!(one.is_some() && two.is_some());
-        assert!(census.enter(Some(address), 2).is_none());
-        assert!(census.enter(Some("192.0.2.2".parse().unwrap()), 2).is_some());
-        assert!(census.enter(None, 0).is_some(), "trusted");
+        assert!(enter(&census, Some("192.0.2.1"), 2).is_none());
+        assert!(enter(&census, Some("192.0.2.2"), 2).is_some());
+        assert!(enter(&census, None, 0).is_some(), "trusted");
         drop(one);
-        assert!(census.enter(Some(address), 2).is_some());
+        assert!(enter(&census, Some("192.0.2.1"), 2).is_some());
         drop(two);
         assert_eq!(census.open(), 0);
         assert!(census.by_address.lock().unwrap().is_empty());
     }
 
     #[test]
+    fn there_are_so_many_places_in_all() {
+        let census = Arc::new(Census::default());
+        assert!(census.take_place(1));
+        assert!(!census.take_place(1));
+        drop(census.enter(None, 0));
+        assert!(census.take_place(1));
+    }
+
+    #[test]
     fn a_whole_ipv6_network_is_one_address() {
         let census = Arc::new(Census::default());
-        let _one = census.enter(Some("2001:db8::1".parse().unwrap()), 1);
-        assert!(census.enter(Some("2001:db8::2".parse().unwrap()), 1).is_none());
-        assert!(census.enter(Some("2001:db8:0:1::2".parse().unwrap()), 1).is_some());
+        let _one = enter(&census, Some("2001:db8::1"), 1);
+        assert!(enter(&census, Some("2001:db8::2"), 1).is_none());
+        assert!(enter(&census, Some("2001:db8:0:1::2"), 1).is_some());
     }
 }

@@ -126,7 +126,7 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
     let times = Times::new(record.started, &spec.timeout, &route.timeout);
     let body_max = turn.body_max(route);
     let data = turn.take_buffered_body()?;
-    if record.bytes_in.get() > body_max {
+    if record.bytes_in.get().saturating_add(turn.body.announced()) > body_max {
         return Err(Refusal::BodyTooLarge);
     }
     let expect = !turn.body.is_done() && pipeline::expects_continue(&turn.scratch.request);

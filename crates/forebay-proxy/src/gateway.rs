@@ -39,6 +39,8 @@ pub struct Start<'a> {
     pub telemetry: Arc<Telemetry>,
     /// Where they write access records, if anywhere.
     pub access: Option<&'a AccessLog>,
+    /// Client connections that the process has file descriptors for, whatever the settings allow.
+    pub connections_cap: usize,
 }
 
 /// A running gateway.
@@ -73,7 +75,7 @@ impl Gateway {
     /// # Errors
     /// A thread or its event loop cannot be made.
     pub async fn start(start: Start<'_>) -> io::Result<Self> {
-        let Start { listeners, plan, telemetry, access } = start;
+        let Start { listeners, plan, telemetry, access, connections_cap } = start;
         let registry = Arc::new(Registry::default());
         let census = Arc::new(Census::default());
         resolve::resolve(&registry, &plan).await;
@@ -88,6 +90,7 @@ impl Gateway {
                 census: Arc::clone(&census),
                 telemetry: Arc::clone(&telemetry),
                 access: access.map(AccessLog::sink),
+                connections_cap,
                 inbox,
             };
             let (born, ready) = oneshot::channel();
@@ -189,6 +192,7 @@ struct Birth {
     census: Arc<Census>,
     telemetry: Arc<Telemetry>,
     access: Option<forebay_telemetry::access::AccessSink>,
+    connections_cap: usize,
     inbox: mpsc::Receiver<Order>,
 }
 
@@ -211,12 +215,13 @@ impl Birth {
     }
 
     async fn work(self) {
-        let Self { index, listeners, plan, registry, census, telemetry, access, mut inbox } = self;
+        let Self { index, listeners, plan, registry, census, telemetry, access, connections_cap, mut inbox } =
+            self;
         let stats = telemetry.worker(index);
         let seed = seed(index);
         let flushes = access.is_some();
         let active = Active::new(plan, None, &registry, &stats, seed);
-        let worker = Rc::new(Worker::new(active, stats, census, access, seed));
+        let worker = Rc::new(Worker::new(active, stats, census, access, connections_cap, seed));
         tokio::task::spawn_local(worker.wheel.clone().run());
         let stop = Rc::new(Notify::new());
         let mut accepting = Vec::new();

@@ -41,6 +41,8 @@ pub(crate) struct Worker {
     pub(crate) idle_until: Cell<Instant>,
     /// Connections open on this worker.
     pub(crate) open: Cell<usize>,
+    /// Client connections that file descriptors suffice for, in all workers.
+    connections_cap: usize,
     active: RefCell<Rc<Active>>,
     #[expect(clippy::vec_box, reason = "a pad is lent out: moving a pointer is cheaper than moving the pad")]
     spare: RefCell<Vec<Box<Scratch>>>,
@@ -97,6 +99,7 @@ impl Worker {
         stats: Arc<WorkerStats>,
         census: Arc<Census>,
         access: Option<AccessSink>,
+        connections_cap: usize,
         seed: u64,
     ) -> Self {
         Self {
@@ -108,6 +111,7 @@ impl Worker {
             draining: Cell::new(false),
             idle_until: Cell::new(Instant::NEVER),
             open: Cell::new(0),
+            connections_cap,
             active: RefCell::new(Rc::new(active)),
             spare: RefCell::default(),
             access: RefCell::new(access),
@@ -128,6 +132,12 @@ impl Worker {
         let after = Rc::new(Active::new(plan, Some(&before), registry, &self.stats, self.random()));
         before.retire(&after);
         *self.active.borrow_mut() = after;
+    }
+
+    /// A place for one more client connection; `false`: there are as many as the settings or the system allow.
+    pub(crate) fn take_place(&self) -> bool {
+        let wanted = self.active.borrow().plan.limits.connections;
+        self.census.take_place(wanted.min(self.connections_cap))
     }
 
     /// Memory for one exchange.

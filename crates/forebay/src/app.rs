@@ -33,6 +33,9 @@ const LOGS_LOOK: Duration = Duration::from_secs(5);
 /// The last lines of the logs may take this long to be written.
 const LOGS_CLOSE: Duration = Duration::from_secs(1);
 
+/// File descriptors that are not for clients.
+const FILES_RESERVED: u64 = 256;
+
 /// Names a file that is written once the gateway serves, with the addresses it listens on.
 pub const READY_FILE: &str = "FOREBAY_READY_FILE";
 
@@ -43,6 +46,7 @@ pub struct Bound {
     listeners: Vec<Vec<TcpListener>>,
     listen: Vec<SocketAddr>,
     admin: Option<(TcpListener, SocketAddr)>,
+    connections_cap: usize,
 }
 
 /// A gateway that serves.
@@ -63,7 +67,7 @@ impl Bound {
     /// An address is taken, or not ours, or may not be used.
     pub fn bind(loaded: Loaded) -> anyhow::Result<Self> {
         let Loaded { server, plan, warnings: _ } = loaded;
-        raise_file_limit();
+        let connections_cap = raise_file_limit();
         let workers = server.workers.count().get();
         let mut listeners: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
         let mut listen = Vec::new();
@@ -84,7 +88,7 @@ impl Bound {
                 Some((listener, address))
             }
         };
-        Ok(Self { server, plan, listeners, listen, admin })
+        Ok(Self { server, plan, listeners, listen, admin, connections_cap })
     }
 
     /// Starts serving. Must be called within a tokio runtime, the control plane's.
@@ -92,7 +96,7 @@ impl Bound {
     /// # Errors
     /// A log cannot be opened or a thread cannot be made.
     pub async fn start(self, log: Log, source: Option<Source>) -> anyhow::Result<App> {
-        let Self { server, plan, listeners, listen, admin } = self;
+        let Self { server, plan, listeners, listen, admin, connections_cap } = self;
         let telemetry = Telemetry::new(listeners.len(), Refusal::REASONS);
         let access = start_access_log(&server, &telemetry)?;
         let (routes, services) = (plan.routes.len(), plan.services.len());
@@ -102,6 +106,7 @@ impl Bound {
             plan: Arc::new(plan),
             telemetry: Arc::clone(&telemetry),
             access: access.as_ref(),
+            connections_cap,
         };
         let gateway = Arc::new(Gateway::start(start).await.context("cannot start the workers")?);
         telemetry.plan_installed(1);
@@ -265,11 +270,16 @@ fn cannot_listen(address: SocketAddr) -> String {
     )
 }
 
-/// Each client takes a file descriptor, and each upstream connection another: ask for all we may have.
-fn raise_file_limit() {
+/// Asks for all the file descriptors we may have; returns how many client connections may be open. A quarter
+/// is kept for connections to services, and some for logs, the admin side and ourselves: clients must not be
+/// able to lock them out.
+fn raise_file_limit() -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    // With less we serve fewer, within `limits.connections`.
+    // Where that fails we serve fewer.
     let _ = setrlimit(Resource::Nofile, limit);
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let for_clients = (files - files / 4).saturating_sub(FILES_RESERVED.min(files / 4));
+    usize::try_from(for_clients).unwrap_or(usize::MAX).max(1)
 }

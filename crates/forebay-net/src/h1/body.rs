@@ -66,6 +66,16 @@ impl Body {
         }
     }
 
+    /// Bytes that are still to come at least: all of them, or those of a chunk that has announced its size.
+    #[must_use]
+    pub fn announced(&self) -> u64 {
+        match self {
+            Self::Length(left) => *left,
+            Self::Chunked(chunked) => chunked.announced(),
+            Self::Done | Self::UntilClose => 0,
+        }
+    }
+
     /// Takes what belongs to this body from the start of `input`; data ends up at its front.
     ///
     /// # Errors

@@ -68,6 +68,11 @@ impl Chunked {
         self.state == State::Done
     }
 
+    /// Bytes of data that the present chunk has announced and that are still to come.
+    pub(super) fn announced(&self) -> u64 {
+        if matches!(self.state, State::SizeLf | State::Data) { self.left } else { 0 }
+    }
+
     /// The trailer fields that may be passed on, each line ended by CRLF; empty until done.
     #[must_use]
     pub fn trailers(&self) -> &[u8] {

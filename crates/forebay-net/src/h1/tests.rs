@@ -250,6 +250,14 @@ fn broken_chunks_are_refused() {
 }
 
 #[test]
+fn a_chunk_announces_its_size_before_its_data() {
+    let mut body = Body::new(Framing::Chunked);
+    let mut input = *b"100\r\nhello";
+    assert_eq!(body.take(&mut input), Ok(Part { consumed: 10, data: 5 }));
+    assert_eq!(body.announced(), 251);
+}
+
+#[test]
 fn chunk_starts_are_hexadecimal() {
     for (len, text) in [(0, "0\r\n"), (9, "9\r\n"), (16, "10\r\n"), (255, "ff\r\n"), (65_536, "10000\r\n")] {
         let (bytes, used) = chunk_start(len);

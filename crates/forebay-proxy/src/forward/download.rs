@@ -162,8 +162,9 @@ async fn send_head(
         (Framing::Chunked, Version::Http10) => Framing::UntilClose,
         (framing, _) => framing,
     };
-    // While the request is still being sent, nobody knows whether it will end before the response.
-    let sent = call.sent_at.get().is_some();
+    // While the request is still being sent, nobody knows whether it will end before the response; and once
+    // the upstream has stopped reading it, it never will.
+    let sent = call.complete.get();
     let keep_alive =
         call.keep_alive && sent && framing != Framing::UntilClose && !record.worker.draining.get();
     let bytes = buffer.filled();

@@ -37,7 +37,8 @@ pub(super) async fn upload(
         }
         let part = body.take(buffer.filled_mut()).map_err(|error| Fault::Refuse(error.into()))?;
         call.record.count_in(part.data);
-        if call.record.bytes_in.get() > call.body_max {
+        // A chunk that is announced too large need not come first.
+        if call.record.bytes_in.get().saturating_add(body.announced()) > call.body_max {
             return Err(Fault::Refuse(Refusal::BodyTooLarge));
         }
         let end = body.is_done();

@@ -24,17 +24,19 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener, stop: Rc<N
     let stopped = stop.notified();
     let mut stopped = std::pin::pin!(stopped);
     loop {
-        let max = worker.active().plan.limits.connections;
-        if worker.census.open() >= max {
-            tokio::select! {
-                () = &mut stopped => break,
-                () = tokio::time::sleep(BACK_OFF) => continue,
-            }
-        }
         tokio::select! {
             () = &mut stopped => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => take_in(&worker, stream, peer),
+                Ok((stream, peer)) => {
+                    // One waits here for a place, and those after it in the kernel's queue.
+                    while !worker.take_place() {
+                        tokio::select! {
+                            () = &mut stopped => return,
+                            () = tokio::time::sleep(BACK_OFF) => {}
+                        }
+                    }
+                    take_in(&worker, stream, peer);
+                }
                 Err(error) if is_of_connection(&error) => {}
                 // Out of file descriptors or memory: those we have will end some time.
                 Err(_) => tokio::time::sleep(BACK_OFF).await,
@@ -50,7 +52,9 @@ async fn close(worker: &Rc<Worker>, listener: tokio::net::TcpListener) {
     listen::stop_connecting(&listener);
     let until = tokio::time::Instant::now() + HANDSHAKES;
     while let Ok(accepted) = tokio::time::timeout_at(until, listener.accept()).await {
-        if let Ok((stream, peer)) = accepted {
+        if let Ok((stream, peer)) = accepted
+            && worker.take_place()
+        {
             take_in(worker, stream, peer);
         }
     }
@@ -65,6 +69,7 @@ fn is_of_connection(error: &std::io::Error) -> bool {
     )
 }
 
+/// Serves a connection that has a place, unless its address has too many.
 fn take_in(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     let active = worker.active();
     worker.stats.connections_accepted.inc();

@@ -39,14 +39,14 @@ fn bad_chunk_sizes_are_refused() {
         refused_at_end(
             "a size near the top of 63 bits",
             chunks("7FFFFFFFFFFFFFFF\r\nhello"),
-            400,
-            "body_truncated",
+            413,
+            "body_too_large",
         ),
         refused_at_end(
             "two sizes whose sum overflows",
             chunks("5\r\nhello\r\n7FFFFFFFFFFFFFFF\r\nhello"),
-            400,
-            "body_truncated",
+            413,
+            "body_too_large",
         ),
     ]);
 }
