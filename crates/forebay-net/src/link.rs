@@ -7,11 +7,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use forebay_base::time::Instant;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::buffer::Buffer;
 use crate::wheel::Alarm;
+
+/// Flags of send(2) on Linux: more follows; a broken connection is an error and not a signal.
+const MORE: i32 = 0x8000;
+const NO_SIGNAL: i32 = 0x4000;
 
 /// A connection. All methods take `&self`: an upload and a download may use it at the same time, in one
 /// task; a borrow never lives across a wait.
@@ -150,13 +155,29 @@ impl Link {
     #[inline]
     pub async fn write_all<const N: usize>(
         &self,
+        slices: [&[u8]; N],
+        alarm: &Alarm,
+        deadline: impl Fn() -> Instant,
+    ) -> Result<(), LinkError> {
+        self.write(slices, false, alarm, deadline).await
+    }
+
+    /// Like `write_all`; with `more`, the system may keep the last part of a packet back for what follows at
+    /// once. If it does not follow, `push` must.
+    ///
+    /// # Errors
+    /// As `write_all`.
+    #[inline]
+    pub async fn write<const N: usize>(
+        &self,
         mut slices: [&[u8]; N],
+        more: bool,
         alarm: &Alarm,
         deadline: impl Fn() -> Instant,
     ) -> Result<(), LinkError> {
         let mut until = None;
         std::future::poll_fn(|cx| {
-            while let Some(poll) = self.poll_write_slices(cx, &mut slices) {
+            while let Some(poll) = self.poll_write_slices(cx, &mut slices, more) {
                 match poll {
                     Poll::Ready(Ok(())) => until = None,
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
@@ -178,10 +199,13 @@ impl Link {
         &self,
         cx: &mut Context<'_>,
         slices: &mut [&[u8]; N],
+        more: bool,
     ) -> Option<Poll<io::Result<()>>> {
         let mut left = slices.iter().filter(|slice| !slice.is_empty());
         let only = left.next()?;
-        let wrote = if left.next().is_none() {
+        let wrote = if more {
+            self.poll_send_more(cx, &slices.map(IoSlice::new))
+        } else if left.next().is_none() {
             self.poll_write(cx, only)
         } else {
             self.poll_write_vectored(cx, &slices.map(IoSlice::new))
@@ -197,6 +221,26 @@ impl Link {
                 Ok(())
             }
         }))
+    }
+
+    /// Writes some of `slices` as the beginning of something longer.
+    fn poll_send_more(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let stream = self.stream.borrow();
+        loop {
+            ready!(stream.poll_write_ready(cx))?;
+            let send = || SockRef::from(&*stream).send_vectored_with_flags(slices, MORE | NO_SIGNAL);
+            match stream.try_io(Interest::WRITABLE, send) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    /// Sends what a write with `more` has kept back.
+    pub fn push(&self) {
+        // Saying again that nothing is to be delayed sends what is being delayed (tcp(7), TCP_NODELAY). A
+        // connection that is broken says so at the next read or write.
+        let _ = self.stream.borrow().set_nodelay(true);
     }
 
     /// Whether nothing has arrived since the last read: no byte, no end. Takes a byte if there is one, so it
@@ -219,6 +263,6 @@ impl Link {
     /// Makes closing this connection a reset, so that the other side cannot take what it got for complete.
     pub fn reset_on_close(&self) {
         // A socket that is already gone needs no reset.
-        let _ = socket2::SockRef::from(&*self.stream.borrow()).set_linger(Some(std::time::Duration::ZERO));
+        let _ = SockRef::from(&*self.stream.borrow()).set_linger(Some(std::time::Duration::ZERO));
     }
 }

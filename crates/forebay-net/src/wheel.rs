@@ -16,6 +16,8 @@ use forebay_base::time::Instant;
 /// Deadlines are rounded up to this.
 const TICK: Duration = Duration::from_millis(5);
 const TICK_NANOS: u64 = 5_000_000;
+/// Entries of ended tasks that are not worth a walk through the wheel.
+const DEAD_MIN: usize = 1024;
 
 /// One worker's deadlines.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +28,10 @@ pub struct Wheel {
 #[derive(Debug, Default)]
 struct State {
     entries: RefCell<BTreeMap<u64, Vec<Weak<Entry>>>>,
+    /// Entries, those of tasks that have ended included.
+    standing: Cell<usize>,
+    /// Entries of tasks that have ended.
+    dead: Cell<usize>,
     /// The sleeper, to be woken when an earlier deadline arrives.
     sleeper: RefCell<Option<Waker>>,
     /// The tick the sleeper sleeps until.
@@ -112,6 +118,9 @@ impl Wheel {
                 }
             };
             let (at, alarms) = late;
+            self.state.standing.set(self.state.standing.get().saturating_sub(alarms.len()));
+            let gone = alarms.iter().filter(|entry| entry.strong_count() == 0).count();
+            self.state.dead.set(self.state.dead.get().saturating_sub(gone));
             for entry in alarms.iter().filter_map(Weak::upgrade) {
                 // An entry that an earlier one replaced has nothing to say.
                 if entry.at.get() == at {
@@ -152,6 +161,7 @@ impl Alarm {
             *waker = Some(cx.waker().clone());
         }
         self.wheel.entries.borrow_mut().entry(tick).or_default().push(Rc::downgrade(&self.entry));
+        self.wheel.standing.set(self.wheel.standing.get() + 1);
         if tick < self.wheel.sleeping_until.get() {
             self.wheel.sleeping_until.set(tick);
             if let Some(sleeper) = self.wheel.sleeper.borrow_mut().take() {
@@ -159,6 +169,36 @@ impl Alarm {
             }
         }
         Poll::Pending
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if self.entry.at.get() == u64::MAX {
+            return;
+        }
+        // The entry is found by its tick, not by its task, so it stays until then, or until the dead are the
+        // most: many short connections with a long deadline must not pile up.
+        self.wheel.dead.set(self.wheel.dead.get() + 1);
+        if self.wheel.dead.get() >= DEAD_MIN && self.wheel.dead.get() * 2 > self.wheel.standing.get() {
+            self.wheel.bury(&self.entry);
+        }
+    }
+}
+
+impl State {
+    /// Removes the entries of tasks that have ended, and of the one that is just ending.
+    fn bury(&self, ending: &Rc<Entry>) {
+        let mut standing = 0;
+        let mut entries = self.entries.borrow_mut();
+        entries.retain(|_, alarms| {
+            alarms.retain(|entry| entry.strong_count() > 0 && entry.as_ptr() != Rc::as_ptr(ending));
+            alarms.shrink_to_fit();
+            standing += alarms.len();
+            !alarms.is_empty()
+        });
+        self.standing.set(standing);
+        self.dead.set(0);
     }
 }
 
@@ -225,6 +265,20 @@ mod tests {
             let far = Instant::now() + Duration::from_millis(60);
             poll_fn(|cx| alarm.poll(cx, far)).await;
             assert!(Instant::now() >= far);
+        });
+    }
+
+    #[test]
+    fn ended_tasks_do_not_pile_up() {
+        with_wheel(async |wheel| {
+            for _ in 0..10 * DEAD_MIN {
+                let alarm = wheel.alarm();
+                let far = Instant::now() + Duration::from_secs(3600);
+                poll_fn(|cx| Poll::Ready(alarm.poll(cx, far).is_pending())).await;
+            }
+            let entries: usize = wheel.state.entries.borrow().values().map(Vec::len).sum();
+            assert!(entries <= DEAD_MIN, "{entries}");
+            assert_eq!(entries, wheel.state.standing.get());
         });
     }
 

@@ -14,13 +14,14 @@ use std::time::Duration;
 use forebay_base::time::Instant;
 use forebay_net::h1::{CHUNK_END, Framing, Version, chunk_start};
 use forebay_net::link::{Link, LinkError};
+use forebay_telemetry::log::Event;
 use forebay_telemetry::stats::Class;
 
 use crate::exchange::{Client, Record, Scratch};
 use crate::heads::{self, RequestParts};
 use crate::pipeline::{self, Next, Turn};
 use crate::plan::{Route, TimeoutOverrides, Timeouts};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, Side};
 use crate::route::Values;
 use crate::upstream::{ConnectError, Endpoint, InFlight, Pooled, connect};
 
@@ -146,12 +147,16 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
         let endpoint = &upstream.endpoints[index];
         let _in_flight = InFlight::begin(endpoint);
         record.attempts.set(record.attempts.get() + 1);
+        record.endpoint.set(Some(Rc::clone(endpoint)));
         let now = record.started;
         let until = lazily(|| (Instant::now() + times.connect).min(times.total));
         let pooled = match connect(endpoint, &turn.client.alarm, now, until, fresh).await {
             Ok(pooled) => pooled,
             Err(error) => {
                 last = no_connection(error);
+                let Endpoint { service, address, .. } = &**endpoint;
+                let event = Event::ConnectFailed { service, endpoint: address, error: &last.title() };
+                record.worker.log.emit(&event);
                 tried.push(index);
                 continue;
             }
@@ -169,12 +174,18 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
             sent_at: Cell::new(None),
             complete: Cell::new(false),
         };
-        record.endpoint.set(Some(Rc::clone(endpoint)));
         match attempt(turn, &call, pooled, beside.clone(), replayable).await {
             Ok(next) => return Ok(next),
             // The server had closed it already. A new connection tells whether the server is still there.
             Err(Fault::Stale) => again = Some(index),
-            Err(Fault::Refuse(refusal)) => return Err(refusal),
+            Err(Fault::Refuse(refusal)) => {
+                if refusal.side() == Side::Upstream {
+                    let Endpoint { service, address, .. } = &**endpoint;
+                    let event = Event::UpstreamFailed { service, endpoint: address, error: &refusal.title() };
+                    record.worker.log.emit(&event);
+                }
+                return Err(refusal);
+            }
             Err(Fault::ClientGone) => {
                 record.aborted.set(true);
                 // One whose head has come is counted by its status already.
@@ -304,8 +315,10 @@ async fn attempt(
         Err(LinkError::Io(_)) => {}
     }
     let received = if turn.body.is_done() {
-        // Counted from the head's arrival: sending took no measurable time, and the clock is not free.
-        call.sent_at.set(Some(call.record.started));
+        // On the first attempt, on a connection that was there, sending took no measurable time since the
+        // head arrived, and the clock is not free.
+        let at_once = pooled.reused && call.record.attempts.get() == 1;
+        call.sent_at.set(Some(if at_once { call.record.started } else { Instant::now() }));
         let Scratch { response, reply, .. } = &mut *turn.scratch;
         download::download(call, link, response, reply, may_be_stale).await?
     } else {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use forebay_base::time::Instant;
 use forebay_telemetry::access::AccessLog;
+use forebay_telemetry::log::Log;
 use forebay_telemetry::stats::Telemetry;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -39,6 +40,8 @@ pub struct Start<'a> {
     pub telemetry: Arc<Telemetry>,
     /// Where they write access records, if anywhere.
     pub access: Option<&'a AccessLog>,
+    /// Where to say what an operator should know.
+    pub log: Log,
     /// Client connections that the process has file descriptors for, whatever the settings allow.
     pub connections_cap: usize,
 }
@@ -51,6 +54,7 @@ pub struct Gateway {
     census: Arc<Census>,
     telemetry: Arc<Telemetry>,
     plan: Mutex<Arc<Plan>>,
+    log: Log,
 }
 
 #[derive(Debug)]
@@ -75,10 +79,10 @@ impl Gateway {
     /// # Errors
     /// A thread or its event loop cannot be made.
     pub async fn start(start: Start<'_>) -> io::Result<Self> {
-        let Start { listeners, plan, telemetry, access, connections_cap } = start;
+        let Start { listeners, plan, telemetry, access, log, connections_cap } = start;
         let registry = Arc::new(Registry::default());
         let census = Arc::new(Census::default());
-        resolve::resolve(&registry, &plan).await;
+        resolve::resolve(&registry, &plan, &log).await;
         let mut workers = Vec::new();
         for (index, listeners) in listeners.into_iter().enumerate() {
             let (orders, inbox) = mpsc::channel(ORDERS_MAX);
@@ -90,6 +94,7 @@ impl Gateway {
                 census: Arc::clone(&census),
                 telemetry: Arc::clone(&telemetry),
                 access: access.map(AccessLog::sink),
+                log: log.clone(),
                 connections_cap,
                 inbox,
             };
@@ -106,12 +111,12 @@ impl Gateway {
                 let _ = sender.try_send(Order::Shed(Arc::clone(endpoint)));
             }
         }));
-        Ok(Self { workers, registry, census, telemetry, plan: Mutex::new(plan) })
+        Ok(Self { workers, registry, census, telemetry, plan: Mutex::new(plan), log })
     }
 
     /// Serves new requests by `plan`; those in flight keep the plan they began with.
     pub async fn install(&self, plan: Arc<Plan>) {
-        resolve::resolve(&self.registry, &plan).await;
+        resolve::resolve(&self.registry, &plan, &self.log).await;
         for worker in &self.workers {
             // A worker that has ended needs no plan.
             let _ = worker.orders.send(Order::Install(Arc::clone(&plan))).await;
@@ -129,7 +134,7 @@ impl Gateway {
         loop {
             tokio::time::sleep(every).await;
             let plan = self.plan();
-            resolve::refresh(&self.registry, &plan).await;
+            resolve::refresh(&self.registry, &plan, &self.log).await;
         }
     }
 
@@ -192,6 +197,7 @@ struct Birth {
     census: Arc<Census>,
     telemetry: Arc<Telemetry>,
     access: Option<forebay_telemetry::access::AccessSink>,
+    log: Log,
     connections_cap: usize,
     inbox: mpsc::Receiver<Order>,
 }
@@ -215,13 +221,23 @@ impl Birth {
     }
 
     async fn work(self) {
-        let Self { index, listeners, plan, registry, census, telemetry, access, connections_cap, mut inbox } =
-            self;
+        let Self {
+            index,
+            listeners,
+            plan,
+            registry,
+            census,
+            telemetry,
+            access,
+            log,
+            connections_cap,
+            mut inbox,
+        } = self;
         let stats = telemetry.worker(index);
         let seed = seed(index);
         let flushes = access.is_some();
         let active = Active::new(plan, None, &registry, &stats, seed);
-        let worker = Rc::new(Worker::new(active, stats, census, access, connections_cap, seed));
+        let worker = Rc::new(Worker::new(active, stats, census, access, log, connections_cap, seed));
         tokio::task::spawn_local(worker.wheel.clone().run());
         let stop = Rc::new(Notify::new());
         let mut accepting = Vec::new();

@@ -80,7 +80,9 @@ pub(crate) async fn serve(
     let next = match turn.find_route() {
         Ok(Some(route)) => turn.act(route).await,
         // `OPTIONS *` asks the gateway itself whether it is there (RFC 9110 §9.3.7).
-        Ok(None) => Ok(turn.answer(&Answer { status: 204, content_type: "", body: b"", fields: &[] }).await),
+        Ok(None) => Ok(turn
+            .answer(&Answer { status: 204, content_type: "", body: b"", fields: &[], fixed: false })
+            .await),
         Err(refused) => Err(refused),
     };
     let next = match next {
@@ -155,11 +157,12 @@ impl<'a> Turn<'a> {
                 to.render(&route_values(route, self.scratch), &mut location)
                     .map_err(|_| Refusal::BadTarget)?;
                 let fields: [(&str, &[u8]); 1] = [("Location", location.as_bytes())];
-                let answer = Answer { status: *status, content_type: "", body: b"", fields: &fields };
+                let answer =
+                    Answer { status: *status, content_type: "", body: b"", fields: &fields, fixed: false };
                 Ok(self.answer(&answer).await)
             }
             Action::Respond { status, content_type, body } => {
-                let answer = Answer { status: *status, content_type, body, fields: &[] };
+                let answer = Answer { status: *status, content_type, body, fields: &[], fixed: false };
                 Ok(self.answer(&answer).await)
             }
         }
@@ -186,7 +189,7 @@ impl<'a> Turn<'a> {
             return Next::Reset;
         }
         let now = Instant::now();
-        let (keep, next) = self.finish_body(now, refusal.loses_framing());
+        let (keep, next) = self.finish_body(now, refusal.closes());
         let head = &self.input.filled()[..self.head_len];
         let manner = Manner::new(&self.scratch.request, head, keep);
         self.record.status.set(refusal.status());

@@ -121,9 +121,10 @@ impl Refusal {
         self as usize
     }
 
-    /// Whether the position of the next request is unknown after this, so that the connection must close.
+    /// Whether the connection closes after this: the position of the next request is unknown, or the client
+    /// sends what honest clients do not.
     #[must_use]
-    pub const fn loses_framing(self) -> bool {
+    pub const fn closes(self) -> bool {
         matches!(
             self,
             Self::MalformedRequest
@@ -159,6 +160,7 @@ impl From<HeadError> for Refusal {
         match error {
             HeadError::Syntax(_) => Self::MalformedRequest,
             HeadError::Framing(_) => Self::AmbiguousFraming,
+            HeadError::Host => Self::BadHost,
             HeadError::Version => Self::VersionUnsupported,
             HeadError::TargetTooLong => Self::TargetTooLong,
             HeadError::TooLarge | HeadError::TooManyFields => Self::HeadTooLarge,

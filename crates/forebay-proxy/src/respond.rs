@@ -16,6 +16,9 @@ pub(crate) struct Answer<'a> {
     pub(crate) body: &'a [u8],
     /// Further fields.
     pub(crate) fields: &'a [(&'a str, &'a [u8])],
+    /// The route's header edits leave the fields above alone: a problem must not be cached as if it were the
+    /// route's content, nor pass for it.
+    pub(crate) fixed: bool,
 }
 
 /// How the answer goes out.
@@ -51,8 +54,9 @@ pub(crate) fn write(
     out.extend_from_slice(reason_phrase(answer.status).as_bytes());
     out.extend_from_slice(b"\r\n");
     record.worker.push_date(now, out);
+    let own = edits.filter(|_| !answer.fixed);
     if !answer.body.is_empty() {
-        push(out, edits, "Content-Type", answer.content_type.as_bytes());
+        push(out, own, "Content-Type", answer.content_type.as_bytes());
     }
     if !matches!(answer.status, 204 | 304) {
         out.extend_from_slice(b"Content-Length: ");
@@ -60,9 +64,15 @@ pub(crate) fn write(
         out.extend_from_slice(b"\r\n");
     }
     for (name, value) in answer.fields {
-        push(out, edits, name, value);
+        push(out, own, name, value);
     }
-    heads::push_edits(out, edits);
+    for (name, value) in edits.into_iter().flat_map(HeaderEdits::appended) {
+        let is = |other: &str| other.eq_ignore_ascii_case(name);
+        let taken = is("content-type") || answer.fields.iter().any(|(other, _)| is(other));
+        if !(answer.fixed && taken) {
+            heads::push_field(out, name.as_bytes(), value);
+        }
+    }
     heads::push_persistence(out, manner.version, manner.keep_alive);
     out.extend_from_slice(b"\r\n");
     if !manner.to_head && !matches!(answer.status, 204 | 304) {
@@ -102,6 +112,7 @@ pub(crate) fn write_refusal(
         content_type: "application/problem+json",
         body: body.as_bytes(),
         fields: &fields,
+        fixed: true,
     };
     write(out, record, &answer, manner, now);
 }

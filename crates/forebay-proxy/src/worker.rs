@@ -10,6 +10,7 @@ use forebay_base::time::Instant;
 use forebay_net::buffer::BufferPool;
 use forebay_net::wheel::Wheel;
 use forebay_telemetry::access::AccessSink;
+use forebay_telemetry::log::{Event, Log};
 use forebay_telemetry::stats::{RouteStats, WorkerStats};
 
 use crate::census::Census;
@@ -41,6 +42,8 @@ pub(crate) struct Worker {
     pub(crate) idle_until: Cell<Instant>,
     /// Connections open on this worker.
     pub(crate) open: Cell<usize>,
+    /// For the rare things an operator should know; never per request that goes well.
+    pub(crate) log: Log,
     /// Client connections that file descriptors suffice for, in all workers.
     connections_cap: usize,
     active: RefCell<Rc<Active>>,
@@ -99,6 +102,7 @@ impl Worker {
         stats: Arc<WorkerStats>,
         census: Arc<Census>,
         access: Option<AccessSink>,
+        log: Log,
         connections_cap: usize,
         seed: u64,
     ) -> Self {
@@ -111,6 +115,7 @@ impl Worker {
             draining: Cell::new(false),
             idle_until: Cell::new(Instant::NEVER),
             open: Cell::new(0),
+            log,
             connections_cap,
             active: RefCell::new(Rc::new(active)),
             spare: RefCell::default(),
@@ -137,7 +142,12 @@ impl Worker {
     /// A place for one more client connection; `false`: there are as many as the settings or the system allow.
     pub(crate) fn take_place(&self) -> bool {
         let wanted = self.active.borrow().plan.limits.connections;
-        self.census.take_place(wanted.min(self.connections_cap))
+        let limit = wanted.min(self.connections_cap);
+        let taken = self.census.take_place(limit);
+        if !taken {
+            self.log.emit(&Event::ConnectionsFull { limit });
+        }
+        taken
     }
 
     /// Memory for one exchange.

@@ -24,7 +24,7 @@ use crate::config::{self, Loaded, Server};
 use control::Controls;
 use reload::Reloader;
 pub use reload::Source;
-use signals::Signals;
+pub(crate) use signals::Signals;
 
 /// Names among the endpoints are looked up this often.
 const RESOLVE_EVERY: Duration = Duration::from_secs(10);
@@ -58,6 +58,7 @@ pub struct App {
     reloader: Arc<Reloader>,
     listen: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
+    logs_to: config::LogTarget,
 }
 
 impl Bound {
@@ -97,8 +98,12 @@ impl Bound {
     /// A log cannot be opened or a thread cannot be made.
     pub async fn start(self, log: Log, source: Option<Source>) -> anyhow::Result<App> {
         let Self { server, plan, listeners, listen, admin, connections_cap } = self;
+        // A panic costs one connection; the operator gets a line to report, and nobody a stack trace.
+        let tell = log.clone();
+        std::panic::set_hook(Box::new(move |what| tell.emit(&Event::Panicked { what })));
         let telemetry = Telemetry::new(listeners.len(), Refusal::REASONS);
         let access = start_access_log(&server, &telemetry)?;
+        let logs_to = server.logs.to.clone();
         let (routes, services) = (plan.routes.len(), plan.services.len());
         log.emit(&Event::Starting { version: env!("CARGO_PKG_VERSION"), workers: listeners.len() });
         let start = Start {
@@ -106,6 +111,7 @@ impl Bound {
             plan: Arc::new(plan),
             telemetry: Arc::clone(&telemetry),
             access: access.as_ref(),
+            log: log.clone(),
             connections_cap,
         };
         let gateway = Arc::new(Gateway::start(start).await.context("cannot start the workers")?);
@@ -129,7 +135,7 @@ impl Bound {
         }
         state.set_phase(Phase::Ready);
         log.emit(&Event::Ready { routes, services });
-        let app = App { gateway, log, access, state, reloader, listen, admin: admin_address };
+        let app = App { gateway, log, access, state, reloader, listen, admin: admin_address, logs_to };
         app.write_ready_file()?;
         Ok(app)
     }
@@ -173,6 +179,9 @@ impl App {
                     }
                     if let Some(access) = &self.access {
                         access.reopen();
+                        if let config::LogTarget::File(path) = &self.logs_to {
+                            self.log.emit(&Event::AccessLogReopened { path });
+                        }
                     }
                     self.log.reopen();
                 }

@@ -66,6 +66,8 @@ pub enum HeadError {
     TooManyFields,
     /// The body's length can be read in more than one way.
     Framing(&'static str),
+    /// No `Host` in HTTP/1.1, or more than one.
+    Host,
     /// A transfer coding besides `chunked`.
     TransferCoding,
 }
@@ -211,7 +213,7 @@ impl RequestHead {
             match known {
                 Name::Host => {
                     if self.host.replace(value).is_some() {
-                        return Err(HeadError::Syntax("more than one Host"));
+                        return Err(HeadError::Host);
                     }
                 }
                 _ => facts.see(known, value, bytes, &mut self.connection_names)?,
@@ -223,7 +225,7 @@ impl RequestHead {
             Version::Http10 => facts.keep_alive && !facts.close,
         };
         if self.version == Version::Http11 && self.host.is_none() {
-            return Err(HeadError::Syntax("no Host"));
+            return Err(HeadError::Host);
         }
         self.framing = facts.framing(self.version)?.unwrap_or(Framing::None);
         mark_connection_names(&mut self.fields, &self.connection_names, bytes);

@@ -132,7 +132,7 @@ async fn relay_interim(
     }
     reply.clear();
     heads::write_interim(reply, response, head);
-    write(call, [reply]).await
+    write(call, [reply], false).await
 }
 
 /// Sends the head and what there is of the body. Returns the rest of the body, whether the client's
@@ -194,7 +194,7 @@ async fn send_head(
     } else {
         data
     };
-    write(call, [reply, beside]).await?;
+    write(call, [reply, beside], false).await?;
     record.count_out(part.data);
     Ok((body, keep_alive, chunked, clean))
 }
@@ -210,9 +210,11 @@ async fn relay(
 ) -> Result<bool, Fault> {
     let worker = call.record.worker;
     let alarm = &call.client.alarm;
+    let mut more = false;
     while !body.is_done() {
         let until = lazily(|| (Instant::now() + call.times.idle).min(call.times.total));
-        if let Err(error) = link.readable(alarm, &until).await {
+        let promised = std::mem::take(&mut more);
+        if let Err(error) = readable(call, link, promised, &until).await {
             return Err(broken(call, &error));
         }
         let large = body.left().is_none_or(|left| left > BULK_FROM);
@@ -228,28 +230,52 @@ async fn relay(
         }
         let part = body.take(buffer.filled_mut()).map_err(|_| Fault::Broken)?;
         clean = !body.is_done() || buffer.len() == part.consumed;
+        // A read that filled its buffer has most likely left something: then packets can be filled too.
+        let filled = buffer.space().is_empty();
         let data = &buffer.filled()[..part.data];
         if chunked {
             send_chunk(call, data, body).await?;
         } else {
-            write(call, [data]).await?;
+            more = filled && !body.is_done();
+            write(call, [data], more).await?;
         }
         call.record.count_out(part.data);
     }
     Ok(clean)
 }
 
+/// Waits for more of the response. If more was promised to the client and it is not there yet, the client
+/// gets what was kept back for it.
+async fn readable(
+    call: &Call<'_>,
+    link: &Link,
+    promised: bool,
+    until: impl Fn() -> Instant,
+) -> Result<(), LinkError> {
+    let mut promised = promised;
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(result) = link.poll_readable(cx) {
+            return Poll::Ready(result.map_err(LinkError::Io));
+        }
+        if std::mem::take(&mut promised) {
+            call.client.link.push();
+        }
+        call.client.alarm.poll(cx, until()).map(|()| Err(LinkError::TimedOut))
+    })
+    .await
+}
+
 async fn send_chunk(call: &Call<'_>, data: &[u8], body: &Body) -> Result<(), Fault> {
     let (start, len) = chunk_start(data.len());
     let end = if body.is_done() { last_chunk(body.trailers()) } else { Cow::Borrowed(&[][..]) };
     let chunk = if data.is_empty() { [&[][..]; 3] } else { [&start[..len], data, CHUNK_END] };
-    write(call, [chunk[0], chunk[1], chunk[2], &end]).await
+    write(call, [chunk[0], chunk[1], chunk[2], &end], false).await
 }
 
 /// Writes to the client, who may take `write_stall` to make room.
-async fn write<const N: usize>(call: &Call<'_>, slices: [&[u8]; N]) -> Result<(), Fault> {
+async fn write<const N: usize>(call: &Call<'_>, slices: [&[u8]; N], more: bool) -> Result<(), Fault> {
     let until = || (Instant::now() + call.record.limits().write_stall).min(call.times.total);
-    call.client.link.write_all(slices, &call.client.alarm, until).await.map_err(|_| Fault::ClientGone)
+    call.client.link.write(slices, more, &call.client.alarm, until).await.map_err(|_| Fault::ClientGone)
 }
 
 /// The response has begun, so all that is left is to break off.

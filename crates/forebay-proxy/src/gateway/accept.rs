@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use forebay_net::link::Link;
 use forebay_net::listen;
+use forebay_telemetry::log::Event;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
@@ -23,7 +24,7 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener, stop: Rc<N
     let listener = tokio::net::TcpListener::from_std(listener).expect("the listener does not block");
     let stopped = stop.notified();
     let mut stopped = std::pin::pin!(stopped);
-    loop {
+    'open: loop {
         tokio::select! {
             () = &mut stopped => break,
             accepted = listener.accept() => match accepted {
@@ -31,7 +32,10 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener, stop: Rc<N
                     // One waits here for a place, and those after it in the kernel's queue.
                     while !worker.take_place() {
                         tokio::select! {
-                            () = &mut stopped => return,
+                            () = &mut stopped => {
+                                take_in_at_last(&worker, stream, peer);
+                                break 'open;
+                            }
                             () = tokio::time::sleep(BACK_OFF) => {}
                         }
                     }
@@ -39,7 +43,10 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener, stop: Rc<N
                 }
                 Err(error) if is_of_connection(&error) => {}
                 // Out of file descriptors or memory: those we have will end some time.
-                Err(_) => tokio::time::sleep(BACK_OFF).await,
+                Err(error) => {
+                    worker.log.emit(&Event::AcceptFailed { error: &error });
+                    tokio::time::sleep(BACK_OFF).await;
+                }
             },
         }
     }
@@ -52,10 +59,8 @@ async fn close(worker: &Rc<Worker>, listener: tokio::net::TcpListener) {
     listen::stop_connecting(&listener);
     let until = tokio::time::Instant::now() + HANDSHAKES;
     while let Ok(accepted) = tokio::time::timeout_at(until, listener.accept()).await {
-        if let Ok((stream, peer)) = accepted
-            && worker.take_place()
-        {
-            take_in(worker, stream, peer);
+        if let Ok((stream, peer)) = accepted {
+            take_in_at_last(worker, stream, peer);
         }
     }
 }
@@ -69,13 +74,22 @@ fn is_of_connection(error: &std::io::Error) -> bool {
     )
 }
 
+/// Serves a connection whatever the limit says: the door is closed, and the queue behind it is bounded.
+fn take_in_at_last(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+    if worker.census.take_place(usize::MAX) {
+        take_in(worker, stream, peer);
+    }
+}
+
 /// Serves a connection that has a place, unless its address has too many.
 fn take_in(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     let active = worker.active();
     worker.stats.connections_accepted.inc();
     let trusted = active.plan.trusted_proxies.contains(peer.ip());
     let address = (!trusted).then_some(peer.ip());
-    let Some(counted) = worker.census.enter(address, active.plan.limits.connections_per_ip) else {
+    let limit = active.plan.limits.connections_per_ip;
+    let Some(counted) = worker.census.enter(address, limit) else {
+        worker.log.emit(&Event::ConnectionsPerIpFull { client: peer.ip(), limit });
         worker.stats.connections_refused_per_ip.inc();
         return;
     };

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use forebay_telemetry::log::{Event, Log};
 use tokio::task::JoinSet;
 
 use crate::plan::Plan;
@@ -13,16 +14,16 @@ use crate::upstream::{Registry, Shared};
 const RESOLVE_WAIT: Duration = Duration::from_secs(2);
 
 /// Sees to it that every endpoint of `plan` that can be resolved has an address.
-pub(super) async fn resolve(registry: &Registry, plan: &Plan) {
-    look_up(registry, plan, |shared| shared.addresses().is_empty()).await;
+pub(super) async fn resolve(registry: &Registry, plan: &Plan, log: &Log) {
+    look_up(registry, plan, log, |shared| shared.addresses().is_empty()).await;
 }
 
 /// Resolves all names anew. One that fails keeps its last good answer.
-pub(super) async fn refresh(registry: &Registry, plan: &Plan) {
-    look_up(registry, plan, |_| true).await;
+pub(super) async fn refresh(registry: &Registry, plan: &Plan, log: &Log) {
+    look_up(registry, plan, log, |_| true).await;
 }
 
-async fn look_up(registry: &Registry, plan: &Plan, wanted: impl Fn(&Shared) -> bool) {
+async fn look_up(registry: &Registry, plan: &Plan, log: &Log, wanted: impl Fn(&Shared) -> bool) {
     let mut asking = JoinSet::new();
     for service in &plan.services {
         for endpoint in &service.endpoints {
@@ -30,7 +31,7 @@ async fn look_up(registry: &Registry, plan: &Plan, wanted: impl Fn(&Shared) -> b
             match endpoint.address.parse::<SocketAddr>() {
                 Ok(address) => shared.set_addresses(vec![address]),
                 Err(_) if wanted(&shared) => {
-                    asking.spawn(ask(endpoint.address.clone(), shared));
+                    asking.spawn(ask(service.name.clone(), endpoint.address.clone(), shared, log.clone()));
                 }
                 Err(_) => {}
             }
@@ -43,11 +44,17 @@ async fn look_up(registry: &Registry, plan: &Plan, wanted: impl Fn(&Shared) -> b
     }
 }
 
-async fn ask(name: Box<str>, shared: Arc<Shared>) {
-    if let Ok(found) = tokio::net::lookup_host(&*name).await {
-        let addresses: Vec<SocketAddr> = found.collect();
-        if !addresses.is_empty() {
-            shared.set_addresses(addresses);
+async fn ask(service: Box<str>, name: Box<str>, shared: Arc<Shared>, log: Log) {
+    let failed = match tokio::net::lookup_host(&*name).await {
+        Ok(found) => {
+            let addresses: Vec<SocketAddr> = found.collect();
+            if !addresses.is_empty() {
+                shared.set_addresses(addresses);
+                return;
+            }
+            std::io::Error::other("the name has no address")
         }
-    }
+        Err(error) => error,
+    };
+    log.emit(&Event::ResolveFailed { service: &service, endpoint: &name, error: &failed });
 }

@@ -118,13 +118,6 @@ pub enum Event<'a> {
         /// Why.
         error: &'a dyn Display,
     },
-    /// A client connection ended with an error.
-    ClientFailed {
-        /// Who had connected.
-        peer: SocketAddr,
-        /// Why.
-        error: &'a dyn Display,
-    },
     /// Work of one connection panicked; the others go on.
     Panicked {
         /// Where and why.
@@ -231,13 +224,8 @@ impl Event<'_> {
                     .with("error", error)
             }
             Self::UpstreamFailed { service, endpoint, error } => {
-                parts(Warn, "upstream_failed", "an endpoint failed in the middle of an answer")
+                parts(Warn, "upstream_failed", "an endpoint did not answer as it should")
                     .with_endpoint(service, endpoint)
-                    .with("error", error)
-            }
-            Self::ClientFailed { peer, error } => {
-                parts(Debug, "client_failed", "client connection ended with an error")
-                    .with("peer", peer)
                     .with("error", error)
             }
             Self::Panicked { what } => {

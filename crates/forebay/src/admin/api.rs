@@ -149,7 +149,7 @@ fn refuse(denial: Denial) -> Reply {
         Denial::HostMissing => (StatusCode::BAD_REQUEST, "send exactly one Host header"),
         Denial::HostUnknown => (
             StatusCode::MISDIRECTED_REQUEST,
-            "call this server by its address or as localhost, add the name to the admin settings, or send the token",
+            "call this server by its address or as localhost, or send the token",
         ),
         Denial::CrossOrigin => (StatusCode::FORBIDDEN, "changes are taken from this server's own page only"),
     };

@@ -47,7 +47,7 @@ fn row(refusal: Refusal) -> String {
     if let Some(seconds) = refusal.retry_after() {
         status.push_str(&format!(", `Retry-After: {seconds}`"));
     }
-    let connection = if refusal.loses_framing() { "closed" } else { "" };
+    let connection = if refusal.closes() { "closed" } else { "" };
     let (reason, title) = (refusal.reason(), refusal.title());
     format!("| `{reason}` | {status} | {title} | {} | {connection} |\n", meaning(refusal))
 }
