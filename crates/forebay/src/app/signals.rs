@@ -4,14 +4,14 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The signals a gateway listens to.
-pub(super) struct Signals {
+pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
 }
 
 impl Signals {
-    pub(super) fn new() -> anyhow::Result<Self> {
+    pub(crate) fn new() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen to signals");
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
@@ -21,12 +21,12 @@ impl Signals {
     }
 
     /// SIGTERM, or SIGINT as from Ctrl-C.
-    pub(super) async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         Self::either(&mut self.terminate, &mut self.interrupt).await;
     }
 
     /// The first of any; `true`: stop, `false`: hang up.
-    pub(super) async fn next(&mut self) -> bool {
+    pub(crate) async fn next(&mut self) -> bool {
         tokio::select! {
             () = Self::either(&mut self.terminate, &mut self.interrupt) => true,
             _ = self.hang_up.recv() => false,
