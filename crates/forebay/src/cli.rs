@@ -122,12 +122,12 @@ pub struct Demo {
     /// End when the traffic does, instead of serving on
     #[arg(long)]
     pub once: bool,
-    /// Where the gateway listens
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    pub listen: String,
-    /// Where metrics, health and status are served
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9900")]
-    pub admin: String,
+    /// Where the gateway listens [default: 127.0.0.1:8080, or a free port if that is taken]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Where metrics, health and status are served, or `off` [default: 127.0.0.1:9900, or a free port]
+    #[arg(long, value_name = "ADDR|off")]
+    pub admin: Option<String>,
 }
 
 #[cfg(test)]

@@ -25,6 +25,6 @@ pub fn dispatch(command: &Command, out: &mut Output<'_>) -> anyhow::Result<u8> {
         Command::Explain(args) => Ok(explain::explain(args, out)?),
         Command::Schema => schema::schema(out).map(|()| EXIT_OK).map_err(Into::into),
         Command::Reference(args) => reference::reference(args, out).map(|()| EXIT_OK).map_err(Into::into),
-        Command::Demo(args) => demo::demo(args),
+        Command::Demo(args) => demo::demo(args, out),
     }
 }
