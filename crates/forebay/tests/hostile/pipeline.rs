@@ -28,7 +28,7 @@ fn what_comes_behind_a_request_is_judged_by_itself() {
             "ambiguous_framing",
         ),
         behind("an encoded slash", "GET /a%2fb HTTP/1.1\r\nHost: t\r\n\r\n", 400, "bad_target"),
-        behind("two hosts", "GET /x HTTP/1.1\r\nHost: t\r\nHost: u\r\n\r\n", 400, "malformed_request"),
+        behind("two hosts", "GET /x HTTP/1.1\r\nHost: t\r\nHost: u\r\n\r\n", 400, "bad_host"),
         behind("the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "version_unsupported"),
         behind(
             "a bad chunk",

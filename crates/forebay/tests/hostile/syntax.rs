@@ -41,7 +41,7 @@ fn fields_that_are_not_fields_are_refused() {
         bad_field("X: a\r\n folded"),
         bad_field("X: a\r\n\tfolded"),
         bad("GET /x HTTP/1.1\r\n Host: t\r\n\r\n"),
-        bad("GET /x HTTP/1.1\r\n\r\n Host: t\r\n\r\n"),
+        refused("a Host after the head", "GET /x HTTP/1.1\r\n\r\n Host: t\r\n\r\n", 400, "bad_host"),
         bad_field("X : a"),
         bad_field("X\t: a"),
         bad_field(" X: a"),
