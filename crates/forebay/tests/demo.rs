@@ -34,9 +34,9 @@ fn number(cell: &str) -> f64 {
 
 /// In milliseconds.
 fn latency(cell: &str) -> f64 {
-    match cell.split_once(' ') {
-        Some((value, "ms")) => number(value),
-        Some((value, "s")) => number(value) * 1e3,
+    match (cell.strip_suffix("ms"), cell.strip_suffix('s')) {
+        (Some(millis), _) => number(millis),
+        (None, Some(seconds)) => number(seconds) * 1e3,
         _ => panic!("not a duration: {cell}"),
     }
 }
@@ -88,7 +88,8 @@ fn it_shows_settings_that_check_accepts() {
 fn it_goes_on_after_the_summary_and_metrics_say_what_clients_saw() {
     let arguments = [&["demo", "--seconds", "1"], &ANYWHERE[..]].concat();
     let mut demo = Gateway::start_with(env!("CARGO_BIN_EXE_forebay"), &arguments);
-    let text = eventually("the summary", || Some(demo.stdout()).filter(|text| text.contains("Ctrl-C")));
+    let text =
+        eventually("the summary", || Some(demo.stdout()).filter(|text| text.contains("go on until Ctrl-C")));
     let requests = |label| number(&row(&text, label)[0]);
     for label in ["/shop/*", "POST /shop/orders", "/reports/*", "/flaky/*", "/"] {
         let series = format!("forebay_requests_total{{route=\"{label}\"}}");

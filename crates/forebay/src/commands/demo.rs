@@ -40,6 +40,8 @@ pub fn demo(args: &cli::Demo, out: &mut Output<'_>) -> anyhow::Result<u8> {
         if !args.once && !interrupted {
             out.line("\nThe gateway and its services go on until Ctrl-C.")?;
             signals.next().await;
+            // Below what the terminal shows of the keys.
+            out.line("\nStopping.")?;
         }
         drain(app, &mut signals).await;
         Ok(if agreed { EXIT_OK } else { EXIT_PROBLEMS })
@@ -47,8 +49,8 @@ pub fn demo(args: &cli::Demo, out: &mut Output<'_>) -> anyhow::Result<u8> {
 }
 
 async fn start(bound: Bound) -> anyhow::Result<App> {
-    // What goes well is shown in other ways.
-    let log = Log::start(&Settings::to_stderr(Level::Warn))?;
+    // Services that fail are part of the show, and what goes well is shown in other ways.
+    let log = Log::start(&Settings::to_stderr(Level::Error))?;
     bound.start(log, None).await
 }
 
@@ -96,8 +98,6 @@ async fn show(
     let before = closing::cpu();
     let length = Duration::from_secs(u64::from(args.seconds));
     let mut traffic = Traffic::start(address, length).context("cannot make traffic")?;
-    out.line(out.bold("Traffic"))?;
-    out.line("")?;
     let interrupted = live::follow(out, &mut traffic, signals).await?;
     let finished = traffic.finish();
     let cpu = closing::cpu().zip(before).map(|(after, before)| after.saturating_sub(before));

@@ -90,7 +90,7 @@ impl Closing {
         out.line(out.bold(&line("all", &total)))?;
         let failed = total.of_class(Class::Aborted);
         if failed > 0 {
-            out.line(format!("  {} of them got no answer", out.red(&things(failed, "request"))))?;
+            out.line(format!("  {} got no answer", out.red(&things(failed, "request"))))?;
         }
         if *left_out > 0 {
             let late = things(*left_out, "more request");
@@ -117,10 +117,7 @@ impl Closing {
         fact(
             out,
             "connections",
-            &format!(
-                "{accepted} from clients, {} to services; {kept} of requests took a kept one",
-                count(opened)
-            ),
+            &format!("{accepted} from clients, {} to services; {kept} of requests reused one", count(opened)),
         )?;
         if !refusals.is_empty() {
             let own: Vec<String> =
@@ -187,7 +184,7 @@ impl Closing {
         let errors = things(total.errors(), "error");
         let errors = match (total.errors(), others) {
             (0, _) => "no errors".to_owned(),
-            (_, 0) => format!("{errors}, as arranged only from `{FLAKY}`"),
+            (_, 0) => format!("{errors}, all from `{FLAKY}` as arranged"),
             (_, others) => format!("{errors}, {} of them not from `{FLAKY}`", count(others)),
         };
         let text = format!("{requests}, {lost}; {errors}");
@@ -229,5 +226,54 @@ fn line(label: &str, seen: &Seen) -> String {
 }
 
 fn columns(label: &str, [requests, ok, moved, client, server, p50, p95, p99]: [String; 8]) -> String {
-    format!("  {label:<18}{requests:>9}{ok:>8}{moved:>6}{client:>6}{server:>6}{p50:>9}{p95:>9}{p99:>9}")
+    format!("  {label:<18}{requests:>9}{ok:>8}{moved:>6}{client:>6}{server:>6}{p50:>8}{p95:>8}{p99:>8}")
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_telemetry::summary::{Connections, RouteSummary, Traffic};
+
+    use super::super::tally::Counters;
+    use super::*;
+
+    /// What is said, and whether it is agreed, when clients saw `seen` and the gateway counted so many.
+    fn said(seen: &[(Row, Option<u16>)], counted: u64) -> (String, bool) {
+        let mut counters = Counters::default();
+        counters.count_connection();
+        for (row, status) in seen {
+            counters.count(*row, *status, Duration::from_millis(5));
+        }
+        let finished = Finished { tally: counters.read(), took: Duration::from_secs(1), left_out: 0 };
+        let mut traffic = Traffic::default();
+        traffic.by_class[Class::Success as usize] = counted;
+        let summary = Summary {
+            connections: Connections { accepted: 1, ..Connections::default() },
+            total: traffic.clone(),
+            routes: vec![RouteSummary { name: Row::Shop.label().into(), traffic }],
+            ..Summary::default()
+        };
+        let closing = Closing { finished, summary, cpu: None, dropped: 0 };
+        let mut buffer = Vec::new();
+        let agreed = closing.print(&mut Output::new(&mut buffer, false)).expect("a buffer takes all");
+        (String::from_utf8(buffer).expect("it is text"), agreed)
+    }
+
+    #[test]
+    fn the_same_counts_are_well() {
+        let (text, agreed) = said(&[(Row::Shop, Some(200)), (Row::Shop, Some(200))], 2);
+        assert!(agreed && text.contains("All is well: 2 requests, none lost; no errors"), "{text}");
+    }
+
+    #[test]
+    fn a_difference_is_told_with_both_counts() {
+        let (text, agreed) = said(&[(Row::Shop, Some(200))], 2);
+        assert!(!agreed && text.contains("/shop/* 2xx: clients saw 1, the gateway counted 2"), "{text}");
+        assert!(text.contains("Not well: 1 request"), "{text}");
+    }
+
+    #[test]
+    fn an_answer_that_never_came_is_lost() {
+        let (text, agreed) = said(&[(Row::Shop, Some(200)), (Row::Shop, None)], 1);
+        assert!(!agreed && text.contains("1 lost") && text.contains("1 request got no answer"), "{text}");
+    }
 }

@@ -18,15 +18,15 @@ pub(super) fn some(number: u64) -> String {
     if number == 0 { "·".to_owned() } else { count(number) }
 }
 
-/// Nanoseconds as `0.31 ms`, `94 ms` or `1.2 s`; a dot for none.
+/// Nanoseconds as `0.31ms`, `94ms` or `1.2s`; a dot for none.
 pub(super) fn latency(nanos: u64) -> String {
     let millis = float(nanos) / 1e6;
     match millis {
         _ if nanos == 0 => "·".to_owned(),
-        ..9.95 => format!("{millis:.2} ms"),
-        ..99.5 => format!("{millis:.1} ms"),
-        ..999.5 => format!("{millis:.0} ms"),
-        _ => format!("{:.2} s", millis / 1e3),
+        ..9.95 => format!("{millis:.2}ms"),
+        ..99.5 => format!("{millis:.1}ms"),
+        ..999.5 => format!("{millis:.0}ms"),
+        _ => format!("{:.2}s", millis / 1e3),
     }
 }
 
@@ -69,12 +69,12 @@ mod tests {
     fn durations_have_three_digits_and_the_unit_that_suits_them() {
         for (nanos, text) in [
             (0, "·"),
-            (312_400, "0.31 ms"),
-            (9_940_000, "9.94 ms"),
-            (9_960_000, "10.0 ms"),
-            (94_230_000, "94.2 ms"),
-            (141_900_000, "142 ms"),
-            (1_234_000_000, "1.23 s"),
+            (312_400, "0.31ms"),
+            (9_940_000, "9.94ms"),
+            (9_960_000, "10.0ms"),
+            (94_230_000, "94.2ms"),
+            (141_900_000, "142ms"),
+            (1_234_000_000, "1.23s"),
         ] {
             assert_eq!(latency(nanos), text);
         }

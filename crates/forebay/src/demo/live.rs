@@ -16,6 +16,8 @@ use block::Block;
 
 /// The table is drawn this often; two of these are the window of its rates.
 const REDRAW: Duration = Duration::from_millis(500);
+/// Above either.
+const TITLE: &str = "Traffic, until Ctrl-C or its time is up";
 /// Between two lines where there is no terminal.
 const LINE: Duration = Duration::from_secs(1);
 
@@ -28,10 +30,11 @@ pub(crate) async fn follow(
     traffic: &mut Traffic,
     signals: &mut Signals,
 ) -> anyhow::Result<bool> {
-    let mut view =
-        if out.is_terminal() && block::fits() { View::Block(Block::default()) } else { View::Lines };
-    let every = if matches!(view, View::Lines) { LINE } else { REDRAW };
-    let mut ticks = tokio::time::interval(every);
+    let mut block = (out.is_terminal() && block::fits()).then(Block::default);
+    if block.is_none() {
+        out.line(format!("{}\n", out.bold(TITLE)))?;
+    }
+    let mut ticks = tokio::time::interval(if block.is_some() { REDRAW } else { LINE });
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     // The first tick is at once.
     ticks.tick().await;
@@ -49,20 +52,17 @@ pub(crate) async fn follow(
             }
         };
         moments.add(traffic.elapsed(), traffic.tally());
-        match &mut view {
-            View::Block(block) => block.draw(out, &moments, traffic.length())?,
-            View::Lines if over => {}
-            View::Lines => out.line(line(&moments))?,
+        match &mut block {
+            // The closing table takes its place.
+            Some(block) if over => block.clear(out)?,
+            Some(block) => block.draw(out, &moments, traffic.length())?,
+            None if over => {}
+            None => out.line(line(&moments))?,
         }
         if over {
             return Ok(interrupted);
         }
     }
-}
-
-enum View {
-    Block(Block),
-    Lines,
 }
 
 /// The last moments traffic was looked at.
@@ -95,7 +95,7 @@ fn line(moments: &Moments) -> String {
     let recent = total.since(&earlier.total());
     let quantile = |q| latency(recent.durations.quantile(q));
     format!(
-        "{:>4} s {:>9} requests {:>5}/s   p50 {:>7}  p95 {:>7}  p99 {:>7}   errors {:>5}",
+        "{:>4} s {:>9} requests {:>4}/s  p50 {:>6}  p95 {:>6}  p99 {:>6}  errors {:>5}",
         at.as_secs(),
         count(total.requests()),
         rate(recent.requests(), at.saturating_sub(*before).as_secs_f64()),
