@@ -134,6 +134,16 @@ impl Link {
         .await
     }
 
+    /// Reads once without waiting; `None`: there is nothing yet.
+    #[inline]
+    pub async fn fill_now(&self, buffer: &mut Buffer) -> Option<io::Result<usize>> {
+        std::future::poll_fn(|cx| match self.poll_fill(cx, buffer) {
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+
     /// Waits until there is something to read or `deadline` (asked at every poll) has passed.
     ///
     /// # Errors
@@ -183,8 +193,19 @@ impl Link {
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                     Poll::Pending => {
                         // Only a write that has to wait looks at the clock.
-                        let until = *until.get_or_insert_with(&deadline);
-                        return alarm.poll(cx, until).map(|()| Err(LinkError::TimedOut));
+                        let at = *until.get_or_insert_with(&deadline);
+                        if alarm.poll(cx, at).is_pending() {
+                            return Poll::Pending;
+                        }
+                        // The event loop speaks up only when a good part of a large send buffer is free, which
+                        // a slow but steady reader may take long for: the socket itself knows of any room.
+                        match self.send_now(&mut slices) {
+                            Ok(()) => until = None,
+                            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                                return Poll::Ready(Err(LinkError::TimedOut));
+                            }
+                            Err(error) => return Poll::Ready(Err(error.into())),
+                        }
                     }
                 }
             }
@@ -210,17 +231,14 @@ impl Link {
         } else {
             self.poll_write_vectored(cx, &slices.map(IoSlice::new))
         };
-        Some(wrote.map(|wrote| match wrote? {
-            0 => Err(io::ErrorKind::WriteZero.into()),
-            mut n => {
-                for slice in slices {
-                    let taken = n.min(slice.len());
-                    *slice = &slice[taken..];
-                    n -= taken;
-                }
-                Ok(())
-            }
-        }))
+        Some(wrote.map(|wrote| take(slices, wrote?)))
+    }
+
+    /// Writes some of `slices` without asking the event loop whether there is room.
+    fn send_now<const N: usize>(&self, slices: &mut [&[u8]; N]) -> io::Result<()> {
+        let stream = self.stream.borrow();
+        let wrote = SockRef::from(&*stream).send_vectored_with_flags(&slices.map(IoSlice::new), NO_SIGNAL)?;
+        take(slices, wrote)
     }
 
     /// Writes some of `slices` as the beginning of something longer.
@@ -265,4 +283,17 @@ impl Link {
         // A socket that is already gone needs no reset.
         let _ = SockRef::from(&*self.stream.borrow()).set_linger(Some(std::time::Duration::ZERO));
     }
+}
+
+/// Takes the first `n` bytes, which were written, off `slices`.
+fn take<const N: usize>(slices: &mut [&[u8]; N], mut n: usize) -> io::Result<()> {
+    if n == 0 {
+        return Err(io::ErrorKind::WriteZero.into());
+    }
+    for slice in slices {
+        let taken = n.min(slice.len());
+        *slice = &slice[taken..];
+        n -= taken;
+    }
+    Ok(())
 }

@@ -42,6 +42,17 @@ pub fn stop_connecting(listener: &impl std::os::fd::AsFd) {
     let _ = socket2::SockRef::from(listener).attach_filter(&syn_only);
 }
 
+/// Whether another process listens on `address` already. One that shares the port as we do would not keep us
+/// from binding it, and the kernel would deal out new connections among both.
+#[must_use]
+pub fn is_taken(address: SocketAddr) -> bool {
+    let Ok(socket) = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)) else {
+        return false;
+    };
+    let bound = socket.set_reuse_address(true).and_then(|()| socket.bind(&address.into()));
+    address.port() != 0 && bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+}
+
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -58,6 +69,15 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shared_port_is_noticed() {
+        let ours = listeners(SocketAddr::from(([127, 0, 0, 1], 0)), 2).unwrap();
+        let address = ours[0].local_addr().unwrap();
+        assert!(is_taken(address));
+        drop(ours);
+        assert!(!is_taken(address));
+    }
 
     #[test]
     fn all_workers_share_one_port() {

@@ -49,6 +49,8 @@ pub struct Alarm {
 struct Entry {
     /// The tick of the earliest entry in the wheel; `u64::MAX`: none.
     at: Cell<u64>,
+    /// The tick of the latest one, if there is another: it need not be made again when the first has fired.
+    far: Cell<u64>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -56,7 +58,7 @@ impl Wheel {
     /// An alarm for one task.
     #[must_use]
     pub fn alarm(&self) -> Alarm {
-        let entry = Entry { at: Cell::new(u64::MAX), waker: RefCell::default() };
+        let entry = Entry { at: Cell::new(u64::MAX), far: Cell::new(u64::MAX), waker: RefCell::default() };
         Alarm { entry: Rc::new(entry), wheel: Rc::clone(&self.state) }
     }
 
@@ -123,8 +125,11 @@ impl Wheel {
             self.state.dead.set(self.state.dead.get().saturating_sub(gone));
             for entry in alarms.iter().filter_map(Weak::upgrade) {
                 // An entry that an earlier one replaced has nothing to say.
+                if entry.far.get() == at {
+                    entry.far.set(u64::MAX);
+                }
                 if entry.at.get() == at {
-                    entry.at.set(u64::MAX);
+                    entry.at.set(entry.far.replace(u64::MAX));
                     if let Some(waker) = entry.waker.borrow().as_ref() {
                         waker.wake_by_ref();
                     }
@@ -155,7 +160,11 @@ impl Alarm {
         if deadline <= Instant::now() {
             return Poll::Ready(());
         }
-        self.entry.at.set(tick);
+        let before = self.entry.at.replace(tick);
+        if before != u64::MAX {
+            let far = self.entry.far.get();
+            self.entry.far.set(if far == u64::MAX { before } else { far.max(before) });
+        }
         let mut waker = self.entry.waker.borrow_mut();
         if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
             *waker = Some(cx.waker().clone());
@@ -279,6 +288,21 @@ mod tests {
             let entries: usize = wheel.state.entries.borrow().values().map(Vec::len).sum();
             assert!(entries <= DEAD_MIN, "{entries}");
             assert_eq!(entries, wheel.state.standing.get());
+        });
+    }
+
+    #[test]
+    fn near_deadlines_between_far_ones_do_not_pile_up() {
+        with_wheel(async |wheel| {
+            let alarm = wheel.alarm();
+            for _ in 0..10 {
+                let far = Instant::now() + Duration::from_secs(3600);
+                poll_fn(|cx| Poll::Ready(alarm.poll(cx, far).is_pending())).await;
+                let near = Instant::now() + Duration::from_millis(10);
+                poll_fn(|cx| alarm.poll(cx, near)).await;
+            }
+            let entries: usize = wheel.state.entries.borrow().values().map(Vec::len).sum();
+            assert!(entries <= 2, "{entries}");
         });
     }
 

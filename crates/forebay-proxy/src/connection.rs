@@ -28,15 +28,9 @@ const BUSY: Duration = Duration::from_millis(250);
 ///
 /// This future is all that an idle connection costs, so it stays small: what a request needs is in `busy`,
 /// which is boxed and given back once the connection has been quiet for a while.
-pub(crate) async fn serve(
-    worker: Rc<Worker>,
-    link: Link,
-    peer: std::net::SocketAddr,
-    trusted: bool,
-    counted: Counted,
-) {
+pub(crate) async fn serve(worker: Rc<Worker>, link: Link, peer: std::net::SocketAddr, counted: Counted) {
     let _open = Open::new(&worker);
-    let client = Client::new(link, worker.wheel.alarm(), peer, trusted);
+    let client = Client::new(link, worker.wheel.alarm(), peer);
     let mut quiet = Quiet { since: Instant::now(), served: false };
     let next = loop {
         let patience = quiet.patience(&worker);
@@ -44,8 +38,9 @@ pub(crate) async fn serve(
             break Next::Close;
         }
         match Box::pin(busy(&worker, &client, quiet)).await {
-            Next::Keep(since) => quiet = Quiet { since, served: true },
-            end => break end,
+            Some(Next::Keep(since)) => quiet = Quiet { since, served: true },
+            Some(end) => break end,
+            None => {}
         }
     };
     match next {
@@ -73,9 +68,14 @@ impl Quiet {
     }
 }
 
-/// Serves requests as long as they come in quick succession.
-async fn busy(worker: &Rc<Worker>, client: &Client, mut quiet: Quiet) -> Next {
+/// Serves requests as long as they come in quick succession. `None`: not even the first byte was there.
+async fn busy(worker: &Rc<Worker>, client: &Client, mut quiet: Quiet) -> Option<Next> {
     let mut input = worker.buffers.take();
+    // The event loop takes a new connection for readable until proven wrong, and one that is silent must
+    // not hold a buffer.
+    if client.link.fill_now(&mut input).await?.unwrap_or(0) == 0 {
+        return Some(Next::Close);
+    }
     loop {
         let mut scratch = worker.scratch();
         let next = take_turn(worker, client, &mut input, &mut scratch, quiet).await;
@@ -83,15 +83,15 @@ async fn busy(worker: &Rc<Worker>, client: &Client, mut quiet: Quiet) -> Next {
         let since = match next {
             Next::Keep(since) => since,
             // Closing with something unread would reset the connection, and the answer might be lost.
-            Next::Close if !input.is_empty() || !client.link.is_quiet() => return Next::Linger,
-            end => return end,
+            Next::Close if !input.is_empty() || !client.link.is_quiet() => return Some(Next::Linger),
+            end => return Some(end),
         };
         quiet = Quiet { since, served: true };
         if input.is_empty() {
             drop(input);
             let patience = quiet.patience(worker);
             if patience <= BUSY || !wait_for_request(worker, client, since, BUSY).await {
-                return Next::Keep(since);
+                return Some(Next::Keep(since));
             }
             input = worker.buffers.take();
         }

@@ -31,19 +31,17 @@ pub(crate) struct Client {
     /// The peer's address as text.
     peer_text: [u8; 45],
     peer_text_len: u8,
-    /// The peer is one of `trusted_proxies`.
-    pub(crate) trusted: bool,
 }
 
 impl Client {
-    pub(crate) fn new(link: Link, alarm: Alarm, peer: SocketAddr, trusted: bool) -> Self {
+    pub(crate) fn new(link: Link, alarm: Alarm, peer: SocketAddr) -> Self {
         use std::io::Write as _;
         let mut peer_text = [0; 45];
         let mut rest = &mut peer_text[..];
         // The longest IPv6 address takes 45 bytes.
         let _ = write!(rest, "{}", peer.ip().to_canonical());
         let peer_text_len = 45 - rest.len() as u8;
-        Self { link, alarm, peer, peer_text, peer_text_len, trusted }
+        Self { link, alarm, peer, peer_text, peer_text_len }
     }
 
     /// The peer's address as text.
@@ -91,6 +89,8 @@ pub(crate) struct Record<'a> {
     pub(crate) active: &'a Active,
     pub(crate) client: &'a Client,
     pub(crate) started: Instant,
+    /// The peer is one of `trusted_proxies`.
+    pub(crate) trusted: bool,
     pub(crate) route: Cell<Option<usize>>,
     pub(crate) endpoint: Cell<Option<Rc<Endpoint>>>,
     pub(crate) address: Cell<IpAddr>,
@@ -104,6 +104,20 @@ pub(crate) struct Record<'a> {
     /// The client did not get a whole response.
     pub(crate) aborted: Cell<bool>,
     request_id: OnceCell<RequestId>,
+    settled: Cell<bool>,
+}
+
+impl Drop for Record<'_> {
+    /// A request that was cut off with its task, at the end of a drain or by a panic, is counted too.
+    fn drop(&mut self) {
+        if !self.settled.get()
+            && let Some(index) = self.route.get()
+        {
+            let stats = &self.active.routes[index];
+            stats.in_flight.dec();
+            stats.requests.count(Class::Aborted);
+        }
+    }
 }
 
 impl<'a> Record<'a> {
@@ -113,9 +127,10 @@ impl<'a> Record<'a> {
             active,
             client,
             started,
+            trusted: active.plan.trusted_proxies.contains(client.peer.ip()),
             route: Cell::new(None),
             endpoint: Cell::new(None),
-            address: Cell::new(client.peer.ip()),
+            address: Cell::new(client.peer.ip().to_canonical()),
             refusal: Cell::new(None),
             status: Cell::new(0),
             bytes_in: Cell::new(0),
@@ -124,6 +139,7 @@ impl<'a> Record<'a> {
             attempts: Cell::new(0),
             aborted: Cell::new(false),
             request_id: OnceCell::new(),
+            settled: Cell::new(false),
         }
     }
 
@@ -176,6 +192,7 @@ impl<'a> Record<'a> {
     /// The exchange is over: writes it into the metrics and the access log. `head` is the request head's
     /// bytes, empty if it could not be read.
     pub(crate) fn settle(&self, now: Instant, scratch: &Scratch, head: &[u8]) {
+        self.settled.set(true);
         let status = self.status.get();
         let class = if self.aborted.get() || status == 0 { Class::Aborted } else { Class::of(status) };
         let duration = now.since(self.started);

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -55,6 +56,8 @@ pub struct Gateway {
     telemetry: Arc<Telemetry>,
     plan: Mutex<Arc<Plan>>,
     log: Log,
+    /// Connections that were still open when draining had to end.
+    cut: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
@@ -83,6 +86,7 @@ impl Gateway {
         let registry = Arc::new(Registry::default());
         let census = Arc::new(Census::default());
         resolve::resolve(&registry, &plan, &log).await;
+        let cut = Arc::new(AtomicUsize::new(0));
         let mut workers = Vec::new();
         for (index, listeners) in listeners.into_iter().enumerate() {
             let (orders, inbox) = mpsc::channel(ORDERS_MAX);
@@ -95,6 +99,7 @@ impl Gateway {
                 telemetry: Arc::clone(&telemetry),
                 access: access.map(AccessLog::sink),
                 log: log.clone(),
+                cut: Arc::clone(&cut),
                 connections_cap,
                 inbox,
             };
@@ -111,7 +116,7 @@ impl Gateway {
                 let _ = sender.try_send(Order::Shed(Arc::clone(endpoint)));
             }
         }));
-        Ok(Self { workers, registry, census, telemetry, plan: Mutex::new(plan), log })
+        Ok(Self { workers, registry, census, telemetry, plan: Mutex::new(plan), log, cut })
     }
 
     /// Serves new requests by `plan`; those in flight keep the plan they began with.
@@ -163,8 +168,8 @@ impl Gateway {
     }
 
     /// Takes no new connections, finishes requests in flight, and returns when all are done or `limit` has
-    /// passed.
-    pub async fn drain(&self, limit: Duration) {
+    /// passed: how many connections were cut off then.
+    pub async fn drain(&self, limit: Duration) -> usize {
         let until = Instant::now() + limit;
         for worker in &self.workers {
             // One that has ended has nothing to drain.
@@ -173,6 +178,7 @@ impl Gateway {
         for worker in &self.workers {
             worker.orders.closed().await;
         }
+        self.cut.load(Ordering::Acquire)
     }
 
     /// Waits for the workers to end, after `drain`.
@@ -198,6 +204,7 @@ struct Birth {
     telemetry: Arc<Telemetry>,
     access: Option<forebay_telemetry::access::AccessSink>,
     log: Log,
+    cut: Arc<AtomicUsize>,
     connections_cap: usize,
     inbox: mpsc::Receiver<Order>,
 }
@@ -230,6 +237,7 @@ impl Birth {
             telemetry,
             access,
             log,
+            cut,
             connections_cap,
             mut inbox,
         } = self;
@@ -259,6 +267,9 @@ impl Birth {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         worker.flush_access();
+        // Counted before the inbox is dropped, which tells the control plane that we are done.
+        cut.fetch_add(worker.open.get(), Ordering::Release);
+        drop(inbox);
     }
 }
 

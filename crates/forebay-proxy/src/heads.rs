@@ -1,7 +1,6 @@
 //! Heads as they go out: always written anew, never passed through.
 
-use std::io::Write as _;
-
+use forebay_net::forwarded;
 use forebay_net::h1::{Field, Framing, Name, RequestHead, ResponseHead, Version};
 
 use crate::exchange::{Client, Record};
@@ -76,7 +75,7 @@ pub(crate) struct RequestParts<'a> {
 
 /// Writes the request head into `out`.
 pub(crate) fn write_request(out: &mut Vec<u8>, parts: &RequestParts<'_>) {
-    let RequestParts { client, request, head, target, edits, .. } = parts;
+    let RequestParts { request, head, target, edits, .. } = parts;
     out.extend_from_slice(request.method.of_head(head));
     out.push(b' ');
     out.extend_from_slice(target.as_bytes());
@@ -85,7 +84,7 @@ pub(crate) fn write_request(out: &mut Vec<u8>, parts: &RequestParts<'_>) {
     let edited = !edits.is_empty();
     let mut seen = Forwarding::default();
     for field in &request.fields {
-        if !passes_to_upstream(field, client.trusted, parts, &mut seen) {
+        if !passes_to_upstream(field, parts, &mut seen) {
             continue;
         }
         let name = field.name.of_head(head);
@@ -131,75 +130,124 @@ struct Forwarding {
     xff: bool,
     proto: bool,
     host: bool,
-    real_ip: bool,
     te_trailers: bool,
+}
+
+/// Whether a field of the client's counts, for the router and for the upstream alike: it is meant to go
+/// farther than this hop, its name is not one that servers confuse, and the client may say such a thing.
+#[inline]
+pub(crate) fn is_visible(field: &Field, trusted: bool, underscores: Underscores) -> bool {
+    if field.hop_by_hop || (field.underscore && underscores != Underscores::Allow) {
+        return false;
+    }
+    match field.known {
+        Name::Forwarded
+        | Name::XForwardedFor
+        | Name::XForwardedProto
+        | Name::XForwardedHost
+        | Name::XForwardedOther
+        | Name::XRealIp
+        | Name::XRequestId => trusted,
+        _ => true,
+    }
 }
 
 /// Whether a field of the client's goes to the upstream as it is.
 #[inline]
-fn passes_to_upstream(field: &Field, trusted: bool, parts: &RequestParts<'_>, seen: &mut Forwarding) -> bool {
+fn passes_to_upstream(field: &Field, parts: &RequestParts<'_>, seen: &mut Forwarding) -> bool {
+    if field.known == Name::Te {
+        seen.te_trailers |= field.value.of_head(parts.head).eq_ignore_ascii_case(b"trailers");
+        return false;
+    }
+    if !is_visible(field, parts.record.trusted, parts.underscores) {
+        return false;
+    }
     match field.known {
-        Name::Other if field.underscore => parts.underscores == Underscores::Allow && !field.hop_by_hop,
-        Name::Other | Name::Date | Name::UserAgent | Name::Referer | Name::Trailer => !field.hop_by_hop,
-        Name::Te => {
-            let value = field.value.of_head(parts.head);
-            seen.te_trailers |= value.eq_ignore_ascii_case(b"trailers");
-            false
-        }
+        Name::Other
+        | Name::Date
+        | Name::UserAgent
+        | Name::Referer
+        | Name::Trailer
+        | Name::XForwardedOther => true,
+        Name::XForwardedProto => !std::mem::replace(&mut seen.proto, true),
+        Name::XForwardedHost => !std::mem::replace(&mut seen.host, true),
+        Name::Expect => parts.expect,
         // Lists that this hop adds to are written as one field at the end.
         Name::Via => {
             seen.via = true;
             false
         }
         Name::Forwarded => {
-            seen.forwarded = trusted && !field.hop_by_hop;
+            seen.forwarded = true;
             false
         }
         Name::XForwardedFor => {
-            seen.xff = trusted && !field.hop_by_hop;
+            seen.xff = true;
             false
         }
-        Name::XForwardedProto => keep_if(trusted && !field.hop_by_hop, &mut seen.proto),
-        Name::XForwardedHost => keep_if(trusted && !field.hop_by_hop, &mut seen.host),
-        Name::XRealIp => keep_if(trusted && !field.hop_by_hop, &mut seen.real_ip),
-        Name::XForwardedOther => trusted && !field.hop_by_hop,
-        Name::Expect => parts.expect,
-        // Host, framing and the request id are written by the gateway itself; the rest ends at this hop.
+        // Host, framing, the request id and the client's address are written by the gateway itself.
         _ => false,
     }
 }
 
-fn keep_if(keep: bool, seen: &mut bool) -> bool {
-    *seen |= keep;
-    keep
+/// Who the client is and which way the request came (RFC 7239, RFC 9110 §7.6.3, and the older customs).
+/// All say the same: what the gateway itself takes for the truth. Names that the route edits are left to it.
+fn push_forwarding(out: &mut Vec<u8>, parts: &RequestParts<'_>, seen: &Forwarding) {
+    let RequestParts { record, client, host, port, edits, .. } = parts;
+    let peer = client.peer_text();
+    let edited = !edits.is_empty();
+    let wanted = |name: &[u8]| !edited || !edits.drops(name);
+    // A proxy in front that speaks only one of the two dialects, or only of `X-Real-IP`.
+    let farther = record.address.get() != client.peer.ip().to_canonical();
+    if wanted(b"x-forwarded-for") {
+        out.extend_from_slice(b"X-Forwarded-For: ");
+        if seen.xff {
+            push_values(out, parts, Name::XForwardedFor);
+        } else if farther {
+            push_client(out, record, client);
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(peer);
+        out.extend_from_slice(b"\r\n");
+    }
+    if !seen.proto && wanted(b"x-forwarded-proto") {
+        out.extend_from_slice(b"X-Forwarded-Proto: http\r\n");
+    }
+    if !seen.host && !host.is_empty() && wanted(b"x-forwarded-host") {
+        out.extend_from_slice(b"X-Forwarded-Host: ");
+        push_authority(out, host, *port);
+        out.extend_from_slice(b"\r\n");
+    }
+    if wanted(b"x-real-ip") {
+        out.extend_from_slice(b"X-Real-IP: ");
+        push_client(out, record, client);
+        out.extend_from_slice(b"\r\n");
+    }
+    if wanted(b"forwarded") {
+        out.extend_from_slice(b"Forwarded: ");
+        // Where there are both, `X-Forwarded-For` has decided who the client is.
+        if seen.forwarded && !seen.xff {
+            push_values(out, parts, Name::Forwarded);
+        } else if farther {
+            forwarded::write_for(record.address.get(), out);
+            out.extend_from_slice(b", ");
+        }
+        push_forwarded_element(out, peer, host, *port);
+        out.extend_from_slice(b"\r\n");
+    }
+    if wanted(b"via") {
+        push_via(out, parts, seen);
+    }
+    if wanted(b"x-request-id") {
+        push_field(out, b"X-Request-Id", record.request_id());
+    }
+    if seen.te_trailers {
+        out.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n");
+    }
 }
 
-/// Who the client is and which way the request came (RFC 7239, RFC 9110 §7.6.3, and the older customs).
-fn push_forwarding(out: &mut Vec<u8>, parts: &RequestParts<'_>, seen: &Forwarding) {
-    let RequestParts { record, client, host, port, .. } = parts;
-    let peer = client.peer_text();
-    out.extend_from_slice(b"X-Forwarded-For: ");
-    if seen.xff {
-        push_values(out, parts, Name::XForwardedFor);
-    }
-    out.extend_from_slice(peer);
-    if !seen.proto {
-        out.extend_from_slice(b"\r\nX-Forwarded-Proto: http");
-    }
-    if !seen.host && !host.is_empty() {
-        out.extend_from_slice(b"\r\nX-Forwarded-Host: ");
-        push_authority(out, host, *port);
-    }
-    if !seen.real_ip {
-        out.extend_from_slice(b"\r\nX-Real-IP: ");
-        push_client(out, record, client);
-    }
-    out.extend_from_slice(b"\r\nForwarded: ");
-    if seen.forwarded {
-        push_values(out, parts, Name::Forwarded);
-    }
-    push_forwarded_element(out, peer, host, *port);
-    out.extend_from_slice(b"\r\nVia: ");
+fn push_via(out: &mut Vec<u8>, parts: &RequestParts<'_>, seen: &Forwarding) {
+    out.extend_from_slice(b"Via: ");
     if seen.via {
         push_values(out, parts, Name::Via);
     }
@@ -208,22 +256,16 @@ fn push_forwarding(out: &mut Vec<u8>, parts: &RequestParts<'_>, seen: &Forwardin
         Version::Http11 => b"1.1 ",
     });
     out.extend_from_slice(PSEUDONYM.as_bytes());
-    out.extend_from_slice(b"\r\nX-Request-Id: ");
-    out.extend_from_slice(record.request_id());
     out.extend_from_slice(b"\r\n");
-    if seen.te_trailers {
-        out.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n");
-    }
 }
 
 /// The address the request is attributed to: the peer's, or what trusted peers say.
 fn push_client(out: &mut Vec<u8>, record: &Record<'_>, client: &Client) {
     let address = record.address.get();
-    if address == client.peer.ip() {
+    if address == client.peer.ip().to_canonical() {
         out.extend_from_slice(client.peer_text());
     } else {
-        // Writing to a vector cannot fail.
-        let _ = write!(out, "{address}");
+        forwarded::write_address(address, out);
     }
 }
 
@@ -293,7 +335,7 @@ pub(crate) fn write_response(out: &mut Vec<u8>, parts: &ResponseParts<'_>) {
         }
     }
     push_framing(out, *framing);
-    if !response.has_date {
+    if !response.has_date && !edits.is_some_and(|edits| edits.drops(b"date")) {
         record.worker.push_date(parts.now, out);
     }
     push_edits(out, edits);

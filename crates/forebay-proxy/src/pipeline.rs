@@ -10,7 +10,7 @@ use forebay_net::buffer::Lent;
 use forebay_net::forwarded;
 use forebay_net::h1::{Body, Framing, Name, RequestHead, Version};
 use forebay_net::host;
-use forebay_net::uri::{Form, TargetError, TargetOptions, parse_target};
+use forebay_net::uri::{Form, Scheme, TargetError, TargetOptions, parse_target};
 
 use crate::exchange::{Client, Record, Scratch};
 use crate::forward;
@@ -129,7 +129,7 @@ impl<'a> Turn<'a> {
         if self.scratch.target.form() == Form::Asterisk {
             return Ok(None);
         }
-        let index = match_route(plan, self.scratch, head)?;
+        let index = match_route(plan, self.scratch, head, record.trusted)?;
         record.set_route(index);
         let route = &plan.routes[index];
         if let Framing::Length(length) = self.scratch.request.framing
@@ -246,7 +246,7 @@ impl<'a> Turn<'a> {
 /// Who asks, and under which id.
 fn identify(record: &Record<'_>, plan: &Plan, request: &RequestHead, head: &[u8]) {
     let client = record.client;
-    if !client.trusted {
+    if !record.trusted {
         record.set_request_id(None);
         return;
     }
@@ -262,12 +262,21 @@ fn client_address(peer: IpAddr, plan: &Plan, request: &RequestHead, head: &[u8])
     let values = |name: Name| {
         request.fields.iter().filter(move |field| field.known == name).map(|field| field.value.of_head(head))
     };
-    forwarded::client_address(
+    let said = forwarded::client_address(
         peer,
         values(Name::XForwardedFor),
         values(Name::Forwarded),
         &plan.trusted_proxies,
-    )
+    );
+    let lists = values(Name::XForwardedFor).chain(values(Name::Forwarded)).count();
+    match values(Name::XRealIp).next() {
+        // Some proxies say it in this way only.
+        Some(real) if lists == 0 => std::str::from_utf8(real)
+            .ok()
+            .and_then(|text| text.parse::<IpAddr>().ok())
+            .map_or(said, |address| address.to_canonical()),
+        _ => said,
+    }
 }
 
 fn read_target(plan: &Plan, scratch: &mut Scratch, head: &[u8]) -> Result<(), Refusal> {
@@ -294,9 +303,15 @@ fn read_host(scratch: &mut Scratch, head: &[u8]) -> Result<(), Refusal> {
         scratch.host.push_str(&host.name);
         scratch.port = host.port;
     }
-    if let (Form::Absolute(_), Some(authority)) = (scratch.target.form(), scratch.target.authority()) {
+    if let (Form::Absolute(scheme), Some(authority)) = (scratch.target.form(), scratch.target.authority()) {
+        // Nobody gets what is meant for a secured connection over this one (RFC 9110 §7.4).
+        if scheme != Scheme::Http {
+            return Err(Refusal::BadTarget);
+        }
         let named = host::parse(authority.as_bytes()).map_err(|_| Refusal::BadHost)?;
-        if scratch.request.host.is_some() && (*named.name != *scratch.host || named.port != scratch.port) {
+        let port = |port: Option<u16>| port.unwrap_or(80);
+        let differs = *named.name != *scratch.host || port(named.port) != port(scratch.port);
+        if scratch.request.host.is_some() && differs {
             return Err(Refusal::BadHost);
         }
         if scratch.request.host.is_none() {
@@ -334,16 +349,21 @@ fn check_fields(plan: &Plan, request: &RequestHead, head: &[u8]) -> Result<(), R
     if hops > HOPS_MAX { Err(Refusal::Loop) } else { Ok(()) }
 }
 
-fn match_route(plan: &Plan, scratch: &Scratch, head: &[u8]) -> Result<usize, Refused> {
+fn match_route(plan: &Plan, scratch: &Scratch, head: &[u8], trusted: bool) -> Result<usize, Refused> {
     let Scratch { request, target, host, .. } = scratch;
     let method = request.method.of_head(head);
     if method == b"TRACE" {
         let allow = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".to_vec();
         return Err(Refused { refusal: Refusal::MethodNotAllowed, allow });
     }
+    // The router sees what the upstream would: nobody reaches a route by what is taken away from them.
+    let underscores = plan.limits.header_underscores;
     let header = |name: &[u8]| {
         let mut fields = request.fields.iter();
-        let field = fields.find(|field| field.name.of_head(head).eq_ignore_ascii_case(name))?;
+        let field = fields.find(|field| {
+            field.name.of_head(head).eq_ignore_ascii_case(name)
+                && heads::is_visible(field, trusted, underscores)
+        })?;
         Some(field.value.of_head(head))
     };
     let query = route::Query { host, path: target.path(), method, query: target.query(), header: &header };

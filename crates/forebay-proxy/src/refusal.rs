@@ -100,6 +100,8 @@ refusals! {
     UpstreamClosed, 502, "upstream_closed", Upstream, "The service closed the connection without a response";
     /// The endpoint's response is not valid HTTP.
     UpstreamMalformed, 502, "upstream_malformed", Upstream, "The service's response is not valid HTTP";
+    /// The endpoint's response head has too many bytes or fields.
+    UpstreamHeadTooLarge, 502, "upstream_head_too_large", Upstream, "The head of the service's response is too large or has too many fields";
     /// The request would go round in circles.
     Loop, 508, "loop", Gateway, "The request has come through this gateway too often";
     /// Every endpoint has as many connections as its pool allows.

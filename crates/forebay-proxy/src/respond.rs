@@ -53,8 +53,10 @@ pub(crate) fn write(
     out.push(b' ');
     out.extend_from_slice(reason_phrase(answer.status).as_bytes());
     out.extend_from_slice(b"\r\n");
-    record.worker.push_date(now, out);
     let own = edits.filter(|_| !answer.fixed);
+    if !edits.is_some_and(|edits| edits.drops(b"date")) {
+        record.worker.push_date(now, out);
+    }
     if !answer.body.is_empty() {
         push(out, own, "Content-Type", answer.content_type.as_bytes());
     }
@@ -135,6 +137,7 @@ fn proxy_error(refusal: Refusal) -> &'static str {
         Refusal::ConnectTimeout => "connection_timeout",
         Refusal::UpstreamClosed => "connection_terminated",
         Refusal::UpstreamMalformed => "http_protocol_error",
+        Refusal::UpstreamHeadTooLarge => "http_response_header_section_size",
         Refusal::UpstreamTimeout | Refusal::RequestTimeout => "http_response_timeout",
         Refusal::PoolFull => "connection_limit_reached",
         Refusal::NoEndpoint => "destination_unavailable",

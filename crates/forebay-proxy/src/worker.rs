@@ -22,10 +22,10 @@ use crate::upstream::{Registry, Shared, Upstream};
 /// Buffers for heads and small bodies.
 pub(crate) const BUFFER_BYTES: usize = 16 << 10;
 /// Buffers for the rest of large bodies: fewer system calls per byte.
-pub(crate) const BULK_BYTES: usize = 64 << 10;
+pub(crate) const BULK_BYTES: usize = 128 << 10;
 /// Spare buffers kept per worker: 8 MiB of small ones, 16 MiB of large ones.
 const BUFFERS_SPARE_MAX: usize = 512;
-const BULK_SPARE_MAX: usize = 256;
+const BULK_SPARE_MAX: usize = 128;
 /// Spare scratch pads kept per worker.
 const SCRATCH_SPARE_MAX: usize = 512;
 

@@ -47,6 +47,8 @@ pub struct Bound {
     listen: Vec<SocketAddr>,
     admin: Option<(TcpListener, SocketAddr)>,
     connections_cap: usize,
+    /// Addresses that another process listens on as well.
+    shared: Vec<SocketAddr>,
 }
 
 /// A gateway that serves.
@@ -72,7 +74,11 @@ impl Bound {
         let workers = server.workers.count().get();
         let mut listeners: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
         let mut listen = Vec::new();
+        let mut shared = Vec::new();
         for address in &server.listen {
+            if listen::is_taken(*address) {
+                shared.push(*address);
+            }
             let all = listen::listeners(*address, workers).with_context(|| cannot_listen(*address))?;
             listen.push(all[0].local_addr().with_context(|| cannot_listen(*address))?);
             for (worker, listener) in listeners.iter_mut().zip(all) {
@@ -89,7 +95,7 @@ impl Bound {
                 Some((listener, address))
             }
         };
-        Ok(Self { server, plan, listeners, listen, admin, connections_cap })
+        Ok(Self { server, plan, listeners, listen, shared, admin, connections_cap })
     }
 
     /// Starts serving. Must be called within a tokio runtime, the control plane's.
@@ -97,7 +103,7 @@ impl Bound {
     /// # Errors
     /// A log cannot be opened or a thread cannot be made.
     pub async fn start(self, log: Log, source: Option<Source>) -> anyhow::Result<App> {
-        let Self { server, plan, listeners, listen, admin, connections_cap } = self;
+        let Self { server, plan, listeners, listen, shared, admin, connections_cap } = self;
         // A panic costs one connection; the operator gets a line to report, and nobody a stack trace.
         let tell = log.clone();
         std::panic::set_hook(Box::new(move |what| tell.emit(&Event::Panicked { what })));
@@ -106,6 +112,7 @@ impl Bound {
         let logs_to = server.logs.to.clone();
         let (routes, services) = (plan.routes.len(), plan.services.len());
         log.emit(&Event::Starting { version: env!("CARGO_PKG_VERSION"), workers: listeners.len() });
+        warn_of(&log, &shared, plan.limits.connections, connections_cap);
         let start = Start {
             listeners,
             plan: Arc::new(plan),
@@ -211,8 +218,8 @@ impl App {
         self.log.emit(&Event::Draining { connections, limit });
         let began = Instant::now();
         tokio::select! {
-            () = self.gateway.drain(limit) => {
-                let cut = self.gateway.connections() as u64;
+            cut = self.gateway.drain(limit) => {
+                let cut = cut as u64;
                 self.log.emit(&Event::Drained { took: Instant::now().since(began), cut });
             }
             () = signals.stop() => self.log.emit(&Event::StoppedInHaste),
@@ -277,6 +284,21 @@ fn cannot_listen(address: SocketAddr) -> String {
     format!(
         "cannot listen on {address}; is another program using it? choose another with `listen` or `admin`"
     )
+}
+
+/// What works, and may still surprise.
+fn warn_of(log: &Log, shared: &[SocketAddr], wanted: usize, possible: usize) {
+    for address in shared {
+        let problem =
+            format!("another process listens on {address} too: it gets a share of the clients until it ends");
+        log.emit(&Event::SettingsWarning { problem: &problem });
+    }
+    if wanted > possible {
+        let problem = format!(
+            "`limits.connections` is {wanted}, but file descriptors suffice for {possible}: raise `ulimit -n`"
+        );
+        log.emit(&Event::SettingsWarning { problem: &problem });
+    }
 }
 
 /// Asks for all the file descriptors we may have; returns how many client connections may be open. A quarter

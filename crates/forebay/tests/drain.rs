@@ -188,3 +188,17 @@ fn keep_asking(
     }
     failures
 }
+
+#[test]
+fn a_connection_that_never_said_a_word_does_not_hold_up_the_end() {
+    let origin = Origin::echo();
+    let mut gateway = gateway!("{}", in_front_of(origin.address(), ""));
+    let silent = gateway.client();
+    gateway.await_metric("forebay_connections{state=\"idle\"}", |idle| idle == 1.0);
+    let began = std::time::Instant::now();
+    gateway.signal(Signal::Terminate);
+    assert!(gateway.await_exit().success());
+    // The head's own limit is ten seconds; a connection between two requests has one.
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    drop(silent);
+}

@@ -338,3 +338,46 @@ fn explain_speaks_json_too() {
     let parsed: Result<Value, _> = serde_json::from_slice(&told.stdout);
     assert!(parsed.is_ok_and(|value| value.is_object()), "{}", String::from_utf8_lossy(&told.stdout));
 }
+
+#[test]
+fn no_route_is_reached_by_a_header_that_is_taken_away() {
+    let routes = "
+routes:
+  - { match: /*, respond: plain }
+  - { match: { path: /*, header: { x-forwarded-proto: https } }, respond: proto }
+  - { match: { path: /*, header: { x-real-ip: 10.0.0.1 } }, respond: address }
+  - { match: { path: /*, header: { x-role: admin } }, respond: role }
+  - { match: { path: /*, header: { x_role: admin } }, respond: underscore }
+";
+    let stranger = answering(routes);
+    for lines in [
+        "X-Forwarded-Proto: https\r\n",
+        "X-Real-IP: 10.0.0.1\r\n",
+        "X-Role: admin\r\nConnection: x-role\r\n",
+        "X_Role: admin\r\n",
+    ] {
+        assert_eq!(ask(&stranger, "GET", "t", "/", lines).text(), "plain", "{lines:?}");
+    }
+    assert_eq!(ask(&stranger, "GET", "t", "/", "X-Role: admin\r\n").text(), "role");
+    let trusting = answering(&format!("trusted_proxies: [127.0.0.0/8]\n{routes}"));
+    assert_eq!(ask(&trusting, "GET", "t", "/", "X-Forwarded-Proto: https\r\n").text(), "proto");
+}
+
+#[test]
+fn headers_the_gateway_writes_can_be_edited_too() {
+    let origin = Origin::echo();
+    let set = "x-forwarded-for: 9.9.9.9, x-real-ip: 8.8.8.8, via: 1.1 other";
+    let gateway = in_front(
+        &origin,
+        &format!(
+            "match: /*, to: app, headers: {{ request: {{ set: {{ {set} }}, remove: [forwarded, x-request-id] }} }}"
+        ),
+    );
+    assert_eq!(ask(&gateway, "GET", "t", "/", "").status, 200);
+    let seen = &origin.seen()[0];
+    for (name, wanted) in [("x-forwarded-for", "9.9.9.9"), ("x-real-ip", "8.8.8.8"), ("via", "1.1 other")] {
+        assert_eq!(seen.request.headers.all(name), [wanted], "{name}");
+    }
+    assert_eq!(seen.request.headers.get("forwarded"), None);
+    assert_eq!(seen.request.headers.get("x-request-id"), None);
+}

@@ -230,7 +230,7 @@ fn is_framing(name: &[u8]) -> bool {
 
 /// Fields that steer routing, authentication, caching or the body's meaning have no place after the body.
 fn is_allowed(name: &[u8]) -> bool {
-    const BARRED: [&[u8]; 24] = [
+    const BARRED: [&[u8]; 26] = [
         b"age",
         b"authorization",
         b"cache-control",
@@ -255,6 +255,8 @@ fn is_allowed(name: &[u8]) -> bool {
         b"upgrade",
         b"vary",
         b"via",
+        b"x-real-ip",
+        b"x-request-id",
     ];
     let barred = BARRED.iter().any(|bad| name.eq_ignore_ascii_case(bad));
     let prefixed =

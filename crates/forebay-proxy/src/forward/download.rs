@@ -5,7 +5,9 @@ use std::task::Poll;
 
 use forebay_base::time::Instant;
 use forebay_net::buffer::Lent;
-use forebay_net::h1::{Body, CHUNK_END, Framing, HeadLimits, Outcome, ResponseHead, Version, chunk_start};
+use forebay_net::h1::{
+    Body, CHUNK_END, Framing, HeadError, HeadLimits, Outcome, ResponseHead, Version, chunk_start,
+};
 use forebay_net::link::{Ended, Link, LinkError};
 use forebay_telemetry::stats::Class;
 
@@ -18,7 +20,7 @@ use crate::worker::BUFFER_BYTES;
 /// Interim responses before a final one: an endless row of them would never time out.
 const INTERIM_MAX: usize = 16;
 /// Bodies with more than this to come are read in larger pieces.
-const BULK_FROM: u64 = 4 * BUFFER_BYTES as u64;
+const BULK_FROM: u64 = BUFFER_BYTES as u64;
 
 /// A response has reached the client as a whole.
 pub(super) struct Received {
@@ -105,6 +107,9 @@ async fn read_head(
                 }
                 Ok(Outcome::Complete(len)) => return Ok(len),
                 Ok(Outcome::Partial) => {}
+                Err(HeadError::TooLarge | HeadError::TooManyFields) => {
+                    return Err(Fault::Refuse(Refusal::UpstreamHeadTooLarge));
+                }
                 Err(_) => return Err(malformed()),
             }
         }

@@ -10,7 +10,7 @@ use forebay_net::link::{Link, LinkError};
 
 use super::{Call, Fault, last_chunk, lazily};
 use crate::refusal::Refusal;
-use crate::worker::BULK_BYTES;
+use crate::worker::BUFFER_BYTES;
 
 /// A body may be slower than `body_rate_min` for this long.
 const RATE_GRACE: Duration = Duration::from_secs(10);
@@ -28,8 +28,14 @@ pub(super) async fn upload(
     let alarm = &call.client.alarm;
     while !body.is_done() {
         let until = lazily(|| deadline(call));
-        wait(call.client.link.readable(alarm, &until).await)?;
-        let large = body.left().is_none_or(|left| left > BULK_BYTES as u64);
+        match call.client.link.readable(alarm, &until).await {
+            // It waits for the upstream's `100 Continue`, so it is the upstream that is late.
+            Err(LinkError::TimedOut) if call.expect && call.record.bytes_in.get() == 0 => {
+                return Err(call.timed_out());
+            }
+            waited => wait(waited)?,
+        }
+        let large = body.left().is_none_or(|left| left > BUFFER_BYTES as u64);
         let mut buffer = if large { worker.bulk.take() } else { worker.buffers.take() };
         let n = wait(call.client.link.fill(&mut buffer, alarm, &until).await)?;
         if n == 0 {
@@ -89,8 +95,7 @@ fn deadline(call: &Call<'_>) -> Instant {
     let received = call.record.bytes_in.get();
     if call.expect && received == 0 {
         // The client waits for the upstream's word, so the time it takes is the upstream's.
-        let patience = RATE_GRACE.max(call.times.first_byte);
-        return (call.record.started + patience).min(call.times.total);
+        return (call.record.started + call.times.first_byte).min(call.times.total);
     }
     let rate = call.record.limits().body_rate_min;
     let in_all = match received.checked_mul(1000).and_then(|millis| millis.checked_div(rate)) {

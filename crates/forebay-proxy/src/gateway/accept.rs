@@ -94,5 +94,5 @@ fn take_in(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
         return;
     };
     let worker = Rc::clone(worker);
-    tokio::task::spawn_local(connection::serve(worker, Link::new(stream), peer, trusted, counted));
+    tokio::task::spawn_local(connection::serve(worker, Link::new(stream), peer, counted));
 }

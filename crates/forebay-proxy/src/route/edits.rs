@@ -8,9 +8,10 @@ use super::matcher::is_token;
 const VALUE_MAX: usize = 8192;
 
 /// Headers that say how a message is framed or hop by hop forwarded, and `host`, which a rewrite changes.
-const FORBIDDEN: [&str; 9] = [
+const FORBIDDEN: [&str; 10] = [
     "connection",
     "content-length",
+    "expect",
     "host",
     "keep-alive",
     "proxy-connection",

@@ -110,6 +110,12 @@ fn redirect(
         Value::Table(fields) => (fields.text("to")?, fields.count("status")),
         _ => return None,
     };
+    // A parameter in front would let whoever writes the link choose the scheme, such as `javascript:`.
+    if !["/", "http://", "https://", "{path}"].iter().any(|start| text.value.starts_with(start)) {
+        let what = format!("`{}` is no target of a redirect: its beginning is open", short(text.value));
+        lower.problems.error_fix(text.at, what, "begin with `/`, `http://`, `https://` or `{path}`");
+        return None;
+    }
     let parsed = Template::parse(text.value);
     let checked = parsed.and_then(|to| {
         matchers.iter().try_for_each(|(_, matcher)| to.check_params(matcher.param_names()))?;

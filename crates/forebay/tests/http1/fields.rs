@@ -76,6 +76,32 @@ fn trusted_proxies_are_believed() {
 }
 
 #[test]
+fn all_forwarding_fields_name_the_same_client() {
+    // A balancer in front that appends to one of them and passes its client's own inventions in the others.
+    let origin = Origin::echo();
+    let gateway = trusting(&origin, "127.0.0.0/8");
+    let names = ["x-forwarded-for", "x-real-ip", "forwarded"];
+    let check = |lines: &str, wanted: [&str; 3]| {
+        let seen = seen_with(&gateway, &origin, lines);
+        for (name, wanted) in names.into_iter().zip(wanted) {
+            assert_eq!(seen.headers.all(name), [wanted], "{name} of {lines:?}");
+        }
+    };
+    check(
+        "X-Forwarded-For: 9.9.9.9\r\nX-Real-IP: 6.6.6.6\r\nX-Real-IP: 7.7.7.7\r\nForwarded: for=5.5.5.5\r\n",
+        ["9.9.9.9, 127.0.0.1", "9.9.9.9", "for=9.9.9.9, for=127.0.0.1;host=t.example;proto=http"],
+    );
+    check(
+        "Forwarded: for=5.5.5.5\r\nX-Real-IP: 6.6.6.6\r\n",
+        ["5.5.5.5, 127.0.0.1", "5.5.5.5", "for=5.5.5.5, for=127.0.0.1;host=t.example;proto=http"],
+    );
+    check(
+        "X-Real-IP: 6.6.6.6\r\n",
+        ["6.6.6.6, 127.0.0.1", "6.6.6.6", "for=6.6.6.6, for=127.0.0.1;host=t.example;proto=http"],
+    );
+}
+
+#[test]
 fn the_client_is_the_last_address_nobody_vouches_for() {
     let origin = Origin::echo();
     let gateway = trusting(&origin, "127.0.0.0/8, 10.0.0.0/8");

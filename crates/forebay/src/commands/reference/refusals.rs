@@ -96,8 +96,11 @@ const fn meaning(refusal: Refusal) -> &'static str {
         Refusal::UpstreamClosed => {
             "The endpoint crashed, or closes idle connections sooner than `pool.idle_timeout` expects."
         }
+        Refusal::UpstreamHeadTooLarge => {
+            "The endpoint's response head exceeds `limits.head_bytes` or `limits.headers`, which bound responses too."
+        }
         Refusal::UpstreamMalformed => {
-            "The head is no HTTP/1, is ambiguous about its body, is beyond `limits.head_bytes` or `limits.headers`, or switches protocols unasked."
+            "The head is no HTTP/1, is ambiguous about its body, or switches protocols unasked."
         }
         Refusal::Loop => "`Via` names Forebay more than ten times: some endpoint leads back here.",
         Refusal::PoolFull => {

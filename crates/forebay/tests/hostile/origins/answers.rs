@@ -54,6 +54,11 @@ fn malformed(name: &'static str, answer: impl AsRef<[u8]>) -> Case {
     case(name, answer, Stays, Expect::BadGateway("upstream_malformed"))
 }
 
+/// An answer whose head is beyond the limits.
+fn too_large(name: &'static str, answer: impl AsRef<[u8]>) -> Case {
+    case(name, answer, Stays, Expect::BadGateway("upstream_head_too_large"))
+}
+
 /// A 200 with these header lines and a body.
 fn malformed_head(lines: &'static str) -> Case {
     malformed(lines, format!("{OK}{lines}\r\n\r\nhello"))
@@ -97,12 +102,12 @@ fn an_answer_that_is_not_http_becomes_502() {
         malformed_head(": empty\r\nContent-Length: 5"),
         malformed_head("X: a\0b\r\nContent-Length: 5"),
         malformed_head("X\0: a\r\nContent-Length: 5"),
-        malformed(
+        too_large(
             "a head of 100 KB",
             format!("{OK}X: {}\r\nContent-Length: 5\r\n\r\nhello", "y".repeat(100_000)),
         ),
-        malformed("a head without end", format!("{OK}X: {}", "y".repeat(300_000))),
-        malformed("5,000 headers", format!("{OK}{}Content-Length: 5\r\n\r\nhello", "X: y\r\n".repeat(5_000))),
+        too_large("a head without end", format!("{OK}X: {}", "y".repeat(300_000))),
+        too_large("5,000 headers", format!("{OK}{}Content-Length: 5\r\n\r\nhello", "X: y\r\n".repeat(5_000))),
     ]);
 }
 
