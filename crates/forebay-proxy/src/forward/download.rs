@@ -245,6 +245,11 @@ async fn relay(
             write(call, [data], more).await?;
         }
         call.record.count_out(part.data);
+        if filled {
+            // There is more at once, but others wait too: one large body must not keep small ones waiting.
+            drop(buffer);
+            tokio::task::yield_now().await;
+        }
     }
     Ok(clean)
 }
