@@ -118,6 +118,29 @@ fn a_client_that_is_cut_off_cannot_take_what_it_has_for_the_whole() {
 }
 
 #[test]
+fn a_client_that_reads_slowly_but_steadily_gets_everything() {
+    use std::io::{Read as _, Write as _};
+    let origin = Origin::start(|conn| {
+        while conn.request().is_ok() {
+            conn.reply("200 OK", &vec![b'z'; 16 << 20]);
+        }
+    });
+    let gateway = gateway(&origin, "write_stall: 400ms");
+    let mut stream = std::net::TcpStream::connect(gateway.addr()).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a valid time");
+    stream.write_all(b"GET /x HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").expect("connected");
+    let mut piece = vec![0; 64 << 10];
+    let mut got = 0;
+    // Far less than the send buffer holds comes free within the time for a stall, but some always does.
+    for _ in 0..25 {
+        thread::sleep(Duration::from_millis(100));
+        got += stream.read(&mut piece).expect("not cut off");
+    }
+    got += std::io::copy(&mut stream, &mut std::io::sink()).expect("not cut off") as usize;
+    assert!(got > 16 << 20, "{got}");
+}
+
+#[test]
 fn a_client_that_never_reads_is_cut_off() {
     let origin = Origin::start(|conn| {
         while conn.request().is_ok() {

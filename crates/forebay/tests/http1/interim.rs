@@ -107,6 +107,24 @@ fn an_origin_that_refuses_before_the_body_spares_the_client_sending_it() {
 }
 
 #[test]
+fn an_origin_that_never_says_100_is_the_one_to_blame() {
+    let origin = Origin::start(|conn| {
+        let _ = conn.request_head();
+        conn.stall();
+    });
+    let gateway = forebay_testkit::gateway!(
+        "{}services:\n  app: {{ endpoints: [\"{}\"], timeout: {{ first_byte: 300ms }} }}\n\
+         routes:\n  - {{ match: /*, to: app }}\n",
+        forebay_testkit::settings::top(),
+        origin.address()
+    );
+    let mut client = gateway.client();
+    let head = "POST /x HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    let response = ask(&mut client, head);
+    assert_eq!(forebay_testkit::check::problem(&response, 504), Ok("upstream_timeout".to_owned()));
+}
+
+#[test]
 fn a_body_sent_without_waiting_for_100_is_forwarded() {
     // Such clients exist: RFC 9110 has them wait only as long as they like.
     let origin = Origin::echo();
