@@ -37,7 +37,7 @@ mod tests;
 pub use flags::{from_flags, override_server};
 pub use json_schema::json_schema;
 pub use reference::reference;
-pub use server::{ADMIN_DEFAULT, AccessFormat, Admin, Level, LogTarget, Logs, Secret, Server, Workers};
+pub use server::{ADMIN_DEFAULT, AccessFormat, Admin, LogTarget, Logs, Secret, Server, Workers};
 
 use problems::Problems;
 

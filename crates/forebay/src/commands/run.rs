@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 
 use forebay_base::problem::Problem;
-use forebay_telemetry::log::{Event, Level, Log, Settings};
+use forebay_telemetry::log::{Event, Log, Settings};
 
 use super::Output;
 use crate::app::{Bound, Source};
@@ -25,7 +25,7 @@ pub fn run(args: &cli::Run) -> anyhow::Result<u8> {
             return Ok(EXIT_PROBLEMS);
         }
     };
-    let log = Log::start(&Settings::to_stderr(level(&loaded)))?;
+    let log = Log::start(&Settings::to_stderr(loaded.server.logs.level))?;
     for warning in &loaded.warnings {
         log.emit(&Event::SettingsWarning { problem: warning });
     }
@@ -45,13 +45,4 @@ fn load(args: &cli::Run) -> Result<(Loaded, Option<Source>), Vec<Problem>> {
     let file = config.clone().unwrap_or_else(|| PathBuf::from(FILE_DEFAULT));
     let source = Source { file, listen: listen.clone(), admin: admin.clone() };
     Ok((source.load()?, Some(source)))
-}
-
-fn level(loaded: &Loaded) -> Level {
-    match loaded.server.logs.level {
-        config::Level::Error => Level::Error,
-        config::Level::Warn => Level::Warn,
-        config::Level::Info => Level::Info,
-        config::Level::Debug => Level::Debug,
-    }
 }

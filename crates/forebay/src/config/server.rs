@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use forebay_telemetry::log::Level;
+
 use super::address;
 use super::lower::Lower;
 use super::problems::{Mark, Spanned};
@@ -90,20 +92,6 @@ pub enum LogTarget {
     Stderr,
     /// Appended to this file. Relative paths already begin at the settings file.
     File(PathBuf),
-}
-
-/// How important a message is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Someone must act.
-    Error,
-    /// Surprising, but dealt with.
-    Warn,
-    /// Start, stop, reload.
-    #[default]
-    Info,
-    /// Every connection.
-    Debug,
 }
 
 impl Server {
