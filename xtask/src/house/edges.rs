@@ -13,8 +13,20 @@ const EDGES: &[(&str, &[&str])] = &[
     ("forebay-policy", &["forebay-base"]),
     ("forebay-telemetry", &["forebay-base"]),
     ("forebay-net", &["forebay-base"]),
+    // The tester knows no gateway, so that it cannot favour one.
+    ("forebay-load", &["forebay-base", "forebay-net"]),
     ("forebay-proxy", &["forebay-base", "forebay-net", "forebay-policy", "forebay-telemetry"]),
-    ("forebay", &["forebay-base", "forebay-net", "forebay-policy", "forebay-telemetry", "forebay-proxy"]),
+    (
+        "forebay",
+        &[
+            "forebay-base",
+            "forebay-net",
+            "forebay-policy",
+            "forebay-telemetry",
+            "forebay-load",
+            "forebay-proxy",
+        ],
+    ),
     ("forebay-testkit", &["forebay-base"]),
     ("xtask", &[]),
 ];

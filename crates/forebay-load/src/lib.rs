@@ -1,0 +1,13 @@
+//! A load tester that cannot lie: what is sent, when, what came of it, and how sure one can be.
+
+pub mod base64;
+pub mod capture;
+pub mod expect;
+pub mod feeder;
+pub mod hdr;
+pub mod lab;
+pub mod outcome;
+pub mod plan;
+pub mod template;
+pub mod threshold;
+pub mod verdict;

@@ -1,0 +1,190 @@
+//! A load test, complete and without a mistake: what to send, when, how often, and what must hold.
+//!
+//! Whoever reads plan files, command lines or other tools' formats makes one of these; the engine runs it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::capture::Capture;
+use crate::expect::Expect;
+use crate::feeder::Feeder;
+use crate::lab::Lab;
+use crate::template::Template;
+use crate::threshold::Threshold;
+
+/// Stages of a plan.
+pub const STAGES_MAX: usize = 100;
+/// Scenarios of a plan, unless it replays a recording.
+pub const SCENARIOS_MAX: usize = 100;
+/// Steps of a scenario.
+pub const STEPS_MAX: usize = 100;
+/// Different names of steps: each has histograms of its own for every stage. Further ones share `other`.
+pub const SERIES_MAX: usize = 200;
+/// Users, and so connections, at once.
+pub const USERS_MAX: usize = 100_000;
+/// Arrivals per second.
+pub const RATE_MAX: f64 = 1_000_000.0;
+
+/// A load test.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What reports call it.
+    pub name: String,
+    /// Where requests go.
+    pub target: Target,
+    /// Who decides when a request starts.
+    pub model: Model,
+    /// What happens when; at least one. Arrivals per second in an open model, users in a closed one.
+    pub stages: Vec<Stage>,
+    /// What is sent; at least one. Each arrival runs one of them, chosen by weight.
+    pub scenarios: Vec<Scenario>,
+    /// What must hold for the run to pass.
+    pub thresholds: Vec<Threshold>,
+    /// What every choice by chance follows from: the same seed, the same arrivals and choices.
+    pub seed: u64,
+    /// How long answers are waited for after the last stage. What is unanswered then counts as timed out, what
+    /// is unsent as not started.
+    pub grace: Duration,
+    /// Users at once in an open model: an arrival that finds none free waits for one, and its wait is part of
+    /// its response time. 1 to `USERS_MAX`.
+    pub users_max: usize,
+    /// Whether connections are kept from one request to the next.
+    pub keep_alive: bool,
+    /// Threads that send; 0: half of the processors, at least one.
+    pub workers: usize,
+    /// Values templates may use, besides those captured and fed.
+    pub variables: Vec<(String, String)>,
+    /// Values that come from files.
+    pub feeders: Vec<Feeder>,
+    /// Words a report is found by.
+    pub tags: Vec<(String, String)>,
+    /// What is started, watched and broken meanwhile.
+    pub lab: Lab,
+}
+
+/// Where requests go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// `host:port` as the `Host` header says it; the port left out when it is 80.
+    pub authority: String,
+    /// The addresses the name stood for when the plan was made; connections take turns. At least one.
+    pub addresses: Vec<SocketAddr>,
+    /// Put before every step's path: empty, or begins with `/` and does not end with one.
+    pub prefix: String,
+}
+
+/// Who decides when a request starts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Model {
+    /// The plan does: arrivals come whether or not earlier ones are done.
+    Open(Arrivals),
+    /// The target does: each user asks again once answered. Latencies of a closed model leave out those who
+    /// would have come while it was slow.
+    Closed {
+        /// So many runs of scenarios by all users together, then it is over; `None`: until the last stage ends.
+        iterations: Option<u64>,
+    },
+    /// A recording does: each arrival has its instant and its scenario.
+    Recorded(Arc<[Arrival]>),
+}
+
+/// How arrivals are spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrivals {
+    /// Evenly.
+    Uniform,
+    /// By chance, as independent users come: finds queues that even spacing hides.
+    Poisson,
+}
+
+/// One request of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// When, after the start.
+    pub at: Duration,
+    /// Which of the plan's scenarios.
+    pub scenario: u32,
+}
+
+/// What happens for a while.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    /// What reports call it.
+    pub name: String,
+    /// How long; more than zero.
+    pub length: Duration,
+    /// Arrivals per second, or users, at its start. Finite, 0 or more.
+    pub from: f64,
+    /// The same at its end; on the way there it changes evenly.
+    pub to: f64,
+    /// Drawn, but not judged.
+    pub warmup: bool,
+}
+
+/// What one user does, in order.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// What reports call it.
+    pub name: String,
+    /// How often it is chosen, in proportion to the others'. 0: never.
+    pub weight: u32,
+    /// At least one.
+    pub steps: Vec<Step>,
+    /// Words that thresholds select by; every step has them too.
+    pub tags: Vec<(String, String)>,
+}
+
+/// One request of a scenario and what is done with its answer.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// What reports call it; steps of the same name are counted together.
+    pub name: String,
+    /// The method.
+    pub method: String,
+    /// The request target, after the target's prefix; begins with `/`.
+    pub path: Template,
+    /// Fields besides `Host`, `Content-Length` and `Connection`, which are written by the engine unless named.
+    pub headers: Vec<(String, Template)>,
+    /// What is sent after the head.
+    pub body: Body,
+    /// From the start of the request, connecting included, to the last byte of its answer.
+    pub timeout: Duration,
+    /// Pause before the scenario's next step, chosen evenly between the two. None after the last step of a
+    /// closed model's scenario is a user who asks again at once.
+    pub think: (Duration, Duration),
+    /// What later steps need from the answer. A step whose capture finds nothing has failed, and the rest of
+    /// the scenario is left out.
+    pub capture: Vec<Capture>,
+    /// What the answer must be like; none: a status below 400.
+    pub expect: Vec<Expect>,
+    /// Words that thresholds select by.
+    pub tags: Vec<(String, String)>,
+}
+
+/// What is sent after a head.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// Nothing.
+    None,
+    /// The same bytes each time.
+    Bytes(Arc<[u8]>),
+    /// A text with values in it.
+    Template(Template),
+}
+
+impl Plan {
+    /// How long all stages take together.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        self.stages.iter().map(|stage| stage.length).sum()
+    }
+
+    /// Whether requests start by a plan, not by earlier answers.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        !matches!(self.model, Model::Closed { .. })
+    }
+}
