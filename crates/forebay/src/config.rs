@@ -14,35 +14,45 @@ use forebay_proxy::plan::Plan;
 mod action;
 mod address;
 mod edits;
-mod expand;
+pub(crate) mod expand;
 mod flags;
-mod json_schema;
+pub(crate) mod json_schema;
 mod keys;
 mod lower;
-mod nearest;
-mod problems;
-mod read;
-mod reference;
+pub(crate) mod nearest;
+pub(crate) mod problems;
+pub(crate) mod read;
+pub(crate) mod reference;
 mod rewrite;
 mod routes;
-mod schema;
+pub(crate) mod schema;
 mod server;
 mod services;
-mod value;
-mod yaml;
+pub(crate) mod value;
+pub(crate) mod yaml;
 
 #[cfg(test)]
 mod tests;
 
 pub use flags::{from_flags, override_server};
-pub use json_schema::json_schema;
-pub use reference::reference;
 pub use server::{ADMIN_DEFAULT, AccessFormat, Admin, LogTarget, Logs, Secret, Server, Workers};
 
 use problems::Problems;
 
 /// How a text is called in problems when it did not come from a file.
 const UNNAMED: &str = "forebay.yaml";
+
+/// The reference page of the settings, in Markdown.
+#[must_use]
+pub fn reference() -> String {
+    reference::page(&keys::SETTINGS)
+}
+
+/// The schema of a settings file.
+#[must_use]
+pub fn json_schema() -> serde_json::Value {
+    json_schema::of(&keys::SETTINGS)
+}
 
 /// Settings without a mistake.
 #[derive(Debug)]
@@ -93,12 +103,12 @@ pub fn load_str(text: &str) -> Result<Loaded, Vec<Problem>> {
 pub fn load_text(name: &str, text: &str, around: Surroundings<'_>) -> Result<Loaded, Vec<Problem>> {
     let Surroundings { env, base } = around;
     let mut problems = Problems::new(name);
-    let mut tree = yaml::parse(text, &mut problems);
+    let mut tree = yaml::parse(text, keys::SETTINGS.least, &mut problems);
     if let Some(tree) = &mut tree {
         expand::expand(tree, env, &mut problems);
     }
     let lowered = tree
-        .and_then(|tree| read::read(&tree, &keys::TOP, &mut problems))
+        .and_then(|tree| read::read(&tree, &keys::SETTINGS, &mut problems))
         .map(|top| lower::lower(&top, base, &mut problems));
     match lowered {
         Some((server, plan)) if !problems.fatal() => Ok(Loaded { server, plan, warnings: problems.sorted() }),

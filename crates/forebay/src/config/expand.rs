@@ -105,7 +105,7 @@ mod tests {
             _ => None,
         };
         let mut problems = Problems::new("f");
-        let mut tree = yaml::parse(value, &mut problems).unwrap();
+        let mut tree = yaml::parse(value, "", &mut problems).unwrap();
         expand(&mut tree, &env, &mut problems);
         match tree.kind {
             Kind::Scalar(scalar) if !problems.fatal() => Ok(scalar.text),
@@ -161,7 +161,7 @@ mod tests {
     fn a_variable_cannot_bring_another() {
         let env = |_: &str| Some("${X}".to_owned());
         let mut problems = Problems::new("f");
-        let mut tree = yaml::parse("${X}", &mut problems).unwrap();
+        let mut tree = yaml::parse("${X}", "", &mut problems).unwrap();
         expand(&mut tree, &env, &mut problems);
         assert!(matches!(tree.kind, Kind::Scalar(Scalar { text, .. }) if text == "${X}"));
     }

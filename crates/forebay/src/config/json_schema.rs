@@ -1,24 +1,22 @@
-//! Prints the registry as a JSON Schema (2020-12), for editors.
+//! Prints a registry as a JSON Schema (2020-12), for editors.
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{TABLES, TOP};
-use super::schema::{Key, Shape, Table, Text};
+use super::schema::{Choice, Key, Registry, Shape, Table, Text};
 
 /// What any single value may be instead: an environment variable to fill in.
 const VARIABLE: &str = "\\$\\{";
 
-/// The schema of a settings file.
-#[must_use]
-pub fn json_schema() -> Value {
+/// The schema of a file.
+pub(crate) fn of(registry: &Registry) -> Value {
     let mut definitions = Map::new();
     definitions.insert("variable".to_owned(), json!({ "type": "string", "pattern": VARIABLE }));
-    for table in TABLES.iter().filter(|table| table.name != TOP.name) {
+    for table in &registry.tables[1..] {
         definitions.insert(table.name.to_owned(), table_schema(table));
     }
-    let mut schema = table_schema(&TOP);
+    let mut schema = table_schema(registry.top());
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
-    schema["title"] = "Forebay settings".into();
+    schema["title"] = registry.title.into();
     schema["$defs"] = definitions.into();
     schema
 }
@@ -33,14 +31,21 @@ fn table_schema(table: &Table) -> Value {
         "required": required,
         "additionalProperties": false,
     });
-    if let Some(choice) = &table.choice {
-        let mut ways: Vec<_> = choice.keys.iter().map(|key| json!({ "required": [key] })).collect();
-        if !choice.required {
-            ways.push(json!({ "not": { "anyOf": ways } }));
-        }
-        schema["oneOf"] = ways.into();
+    match table.choices {
+        [] => {}
+        [choice] => schema["oneOf"] = ways(choice),
+        choices => schema["allOf"] = choices.iter().map(|choice| json!({ "oneOf": ways(choice) })).collect(),
     }
     schema
+}
+
+/// The ways to choose: one key and no other, or none.
+fn ways(choice: &Choice) -> Value {
+    let mut ways: Vec<_> = choice.keys.iter().map(|key| json!({ "required": [key] })).collect();
+    if !choice.required {
+        ways.push(json!({ "not": { "anyOf": ways } }));
+    }
+    ways.into()
 }
 
 fn key_schema(key: &Key) -> Value {
@@ -76,6 +81,7 @@ fn shape_schema(shape: &Shape) -> Value {
         Shape::OneOrMore(item) => any_of(vec![shape_schema(item), list_schema(1, item)]),
         Shape::List { min, item } => list_schema(*min, item),
         Shape::Table(table) => json!({ "$ref": format!("#/$defs/{}", table.name) }),
+        Shape::Any => json!({}),
         Shape::Map { min, key, value } => {
             let mut schema = json!({
                 "type": "object",

@@ -2,16 +2,16 @@
 
 use forebay_base::units;
 
-use super::keys;
 use super::nearest::nearest;
 use super::problems::{Mark, Problems, Spanned};
-use super::schema::{Choice, Key, Shape, Table, Text, listed};
+use super::schema::{Choice, Key, Registry, Shape, Table, Text, listed};
 use super::value::{Field, Fields, Pair, Value};
 use super::yaml::{Entry, Kind, Node, Scalar};
 
-/// Reads a whole table; what is wrong in it is among the problems and left out.
-pub(crate) fn read(node: &Node, table: &'static Table, problems: &mut Problems) -> Option<Fields> {
-    let mut reader = Reader { problems };
+/// Reads a whole file; what is wrong in it is among the problems and left out.
+pub(crate) fn read(node: &Node, registry: &'static Registry, problems: &mut Problems) -> Option<Fields> {
+    let mut reader = Reader { registry, problems };
+    let table = registry.top();
     match &node.kind {
         Kind::Map(entries) => Some(reader.table(node.at, entries, table)),
         Kind::Bad => None,
@@ -23,6 +23,7 @@ pub(crate) fn read(node: &Node, table: &'static Table, problems: &mut Problems) 
 }
 
 struct Reader<'p> {
+    registry: &'static Registry,
     problems: &'p mut Problems,
 }
 
@@ -59,7 +60,7 @@ impl Reader<'_> {
     /// Keys that have to be there, and keys that must not be there together. `meant` are keys that were
     /// written with a slip, which is told already.
     fn missing(&mut self, fields: &Fields, meant: &[&str]) {
-        let Fields { at, table, written } = fields;
+        let Fields { at, table, written: _ } = fields;
         let is_missing = |key: &Key| key.required && !fields.has(key.name) && !meant.contains(&key.name);
         for key in table.keys.iter().filter(|key| is_missing(key)) {
             let place = if table.name == "top" { "file" } else { table.name };
@@ -69,7 +70,12 @@ impl Reader<'_> {
                 format!("write, for example, `{}: {}`", key.name, key.example),
             );
         }
-        let Some(Choice { keys, required }) = &table.choice else { return };
+        table.choices.iter().for_each(|choice| self.chosen(fields, choice, meant));
+    }
+
+    fn chosen(&mut self, fields: &Fields, choice: &Choice, meant: &[&str]) {
+        let Fields { at, table, written } = fields;
+        let Choice { keys, required } = choice;
         let mut chosen = written.iter().filter(|field| keys.contains(&field.name));
         let first = chosen.next();
         for other in chosen {
@@ -102,7 +108,7 @@ impl Reader<'_> {
             return None;
         }
         let known = table.keys.iter().map(|key| key.name);
-        let homes: Vec<_> = keys::TABLES.iter().filter(|home| home.find(name).is_some()).collect();
+        let homes: Vec<_> = self.registry.tables.iter().filter(|home| home.find(name).is_some()).collect();
         let meant = nearest(name, known.clone());
         let fix = match (meant, homes.as_slice()) {
             (Some(meant), _) => format!("did you mean `{meant}`?"),
@@ -119,6 +125,7 @@ impl Reader<'_> {
     fn value(&mut self, node: &Node, shape: &'static Shape, label: Label<'_>) -> Value {
         match (shape, &node.kind) {
             (_, Kind::Bad) => Value::Bad,
+            (Shape::Any, _) => json(node).map_or(Value::Bad, Value::Any),
             (Shape::Either(shapes), Kind::Scalar(scalar)) if means_off(scalar, shapes) => {
                 self.mismatch(node, shape, label)
             }
@@ -292,6 +299,7 @@ impl<'a> Label<'a> {
 /// Whether one of several shapes is the one the writer had in mind.
 fn claims(shape: &Shape, kind: &Kind) -> bool {
     match (shape, kind) {
+        (Shape::Any, _) => true,
         (Shape::List { .. } | Shape::OneOrMore(_), Kind::List(_)) => true,
         (Shape::Table(_) | Shape::Map { .. }, Kind::Map(_)) => true,
         (_, Kind::Scalar(scalar)) if scalar.is_null() => false,
@@ -305,6 +313,26 @@ fn claims(shape: &Shape, kind: &Kind) -> bool {
             scalar.text.starts_with(|c: char| c.is_ascii_digit())
         }
         _ => false,
+    }
+}
+
+/// The value as JSON: what is not in quotes and looks like a number, a switch or nothing is that. `None`: a
+/// part of it is wrong, which was told already.
+fn json(node: &Node) -> Option<serde_json::Value> {
+    use serde_json::Value as Json;
+    match &node.kind {
+        Kind::Bad => None,
+        Kind::Scalar(scalar) if scalar.is_null() => Some(Json::Null),
+        Kind::Scalar(scalar) => {
+            let read = || serde_json::from_str(&scalar.text).ok();
+            let plain =
+                read().filter(|value: &Json| scalar.plain && (value.is_number() || value.is_boolean()));
+            Some(plain.unwrap_or_else(|| Json::String(scalar.text.clone())))
+        }
+        Kind::List(items) => items.iter().map(json).collect(),
+        Kind::Map(entries) => {
+            entries.iter().map(|entry| Some((entry.key.to_string(), json(&entry.value)?))).collect()
+        }
     }
 }
 

@@ -1,11 +1,24 @@
-//! What settings look like: the types in which the registry of keys is written.
+//! What files look like: the types in which registries of keys are written.
 //!
-//! The registry (`keys`) is data. The reader checks files against it, and the JSON Schema and the
-//! reference page are printed from it, so the three cannot disagree.
+//! A registry (`keys` for settings, that of load plans for those) is data. The reader checks files against it,
+//! and the JSON Schema and the reference page are printed from it, so the three cannot disagree.
 
 use std::time::Duration;
 
 use forebay_base::units::{show_byte_rate, show_duration, show_size};
+
+/// Everything that may be written in one kind of file.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    /// In the order of the reference; the first is the file as a whole.
+    pub(crate) tables: &'static [&'static Table],
+    /// What the JSON Schema is called.
+    pub(crate) title: &'static str,
+    /// What stands above the tables in the reference, in Markdown.
+    pub(crate) introduction: &'static str,
+    /// What to do about an empty file; continues a semicolon.
+    pub(crate) least: &'static str,
+}
 
 /// A set of keys that stand together.
 #[derive(Debug)]
@@ -19,7 +32,7 @@ pub(crate) struct Table {
     /// Words kept for later versions.
     pub(crate) later: &'static [&'static str],
     /// Keys that exclude each other.
-    pub(crate) choice: Option<Choice>,
+    pub(crate) choices: &'static [Choice],
 }
 
 /// Keys of which at most one may be written.
@@ -73,6 +86,8 @@ pub(crate) enum Shape {
     Table(&'static Table),
     /// Keys of the writer's choice.
     Map { min: usize, key: &'static Text, value: &'static Self },
+    /// Anything, taken as JSON.
+    Any,
 }
 
 /// A kind of text.
@@ -86,6 +101,13 @@ pub(crate) struct Text {
     pub(crate) max: usize,
     /// For editors: what any accepted text matches.
     pub(crate) pattern: Option<&'static str>,
+}
+
+impl Registry {
+    /// The file as a whole.
+    pub(crate) fn top(&self) -> &'static Table {
+        self.tables[0]
+    }
 }
 
 impl Table {
@@ -150,6 +172,7 @@ impl Shape {
                     _ => format!("a map with {} and the like", names.take(3).collect::<Vec<_>>().join(", ")),
                 }
             }
+            Self::Any => "any value".to_owned(),
             Self::Map { key, .. } => format!("a map whose keys are each {}", key.noun),
         }
     }

@@ -1,4 +1,4 @@
-//! What a settings file says, once every value has been found to be of an accepted kind.
+//! What a file says, once every value has been found to be of an accepted kind.
 
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ pub(crate) enum Value {
     List(Vec<Spanned<Self>>),
     Table(Fields),
     Map(Vec<Pair>),
+    /// Whatever was written, as JSON.
+    Any(serde_json::Value),
 }
 
 /// An entry of a map whose keys the writer chose.

@@ -58,19 +58,21 @@ impl Scalar {
     }
 }
 
-/// The tree of `text`; `None` when there is none, which is then among the problems.
-pub(crate) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
+/// The tree of `text`; `None` when there is none, which is then among the problems. `least` says what to write
+/// into an empty file.
+pub(crate) fn parse(text: &str, least: &str, problems: &mut Problems) -> Option<Node> {
     if text.len() > FILE_MAX {
         problems.error(Mark::FILE, format!("the file has {} bytes; at most {FILE_MAX} are read", text.len()));
         return None;
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    Builder { problems, open: Vec::new(), root: None, nodes: 0 }.run(text)
+    Builder { problems, least, open: Vec::new(), root: None, nodes: 0 }.run(text)
 }
 
 /// Builds the tree from the parser's events, without recursion.
 struct Builder<'p> {
     problems: &'p mut Problems,
+    least: &'p str,
     /// The lists and maps around the next value. At most `DEPTH_MAX`.
     open: Vec<Open>,
     root: Option<Node>,
@@ -115,7 +117,7 @@ impl Builder<'_> {
             }
         }
         if self.root.is_none() {
-            self.problems.error_fix(Mark::FILE, "the file is empty", "write at least `listen` and `routes`");
+            self.problems.error_fix(Mark::FILE, "the file is empty", self.least);
         }
         self.root
     }
@@ -285,7 +287,7 @@ mod tests {
 
     fn check(text: &str, expected: &[&str]) {
         let mut problems = Problems::new("f");
-        parse(text, &mut problems);
+        parse(text, "write at least `listen` and `routes`", &mut problems);
         let found: Vec<_> = problems.sorted().iter().map(ToString::to_string).collect();
         assert_eq!(found, expected, "{text}");
     }
@@ -306,7 +308,7 @@ mod tests {
     #[test]
     fn the_tree_remembers_where_everything_stands() {
         let mut problems = Problems::new("f");
-        let tree = parse("\u{feff}a: 1\nb:\n  - 'x y'\n  - {c: d, e: }\n", &mut problems).unwrap();
+        let tree = parse("\u{feff}a: 1\nb:\n  - 'x y'\n  - {c: d, e: }\n", "", &mut problems).unwrap();
         assert_eq!(flat(&tree), "{a=1@1:4 b=[x y@3:5 {c=d@4:9 e=@4:12}]}");
         assert!(!problems.fatal());
     }
@@ -348,7 +350,7 @@ mod tests {
     #[test]
     fn a_slip_in_the_yaml_itself_has_a_place() {
         let mut problems = Problems::new("f");
-        assert!(parse("a: 1\nb: [1, 2\nc: 3\n", &mut problems).is_none());
+        assert!(parse("a: 1\nb: [1, 2\nc: 3\n", "", &mut problems).is_none());
         let list = problems.sorted();
         assert_eq!(list.len(), 1);
         assert!(list[0].what.starts_with("this is not valid YAML: "), "{}", list[0]);

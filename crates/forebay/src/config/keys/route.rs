@@ -66,7 +66,7 @@ pub(super) static ROUTE: Table = Table {
         "serialize",
         "validate",
     ],
-    choice: Some(Choice { keys: &["to", "redirect", "respond"], required: true }),
+    choices: &[Choice { keys: &["to", "redirect", "respond"], required: true }],
 };
 
 pub(super) static MATCH: Table = Table {
@@ -88,7 +88,7 @@ pub(super) static MATCH: Table = Table {
             .example("{preview: \"*\"}"),
     ],
     later: &[],
-    choice: None,
+    choices: &[],
 };
 
 pub(super) static ROUTE_TIMEOUT: Table = Table {
@@ -96,7 +96,7 @@ pub(super) static ROUTE_TIMEOUT: Table = Table {
     doc: "The long form of `timeout` in a route. `connect` is the service's own.",
     keys: &[FIRST_BYTE, IDLE, TOTAL],
     later: &[],
-    choice: None,
+    choices: &[],
 };
 
 pub(super) static HEADERS: Table = Table {
@@ -111,7 +111,7 @@ pub(super) static HEADERS: Table = Table {
             .example("{remove: [server]}"),
     ],
     later: &[],
-    choice: None,
+    choices: &[],
 };
 
 pub(super) static EDITS: Table = Table {
@@ -132,7 +132,7 @@ pub(super) static EDITS: Table = Table {
             .example("[x-debug]"),
     ],
     later: &[],
-    choice: None,
+    choices: &[],
 };
 
 pub(super) static REWRITE: Table = Table {
@@ -156,7 +156,7 @@ pub(super) static REWRITE: Table = Table {
             .example("internal.test"),
     ],
     later: &[],
-    choice: Some(Choice { keys: &["strip_prefix", "replace_prefix", "regex", "path"], required: false }),
+    choices: &[Choice { keys: &["strip_prefix", "replace_prefix", "regex", "path"], required: false }],
 };
 
 pub(super) static REPLACE_PREFIX: Table = Table {
@@ -167,7 +167,7 @@ pub(super) static REPLACE_PREFIX: Table = Table {
         Key::new("to", Shape::Text(&PREFIX)).required().doc("What takes its place.").example("/api/v1"),
     ],
     later: &[],
-    choice: None,
+    choices: &[],
 };
 
 pub(super) static REGEX: Table = Table {
@@ -184,7 +184,7 @@ pub(super) static REGEX: Table = Table {
             .example("\"/new/$1\""),
     ],
     later: &[],
-    choice: None,
+    choices: &[],
 };
 
 pub(super) static REDIRECT: Table = Table {
@@ -201,7 +201,7 @@ pub(super) static REDIRECT: Table = Table {
         .example("308"),
     ],
     later: &[],
-    choice: None,
+    choices: &[],
 };
 
 pub(super) static RESPOND: Table = Table {
@@ -216,5 +216,5 @@ pub(super) static RESPOND: Table = Table {
             .example("text/html; charset=utf-8"),
     ],
     later: &[],
-    choice: None,
+    choices: &[],
 };

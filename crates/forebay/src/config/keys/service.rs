@@ -42,7 +42,7 @@ pub(super) static SERVICE: Table = Table {
         "deploy",
         "kubernetes",
     ],
-    choice: None,
+    choices: &[],
 };
 
 pub(super) static ENDPOINT: Table = Table {
@@ -56,7 +56,7 @@ pub(super) static ENDPOINT: Table = Table {
             .example("3"),
     ],
     later: &[],
-    choice: None,
+    choices: &[],
 };
 
 pub(super) static TIMEOUT: Table = Table {
@@ -72,7 +72,7 @@ pub(super) static TIMEOUT: Table = Table {
         TOTAL,
     ],
     later: &[],
-    choice: None,
+    choices: &[],
 };
 
 pub(super) static POOL: Table = Table {
@@ -95,5 +95,5 @@ pub(super) static POOL: Table = Table {
             .example("30s"),
     ],
     later: &[],
-    choice: None,
+    choices: &[],
 };

@@ -79,8 +79,8 @@ impl Frame {
     /// The file with `key` beside the keys that stand there anyway, but for those it excludes.
     fn with(&self, key: &Key, value: &str) -> String {
         let excluded = |other: &str| {
-            let choice = self.table().choice.as_ref().filter(|choice| choice.keys.contains(&key.name));
-            other == key.name || choice.is_some_and(|choice| choice.keys.contains(&other))
+            let mut choices = self.table().choices.iter().filter(|choice| choice.keys.contains(&key.name));
+            other == key.name || choices.any(|choice| choice.keys.contains(&other))
         };
         let kept = self.keys.iter().filter(|(name, _)| !excluded(name));
         let kept: Vec<_> = kept.map(|(name, value)| format!("{name}: {value}")).collect();
