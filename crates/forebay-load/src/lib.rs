@@ -8,6 +8,7 @@ pub mod hdr;
 pub mod lab;
 pub mod outcome;
 pub mod plan;
+pub mod stats;
 pub mod template;
 pub mod threshold;
 pub mod verdict;
