@@ -9,6 +9,7 @@ pub mod message;
 pub mod metrics;
 pub mod origin;
 pub mod scratch;
+pub mod scripted;
 pub mod servers;
 pub mod settings;
 pub mod wire;
