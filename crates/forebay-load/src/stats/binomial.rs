@@ -13,17 +13,17 @@ pub fn percentile_floor(quantile: f64, confidence: f64) -> u64 {
 }
 
 /// Ranks, from 1, between which the `quantile` of `count` samples lies; each bound by itself holds with
-/// `confidence`. `None` for the upper one: there are too few samples.
+/// `confidence`. `None`: there are too few samples for that bound.
 ///
 /// The number of samples up to the quantile is binomial; no other assumption is made.
 #[must_use]
-pub fn order_interval(count: u64, quantile: f64, confidence: f64) -> (u64, Option<u64>) {
+pub fn order_interval(count: u64, quantile: f64, confidence: f64) -> (Option<u64>, Option<u64>) {
     let wrong = 1.0 - confidence;
     // The r-th least exceeds the quantile if fewer than r samples lie up to it.
     let below = |rank: u64| cdf(rank - 1, count, quantile);
     let low = partition(1, count + 1, |rank| below(rank) <= wrong) - 1;
     let high = partition(1, count + 1, |rank| below(rank) < confidence);
-    (low.max(1), (high <= count).then_some(high))
+    ((low > 0).then_some(low), (high <= count).then_some(high))
 }
 
 /// A lower bound of the true share when `hits` of `count` were seen (C. Clopper and E. Pearson, 1934).
@@ -181,9 +181,10 @@ mod tests {
     fn a_percentile_has_an_upper_bound_only_from_the_floor_on() {
         assert_eq!(order_interval(298, 0.99, 0.95).1, None);
         assert_eq!(order_interval(299, 0.99, 0.95).1, Some(299));
-        assert_eq!(order_interval(0, 0.99, 0.95), (1, None));
+        assert_eq!(order_interval(0, 0.99, 0.95), (None, None));
+        assert_eq!(order_interval(298, 0.01, 0.95).0, None);
         // Both bounds together hold at 95 % if each does at 97.5 %.
-        assert_eq!(order_interval(1_000, 0.99, 0.975), (983, Some(997)));
+        assert_eq!(order_interval(1_000, 0.99, 0.975), (Some(983), Some(997)));
     }
 
     #[test]
@@ -211,7 +212,7 @@ mod tests {
         let count = 100_000_000;
         let (low, high) = order_interval(count, 0.99, 0.95);
         let spread = 1.645 * (count as f64 * 0.99 * 0.01).sqrt();
-        assert!((99_000_000.0 - spread - low as f64).abs() < 100.0, "{low}");
+        assert!((99_000_000.0 - spread - low.unwrap_or(0) as f64).abs() < 100.0, "{low:?}");
         assert!((99_000_000.0 + spread - high.unwrap_or(0) as f64).abs() < 100.0, "{high:?}");
     }
 
@@ -228,9 +229,9 @@ mod tests {
         #[test]
         fn each_bound_of_an_order_interval_holds(count in 1_u64..3_000, quantile in 0.01_f64..0.999) {
             let (low, high) = order_interval(count, quantile, 0.95);
-            prop_assert!(low == 1 || cdf(low - 1, count, quantile) <= 0.05 + 1e-9);
+            prop_assert!(low.is_none_or(|low| cdf(low - 1, count, quantile) <= 0.05 + 1e-9));
             if let Some(high) = high {
-                prop_assert!(low <= high && high <= count);
+                prop_assert!(low.is_none_or(|low| low <= high) && high <= count);
                 prop_assert!(cdf(high - 1, count, quantile) >= 0.95 - 1e-9);
             } else {
                 prop_assert!(cdf(count - 1, count, quantile) < 0.95);

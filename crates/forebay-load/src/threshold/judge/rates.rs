@@ -1,0 +1,68 @@
+//! What was seen of a rate or a count.
+
+use std::time::Duration;
+
+use super::Seen;
+use crate::outcome::{Outcome, Tally};
+use crate::stats::Interval;
+use crate::threshold::Measure;
+
+/// Answers that come this long after the last request was planned still count as in time.
+const LATE: Duration = Duration::from_secs(1);
+
+/// Facts of the run, without an interval.
+pub(super) fn seen(measure: Measure, tally: &Tally, outcome: &Outcome) -> Result<Seen, String> {
+    let sent = tally.planned.saturating_sub(tally.not_started);
+    let length = judged_length(outcome).as_secs_f64();
+    if length <= 0.0 && measure != Measure::Count {
+        return Err("no stage that is judged was reached".to_owned());
+    }
+    let value = match measure {
+        Measure::Count => sent as f64,
+        Measure::Sent => sent as f64 / length,
+        _ => tally.ok as f64 * in_time(outcome) / length,
+    };
+    Ok(Seen {
+        value,
+        at_least: false,
+        interval: Interval { low: value, high: Some(value) },
+        samples: tally.planned,
+        samples_min: 1,
+        samples_needed: None,
+        note: String::new(),
+    })
+}
+
+/// How much of the judged stages took place.
+fn judged_length(outcome: &Outcome) -> Duration {
+    judged_spans(outcome).map(|(from, to)| to.min(outcome.took).saturating_sub(from)).sum()
+}
+
+/// Each judged stage, from when to when.
+fn judged_spans(outcome: &Outcome) -> impl Iterator<Item = (Duration, Duration)> + '_ {
+    let ends = outcome.stages.iter().scan(Duration::ZERO, |at, stage| {
+        let from = *at;
+        *at += stage.length;
+        Some((stage.warmup, from, *at))
+    });
+    ends.filter(|(warmup, ..)| !warmup).map(|(_, from, to)| (from, to))
+}
+
+/// The share of answers that came while load was on. An overloaded target goes on answering long after it: to
+/// count those would give it the rate of the plan, not its own.
+fn in_time(outcome: &Outcome) -> f64 {
+    let planned: Duration = outcome.stages.iter().map(|stage| stage.length).sum();
+    let total = outcome.total();
+    let sent = total.planned.saturating_sub(total.not_started);
+    let spans: Vec<_> = judged_spans(outcome).collect();
+    let within =
+        |ms: u64| spans.iter().any(|(from, to)| (from.as_millis()..to.as_millis()).contains(&u128::from(ms)));
+    let windows = outcome.timeline.iter().filter(|window| within(window.start_ms + window.length_ms / 2));
+    let (finished, length_ms) =
+        windows.fold((0, 0), |(count, ms), window| (count + window.finished, ms + window.length_ms));
+    if outcome.took <= planned + LATE || sent == 0 || length_ms == 0 {
+        return 1.0;
+    }
+    let rate = finished as f64 / (length_ms as f64 / 1e3);
+    (rate * judged_length(outcome).as_secs_f64() / sent as f64).min(1.0)
+}

@@ -1,0 +1,150 @@
+//! Verdicts over made-up runs.
+
+use std::time::Duration;
+
+use super::sample::{answered, outcome, stage, times};
+use super::*;
+use crate::outcome::Window;
+
+/// The word and the first reason.
+fn check(thresholds: &[&str], outcome: &Outcome, kind: Kind, first: &str) {
+    let thresholds: Vec<Threshold> =
+        thresholds.iter().map(|text| Threshold::parse(text).expect("a threshold")).collect();
+    let verdict = judge(&thresholds, outcome);
+    assert_eq!(verdict.kind, kind, "{verdict:#?}");
+    let reason = verdict.reasons.first().map_or("", String::as_str);
+    assert!(reason.contains(first) && first.is_empty() == reason.is_empty(), "{:#?}", verdict.reasons);
+    let text = serde_json::to_string(&verdict).expect("it can be written");
+    let read: Verdict = serde_json::from_str(&text).expect("it can be read");
+    assert_eq!((read.kind, read.reasons, read.thresholds.len()), (kind, verdict.reasons, thresholds.len()));
+}
+
+fn good() -> Outcome {
+    outcome(answered((0..10_000).map(|n| 5_000 + n)))
+}
+
+#[test]
+fn a_run_passes_only_if_every_threshold_holds() {
+    check(&["p(99)<20ms", "errors<0.1%"], &good(), Kind::Pass, "");
+    check(&["p(99)<20ms", "avg<1ms"], &good(), Kind::Fail, "`avg<1ms` did not hold: 10 ms was seen");
+    check(&["p(99)<20ms", "errors<0.01%"], &good(), Kind::Inconclusive, "of `errors<0.01%` one cannot tell");
+    check(&["errors<0.01%", "avg<1ms"], &good(), Kind::Fail, "`avg<1ms`");
+}
+
+#[test]
+fn without_thresholds_a_run_is_only_valid() {
+    check(&[], &good(), Kind::Pass, "nothing to judge");
+}
+
+#[test]
+fn nothing_planned_is_not_a_pass() {
+    check(&[], &outcome(Tally::default()), Kind::Inconclusive, "no request that is judged was planned");
+    let mut warm = good();
+    warm.stages[0].warmup = true;
+    check(&["errors<1%"], &warm, Kind::Inconclusive, "every stage is warm-up");
+}
+
+#[test]
+fn a_late_generator_makes_a_run_invalid_and_says_so_first() {
+    let mut late = good();
+    late.generator.lag = times([2_000; 100]);
+    check(
+        &["p(99)<20ms", "avg<1ms"],
+        &late,
+        Kind::Invalid,
+        "the generator was late: requests were started 2 ms",
+    );
+    // 2 ms are within 5 % of 50 ms, and of the median without a limit they are not.
+    check(&["p(99)<50ms"], &late, Kind::Pass, "");
+    check(&[], &late, Kind::Invalid, "at most 1 ms");
+    let mut late = good();
+    late.generator.pacing = times([9_000; 100]);
+    check(&["p(99)<50ms"], &late, Kind::Invalid, "arrivals were handed out 9");
+}
+
+#[test]
+fn a_saturated_generator_makes_a_run_invalid() {
+    let mut busy = good();
+    busy.generator.busiest = 0.95;
+    check(&["p(99)<50ms"], &busy, Kind::Invalid, "used 95 % of a core");
+    busy.generator.busiest = 0.5;
+    check(&["p(99)<50ms"], &busy, Kind::Pass, "");
+    busy.generator.starved = 0.45;
+    check(&["p(99)<50ms"], &busy, Kind::Invalid, "was starved");
+}
+
+#[test]
+fn missing_sockets_are_the_generators_fault() {
+    let mut tally = answered([5_000; 10_000]);
+    tally.planned += 5;
+    tally.errors.insert(ErrorKind::OutOfSockets, 5);
+    let few = outcome(tally.clone());
+    check(&["p(99)<50ms"], &few, Kind::Pass, "5 requests were not sent");
+    check(&["errors<0.01%"], &few, Kind::Invalid, "ran out of sockets or ports for 5 of");
+    tally.planned += 200;
+    tally.errors.insert(ErrorKind::OutOfSockets, 205);
+    check(&["p(99)<50ms"], &outcome(tally), Kind::Invalid, "ran out of sockets or ports");
+}
+
+#[test]
+fn counts_that_do_not_add_up_are_a_defect() {
+    let mut tally = answered([5_000; 1_000]);
+    tally.planned += 1;
+    check(&["p(50)<50ms"], &outcome(tally), Kind::Invalid, "1001 planned, but 1000 ok");
+}
+
+#[test]
+fn a_slow_target_is_no_fault_of_the_generator() {
+    let mut tally = answered([5_000; 1_000]);
+    tally.planned += 500;
+    tally.not_started = 500;
+    tally.censored = times([3_000_000; 500]);
+    let mut slow = outcome(tally);
+    slow.generator.in_flight_max = 100;
+    check(&[], &slow, Kind::Pass, "nothing to judge");
+    check(&["errors<1%"], &slow, Kind::Fail, "`errors<1%` did not hold: 33.3 % was seen");
+    let reasons = judge(&[], &slow).reasons;
+    assert!(
+        reasons[1].contains("500 requests (33.3 %)") && reasons[1].contains("`users_max`"),
+        "{reasons:?}"
+    );
+    slow.generator.in_flight_max = 7;
+    let reasons = judge(&[], &slow).reasons;
+    assert!(!reasons[1].contains("`users_max`") && reasons[1].contains("`grace`"), "{reasons:?}");
+}
+
+#[test]
+fn an_interrupted_run_may_fail_but_not_pass() {
+    let mut cut = good();
+    cut.interrupted = true;
+    check(&["p(99)<20ms"], &cut, Kind::Inconclusive, "ended before its time");
+    check(&["avg<1ms"], &cut, Kind::Fail, "ended before its time");
+}
+
+#[test]
+fn a_drift_is_never_silent() {
+    let window = |second: u64, p99_us: u64| Window {
+        start_ms: second * 1_000,
+        length_ms: 1_000,
+        p50_us: 5_000 + second % 3,
+        p99_us,
+        finished: 100,
+        ..Window::default()
+    };
+    let mut run = good();
+    run.stages = vec![stage("soak", 60, 100.0)];
+    run.timeline = (0..60).map(|second| window(second, 10_000 + 100 * second)).collect();
+    check(&["p(99)<20ms"], &run, Kind::Pass, "the stage `soak` never settled: p99 rose by");
+    run.timeline = (0..60).map(|second| window(second, 10_000 + 10 * (second % 7))).collect();
+    check(&["p(99)<20ms"], &run, Kind::Pass, "");
+    assert_eq!(judge(&[], &run).trends[0].state, Steadiness::Steady);
+    run.stages[0].length = Duration::from_secs(9);
+    assert_eq!(judge(&[], &run).trends[0].state, Steadiness::TooFewBlocks);
+}
+
+#[test]
+fn each_kind_has_its_exit_code() {
+    let codes = [Kind::Pass, Kind::Fail, Kind::Invalid, Kind::Inconclusive]
+        .map(|kind| Verdict { kind, ..Verdict::default() }.exit_code());
+    assert_eq!(codes, [0, 3, 4, 5]);
+}
