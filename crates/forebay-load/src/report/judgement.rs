@@ -1,0 +1,79 @@
+//! The verdict as reports show it: a word, reasons, and a row for each threshold.
+
+use crate::outcome::Outcome;
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Pass,
+    Fail,
+    /// Too little was seen to say, or what was seen lies too close to the limit.
+    Inconclusive,
+    /// The generator itself did not do what it was to do: nothing else means anything.
+    Invalid,
+}
+
+/// A verdict.
+#[derive(Clone, Debug)]
+pub(crate) struct Judgement {
+    pub(crate) state: State,
+    /// Why, most important first.
+    pub(crate) reasons: Vec<String>,
+    pub(crate) thresholds: Vec<Row>,
+}
+
+/// A threshold and what was seen.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    /// As the plan says it.
+    pub(crate) text: String,
+    /// What was measured, with its unit.
+    pub(crate) observed: String,
+    /// What the true value lies between, if that can be told.
+    pub(crate) interval: Option<String>,
+    pub(crate) samples: u64,
+    pub(crate) state: State,
+    /// Why, if there is more to say than the numbers do.
+    pub(crate) why: String,
+}
+
+impl Judgement {
+    pub(crate) fn of(_outcome: &Outcome) -> Self {
+        Self { state: State::Inconclusive, reasons: Vec::new(), thresholds: Vec::new() }
+    }
+}
+
+impl State {
+    /// Every state.
+    pub(crate) const ALL: [Self; 4] = [Self::Pass, Self::Fail, Self::Inconclusive, Self::Invalid];
+
+    /// `PASS`, as it stands first in reports.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "PASS",
+            Self::Fail => "FAIL",
+            Self::Inconclusive => "INCONCLUSIVE",
+            Self::Invalid => "INVALID",
+        }
+    }
+
+    /// `pass`, as machines read it.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Inconclusive => "inconclusive",
+            Self::Invalid => "invalid",
+        }
+    }
+
+    /// What it means, for people who see it for the first time.
+    pub(crate) const fn meaning(self) -> &'static str {
+        match self {
+            Self::Pass => "every threshold holds, with enough samples to say so",
+            Self::Fail => "at least one threshold does not hold",
+            Self::Inconclusive => "not enough was seen to say whether every threshold holds",
+            Self::Invalid => "the generator itself could not keep to the plan: the numbers say more about it than about the target",
+        }
+    }
+}

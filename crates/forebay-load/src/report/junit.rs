@@ -1,0 +1,161 @@
+//! A run as JUnit XML, for the test tabs of CI systems: one case for validity, one for each threshold.
+//!
+//! A threshold that does not hold is a `failure`. One that cannot be told, for want of samples, is an `error`:
+//! a green tick would be a lie, and a skip looks like one. An invalid run is an `error`, and its thresholds are
+//! `skipped`, since their numbers say nothing about the target.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::escape::{without_secrets, xml};
+use super::facts::{Facts, quantile_text};
+use super::figures::{self, count, float};
+use super::judgement::{Row, State};
+use super::text::percent;
+use super::{ROWS_MAX, escape};
+use crate::outcome::Outcome;
+
+/// The report, ending with a newline.
+#[must_use]
+pub fn junit(outcome: &Outcome) -> String {
+    let facts = Facts::of(outcome);
+    let mut cases = vec![validity(&facts)];
+    let invalid = facts.judgement.state == State::Invalid;
+    cases.extend(facts.judgement.thresholds.iter().take(ROWS_MAX).map(|row| threshold(row, invalid)));
+    if cases.len() == 1 && !invalid {
+        cases.push(overall(&facts));
+    }
+    let tally = |ending: &str| cases.iter().filter(|case| case.ending == ending).count();
+    let (failures, errors, skipped) = (tally("failure"), tally("error"), tally("skipped"));
+    let (tests, time) = (cases.len(), outcome.took.as_secs_f64());
+    let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    let _ = writeln!(
+        out,
+        "<testsuites name=\"forebay load\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" \
+         time=\"{time:.3}\">"
+    );
+    let _ = writeln!(
+        out,
+        "  <testsuite name=\"{}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" \
+         skipped=\"{skipped}\" timestamp=\"{}\" hostname=\"{}\" time=\"{time:.3}\">",
+        xml(&outcome.name),
+        figures::iso_date(outcome.started_unix_ms),
+        xml(&without_secrets(&outcome.target)),
+    );
+    properties(&mut out, &facts);
+    for case in &cases {
+        case.write(&mut out, &outcome.name, outcome.took);
+    }
+    out.push_str("  </testsuite>\n</testsuites>\n");
+    out
+}
+
+struct Case {
+    name: String,
+    /// `failure`, `error`, `skipped`, or empty: passed.
+    ending: &'static str,
+    kind: &'static str,
+    message: String,
+    /// What was seen.
+    seen: String,
+}
+
+impl Case {
+    fn write(&self, out: &mut String, class: &str, took: Duration) {
+        let Self { name, ending, kind, message, seen } = self;
+        let time = took.as_secs_f64();
+        let _ = writeln!(
+            out,
+            "    <testcase name=\"{}\" classname=\"{}\" time=\"{time:.3}\">",
+            xml(name),
+            xml(class)
+        );
+        let message = escape::html_text(message);
+        match *ending {
+            "" => {}
+            "skipped" => {
+                let _ = writeln!(out, "      <skipped message=\"{message}\"/>");
+            }
+            _ => {
+                let _ = writeln!(out, "      <{ending} type=\"{kind}\" message=\"{message}\"/>");
+            }
+        }
+        if !seen.is_empty() {
+            let _ = writeln!(out, "      <system-out>{}</system-out>", escape::html_text(seen));
+        }
+        out.push_str("    </testcase>\n");
+    }
+}
+
+fn validity(facts: &Facts<'_>) -> Case {
+    let invalid = facts.judgement.state == State::Invalid;
+    let generator = &facts.outcome.generator;
+    Case {
+        name: "the generator kept to the plan".to_owned(),
+        ending: if invalid { "error" } else { "" },
+        kind: "invalid",
+        message: if invalid { facts.judgement.reasons.join("; ") } else { String::new() },
+        seen: format!(
+            "pacing p99 {}, start lag p99 {}, busiest thread {} of a core",
+            figures::duration_or_none(generator.pacing.quantile(0.99)),
+            figures::duration_or_none(generator.lag.quantile(0.99)),
+            percent(generator.busiest),
+        ),
+    }
+}
+
+fn threshold(row: &Row, invalid: bool) -> Case {
+    let (ending, kind) = match row.state {
+        _ if invalid => ("skipped", ""),
+        State::Pass => ("", ""),
+        State::Fail => ("failure", "threshold"),
+        State::Inconclusive => ("error", "inconclusive"),
+        State::Invalid => ("error", "invalid"),
+    };
+    let interval = row.interval.as_ref().map(|text| format!(" ({text})")).unwrap_or_default();
+    let seen = format!("{}{interval}, {}", row.observed, figures::things(row.samples, "sample"));
+    let message = match ending {
+        "skipped" => "not judged: the run is invalid".to_owned(),
+        _ if row.why.is_empty() => seen.clone(),
+        _ => row.why.clone(),
+    };
+    Case { name: row.text.clone(), ending, kind, message, seen }
+}
+
+/// Of a plan without thresholds: what came of it all the same.
+fn overall(facts: &Facts<'_>) -> Case {
+    let state = facts.judgement.state;
+    let (ending, kind) = match state {
+        State::Pass => ("", ""),
+        State::Fail => ("failure", "threshold"),
+        State::Inconclusive | State::Invalid => ("error", state.label()),
+    };
+    let message = facts.judgement.reasons.join("; ");
+    Case { name: "the run".to_owned(), ending, kind, message, seen: String::new() }
+}
+
+fn properties(out: &mut String, facts: &Facts<'_>) {
+    let Facts { outcome, total, response, .. } = facts;
+    let at = |quantile| quantile_text(response.quantile(quantile));
+    let known = [
+        ("verdict", facts.judgement.state.label().to_owned()),
+        ("seed", outcome.seed.to_string()),
+        ("model", outcome.model.clone()),
+        ("planned", count(total.planned)),
+        ("ok", count(total.ok)),
+        ("errors", count(total.errors())),
+        ("timeouts", count(total.timeouts)),
+        ("not_started", count(total.not_started)),
+        ("error_rate", format!("{:.6}", float(total.bad()) / float(total.planned.max(1)))),
+        ("response_p50", at(0.5)),
+        ("response_p95", at(0.95)),
+        ("response_p99", at(0.99)),
+        ("response_max", at(1.0)),
+    ];
+    out.push_str("    <properties>\n");
+    let tags = outcome.tags.iter().take(ROWS_MAX).map(|(name, value)| (format!("tag.{name}"), value.clone()));
+    for (name, value) in known.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(tags) {
+        let _ = writeln!(out, "      <property name=\"{}\" value=\"{}\"/>", xml(&name), xml(&value));
+    }
+    out.push_str("    </properties>\n");
+}
