@@ -134,7 +134,8 @@ impl fmt::Display for Error {
 mod tests {
     use super::*;
 
-    const FIELDS: &[(&[u8], &[u8])] = &[(b"ETag", b"\"v1\""), (b"set-cookie", b"a=1"), (b"Set-Cookie", b"b=2")];
+    const FIELDS: &[(&[u8], &[u8])] =
+        &[(b"ETag", b"\"v1\""), (b"set-cookie", b"a=1"), (b"Set-Cookie", b"b=2")];
     const BODY: &[u8] = br#"{"token": "t-1", "id": 42, "list": [1, 2]} <a href="?id=17">"#;
     const JSON: &[u8] = br#"{"token": "t\u00e9", "id": 42, "list": [1, 2]}"#;
 

@@ -81,7 +81,10 @@ pub fn check_all(expects: &[Expect], answer: &Answer<'_>) -> Result<(), ErrorKin
     if !said && answer.status() >= 400 {
         return Err(ErrorKind::Status);
     }
-    expects.iter().filter(|expect| !matches!(expect, Expect::Status(_))).try_for_each(|expect| expect.check(answer))
+    expects
+        .iter()
+        .filter(|expect| !matches!(expect, Expect::Status(_)))
+        .try_for_each(|expect| expect.check(answer))
 }
 
 impl Expect {

@@ -86,7 +86,8 @@ fn segment(rest: &str) -> Result<(Segment, &str), Error> {
         let (key, rest) = plain_key(rest)?;
         return Ok((Segment::Key(key.to_owned()), rest));
     }
-    let inside = rest.strip_prefix('[').ok_or_else(|| Error(format!("`.` or `[` is missing before `{rest}`")))?;
+    let inside =
+        rest.strip_prefix('[').ok_or_else(|| Error(format!("`.` or `[` is missing before `{rest}`")))?;
     if let Some(quote) = inside.chars().next().filter(|c| matches!(c, '\'' | '"')) {
         let (key, after) = quoted_key(&inside[1..], quote)?;
         let after = after.strip_prefix(']').ok_or_else(|| Error(format!("`]` is missing after `{key}`")))?;
@@ -97,7 +98,8 @@ fn segment(rest: &str) -> Result<(Segment, &str), Error> {
         return Err(Error(format!("`[{index}]` may stand for many values: write the path to one, `[0]`")));
     }
     let number = index.parse().ok().filter(|_| index.bytes().all(|byte| byte.is_ascii_digit()));
-    let number = number.ok_or_else(|| Error(format!("`[{index}]` is no index; keys are quoted: `['{index}']`")))?;
+    let number =
+        number.ok_or_else(|| Error(format!("`[{index}]` is no index; keys are quoted: `['{index}']`")))?;
     Ok((Segment::Index(number), after))
 }
 
@@ -107,7 +109,8 @@ fn plain_key(text: &str) -> Result<(&str, &str), Error> {
     if key == "*" {
         return Err(Error("`*` may stand for many values: write the path to one".to_owned()));
     }
-    if let Some(strange) = key.chars().find(|c| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '$' | '@'))) {
+    if let Some(strange) = key.chars().find(|c| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '$' | '@')))
+    {
         return Err(Error(format!("{strange:?} in `{key}`: quote the key, `['{key}']`")));
     }
     if key.is_empty() {

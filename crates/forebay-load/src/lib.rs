@@ -10,6 +10,7 @@ pub mod json_path;
 pub mod lab;
 pub mod outcome;
 pub mod plan;
+pub mod recording;
 pub mod pprof;
 pub mod scope;
 pub mod stats;

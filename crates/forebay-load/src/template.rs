@@ -127,7 +127,9 @@ impl Template {
             Part::Name(_) | Part::Builtin(_) => None,
         });
         match bad {
-            Some('#') => Err(Error("`#` and what follows it are not sent: leave it out, or write `%23`".into())),
+            Some('#') => {
+                Err(Error("`#` and what follows it are not sent: leave it out, or write `%23`".into()))
+            }
             Some(bad) => Err(Error(format!("{bad:?} cannot stand in a path: write it percent-encoded"))),
             None => Ok(()),
         }
@@ -171,7 +173,18 @@ impl Template {
             }
             for byte in value {
                 match byte {
-                    b'"' | b'#' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | 0..=b' ' | 0x7f.. => {
+                    b'"'
+                    | b'#'
+                    | b'<'
+                    | b'>'
+                    | b'\\'
+                    | b'^'
+                    | b'`'
+                    | b'{'
+                    | b'|'
+                    | b'}'
+                    | 0..=b' '
+                    | 0x7f.. => {
                         percent(*byte, out);
                     }
                     _ => out.push(*byte),

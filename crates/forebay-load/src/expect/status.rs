@@ -25,7 +25,10 @@ impl Statuses {
         let mut bits = [0; 16];
         for one in text.split(',') {
             let (first, last) = range(one.trim()).ok_or_else(|| {
-                Error(format!("{:?} is not a status; write 200, 2xx, <400, or several with commas", one.trim()))
+                Error(format!(
+                    "{:?} is not a status; write 200, 2xx, <400, or several with commas",
+                    one.trim()
+                ))
             })?;
             for status in first..=last {
                 bits[usize::from(status / 64)] |= 1_u64 << (status % 64);
@@ -99,7 +102,9 @@ mod tests {
 
     #[test]
     fn what_is_no_status_is_refused() {
-        for text in ["", "ok", "20", "0200", "2x", "0xx", "10xx", "<100", ">999", "200,", "+20", "099", "200-299"] {
+        for text in
+            ["", "ok", "20", "0200", "2x", "0xx", "10xx", "<100", ">999", "200,", "+20", "099", "200-299"]
+        {
             assert!(Statuses::parse(text).is_err(), "{text}");
         }
     }

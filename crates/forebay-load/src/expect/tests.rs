@@ -37,8 +37,16 @@ fn conditions_hold_or_fail_and_say_what_they_are() {
         "header content-type is \"application/json\"",
     );
     check(Expect::parse_header("via", Is::Equal("1.1 b".into())), true, "header via is \"1.1 b\"");
-    check(Expect::parse_header("content-type", Is::containing("json")), true, "header content-type contains \"json\"");
-    check(Expect::parse_header("content-type", Is::containing("xml")), false, "header content-type contains \"xml\"");
+    check(
+        Expect::parse_header("content-type", Is::containing("json")),
+        true,
+        "header content-type contains \"json\"",
+    );
+    check(
+        Expect::parse_header("content-type", Is::containing("xml")),
+        false,
+        "header content-type contains \"xml\"",
+    );
     check(
         Is::matching("^text/").and_then(|is| Expect::parse_header("content-type", is)),
         false,
@@ -47,7 +55,11 @@ fn conditions_hold_or_fail_and_say_what_they_are() {
     check(Expect::parse_json("$.ok", Some(json!(true))), true, "json $.ok is true");
     check(Expect::parse_json("$.n", Some(json!(1))), true, "json $.n is 1");
     check(Expect::parse_json("$.n", Some(json!("1.0"))), false, "json $.n is \"1.0\"");
-    check(Expect::parse_json("$.list", Some(json!([1.0, {"a": "x"}]))), true, "json $.list is [1.0,{\"a\":\"x\"}]");
+    check(
+        Expect::parse_json("$.list", Some(json!([1.0, {"a": "x"}]))),
+        true,
+        "json $.list is [1.0,{\"a\":\"x\"}]",
+    );
     check(Expect::parse_json("$.list[1]", None), true, "json $.list[1]");
     check(Expect::parse_json("$.list[2]", None), false, "json $.list[2]");
     check(Ok(Expect::contains("\"ok\"")), true, "body contains \"\\\"ok\\\"\"");

@@ -99,11 +99,14 @@ impl Reader<'_> {
         } else {
             let end = self.rest.bytes().position(|byte| byte == self.delimiter || byte == b'\n');
             let (value, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
-            let value = if rest.starts_with('\n') { value.strip_suffix('\r').unwrap_or(value) } else { value };
+            let value =
+                if rest.starts_with('\n') { value.strip_suffix('\r').unwrap_or(value) } else { value };
             // A file that ends with CR alone has lost its last LF.
             let value = if rest.is_empty() { value.strip_suffix('\r').unwrap_or(value) } else { value };
             if value.contains('"') {
-                return Err(self.wrong("a quote within a value: write the value in quotes and the quote twice"));
+                return Err(
+                    self.wrong("a quote within a value: write the value in quotes and the quote twice")
+                );
             }
             out.push_str(value);
             self.rest = rest;

@@ -71,7 +71,8 @@ pub(super) fn name(text: &str) -> Result<&str, Error> {
 fn builtin(call: &str) -> Result<Builtin, Error> {
     let (name, arguments) = match call.split_once('(') {
         Some((name, rest)) => {
-            let inside = rest.strip_suffix(')').ok_or_else(|| Error(format!("`${call}` has no `)` at its end")))?;
+            let inside =
+                rest.strip_suffix(')').ok_or_else(|| Error(format!("`${call}` has no `)` at its end")))?;
             (name.trim_end(), Some(arguments(inside)?))
         }
         None => (call, None),
@@ -103,7 +104,8 @@ fn arguments(text: &str) -> Result<Vec<String>, Error> {
         let (argument, after) = match rest.chars().next().filter(|c| matches!(c, '"' | '\'')) {
             Some(quote) => {
                 let quoted = rest[1..].split_once(quote);
-                let (inside, after) = quoted.ok_or_else(|| Error(format!("a {quote} is missing in `({text})`")))?;
+                let (inside, after) =
+                    quoted.ok_or_else(|| Error(format!("a {quote} is missing in `({text})`")))?;
                 let after = after.trim_start();
                 let after = match after.strip_prefix(',') {
                     None if after.is_empty() => None,
