@@ -1,19 +1,30 @@
 //! A load tester that cannot lie: what is sent, when, what came of it, and how sure one can be.
 
 pub mod answer;
+mod arrival;
 pub mod base64;
 pub mod capture;
+mod client;
 pub mod expect;
 pub mod feeder;
 pub mod hdr;
 pub mod json_path;
 pub mod lab;
 pub mod outcome;
+mod pacer;
 pub mod plan;
 pub mod recording;
 pub mod pprof;
-pub mod scope;
+mod prepare;
+mod recorder;
+pub mod report;
+pub mod run;
 pub mod stats;
+pub mod scope;
+mod session;
 pub mod template;
 pub mod threshold;
+mod usage;
 pub mod verdict;
+mod window;
+mod worker;

@@ -190,6 +190,8 @@ pub struct Generator {
     pub cpu: Duration,
     /// Greatest share of a core one of its threads used over all stages that are judged, 0 to 1.
     pub busiest: f64,
+    /// Greatest share of the time that the same thread could have run, but others did, 0 to 1.
+    pub starved: f64,
     /// Connections opened.
     pub connects: u64,
     /// Most requests in flight at once.

@@ -188,3 +188,51 @@ impl Plan {
         !matches!(self.model, Model::Closed { .. })
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A step with nothing special about it.
+    pub(crate) fn step(method: &str, path: &str, headers: &[(&str, &str)]) -> Step {
+        let template = |text: &str| Template::parse(text).expect("tests write templates");
+        Step {
+            name: path.to_owned(),
+            method: method.to_owned(),
+            path: template(path),
+            headers: headers.iter().map(|(name, value)| ((*name).to_owned(), template(value))).collect(),
+            body: Body::None,
+            timeout: Duration::from_secs(10),
+            think: (Duration::ZERO, Duration::ZERO),
+            capture: Vec::new(),
+            expect: Vec::new(),
+            tags: Vec::new(),
+        }
+    }
+
+    /// A plan of one scenario with these steps: 100 arrivals in a second.
+    pub(crate) fn plan(steps: Vec<Step>) -> Plan {
+        let length = Duration::from_secs(1);
+        Plan {
+            name: "test".to_owned(),
+            target: Target {
+                authority: "shop.test".to_owned(),
+                addresses: vec![SocketAddr::from(([127, 0, 0, 1], 9))],
+                prefix: "/v1".to_owned(),
+            },
+            model: Model::Open(Arrivals::Uniform),
+            stages: vec![Stage { name: "only".to_owned(), length, from: 100.0, to: 100.0, warmup: false }],
+            scenarios: vec![Scenario { name: "only".to_owned(), weight: 1, steps, tags: Vec::new() }],
+            thresholds: Vec::new(),
+            seed: 1,
+            grace: Duration::from_secs(5),
+            users_max: 100,
+            keep_alive: true,
+            workers: 1,
+            variables: Vec::new(),
+            feeders: Vec::new(),
+            tags: Vec::new(),
+            lab: Lab::default(),
+        }
+    }
+}

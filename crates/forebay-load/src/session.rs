@@ -1,0 +1,219 @@
+//! One user at work: the steps of a scenario, one after another, over a connection of its own.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay_base::time::Instant;
+use forebay_net::link::Link;
+use forebay_net::wheel::Alarm;
+
+use crate::answer::Answer;
+use crate::arrival::choices;
+use crate::client::{self, Failure, Kept, Message, Progress};
+use crate::expect;
+use crate::outcome::ErrorKind;
+use crate::prepare::{Ready, Request};
+use crate::recorder::{Ending, Started, Times};
+use crate::scope::Variables;
+use crate::worker::{Task, Worker};
+
+/// A user: a connection, if it has one, and what it knows.
+pub(crate) struct User {
+    worker: Rc<Worker>,
+    alarm: Alarm,
+    link: Option<Link>,
+    number: u64,
+    /// Made when a step first needs it: most plans have requests that are always the same.
+    own: Option<Box<Own>>,
+}
+
+/// What only users of plans with values and conditions need.
+struct Own {
+    variables: Variables,
+    scratch: Vec<u8>,
+    request: Vec<u8>,
+    kept: Kept,
+}
+
+/// Whether a scenario goes on after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    Next,
+    Stop,
+}
+
+impl User {
+    pub(crate) fn new(worker: &Rc<Worker>, number: usize) -> Self {
+        Self {
+            worker: Rc::clone(worker),
+            alarm: worker.wheel.alarm(),
+            link: None,
+            number: number as u64,
+            own: None,
+        }
+    }
+
+    /// Runs a scenario. Its first step has been counted as planned already.
+    pub(crate) async fn run(&mut self, task: Task) {
+        let worker = Rc::clone(&self.worker);
+        let Some(scenario) = worker.shared.prepared.scenarios.get(task.scenario) else { return };
+        let fed = self.begin(task);
+        for (index, step) in scenario.steps.iter().enumerate() {
+            let now = worker.now();
+            let started = if index == 0 {
+                Started { series: step.series, planned: task.planned, at: now }
+            } else {
+                // Later steps have no instant of their own in the plan: they start when the user gets there.
+                worker.recorder.borrow_mut().plan(step.series, now);
+                Started { series: step.series, planned: now, at: now }
+            };
+            worker.recorder.borrow_mut().start(started, task.free && index == 0);
+            let then = if fed {
+                self.step(step, started).await
+            } else {
+                self.settle(started, Times::default(), Ending::Error(ErrorKind::Template));
+                Then::Stop
+            };
+            if then == Then::Stop {
+                return;
+            }
+            let last = index + 1 == scenario.steps.len();
+            if !(last && worker.shared.plan.is_open()) {
+                self.think(step).await;
+            }
+            if !last && worker.is_over() {
+                return;
+            }
+        }
+    }
+
+    /// Forgets the last run and takes rows from feeders; `false`: one has no more.
+    fn begin(&mut self, task: Task) -> bool {
+        let shared = &self.worker.shared;
+        if shared.prepared.plain {
+            return true;
+        }
+        let number = self.number;
+        let Own { variables, .. } = &mut **self.own.get_or_insert_with(|| Own::new(shared, number));
+        variables.begin(task.index, shared.started + task.planned);
+        *variables.random() = choices(shared.plan.seed, task.index);
+        // The first choice was that of the scenario.
+        let _ = variables.random().next_u64();
+        shared.plan.feeders.iter().all(|feeder| feeder.feed(task.index, variables))
+    }
+
+    /// One request and its answer, counted.
+    async fn step(&mut self, step: &Ready, started: Started) -> Then {
+        let mut times = Times::default();
+        let mut own = self.own.take();
+        // Without an answer, or without what it was to give, the next step makes no sense.
+        let (ending, then) = match self.exchange(step, started, own.as_deref_mut(), &mut times).await {
+            Ok(()) => judge(step, own.as_deref_mut(), times.status),
+            Err(Failure::Timeout) => (Ending::Timeout, Then::Stop),
+            Err(Failure::Error(kind)) => (Ending::Error(kind), Then::Stop),
+        };
+        self.own = own;
+        self.settle(started, times, ending);
+        then
+    }
+
+    /// Sends the request and reads the answer; the connection is kept if it may be.
+    async fn exchange(
+        &mut self,
+        step: &Ready,
+        started: Started,
+        mut own: Option<&mut Own>,
+        times: &mut Times,
+    ) -> Result<(), Failure> {
+        let worker = Rc::clone(&self.worker);
+        let until = worker.shared.start + started.at + step.timeout;
+        let deadline = || until.min(worker.cut());
+        if let (Request::Rendered(parts), Some(own)) = (&step.request, own.as_deref_mut()) {
+            let rendered = parts.render(&mut own.variables, &mut own.scratch, &mut own.request);
+            rendered.map_err(|_| Failure::Error(ErrorKind::Template))?;
+        }
+        // A connection on which something has arrived since is at its end: the server has closed it.
+        let link = match self.link.take().filter(Link::is_quiet) {
+            Some(link) => link,
+            None => {
+                let from = Instant::now();
+                let link = client::connect(worker.address(), &self.alarm, deadline).await?;
+                times.connect = Some(Instant::now().since(from));
+                link
+            }
+        };
+        let (bytes, kept): (&[u8], _) = match (&step.request, own) {
+            (Request::Bytes(bytes), own) => (bytes, own.map(|own| &mut own.kept)),
+            (Request::Rendered(_), Some(own)) => (&own.request, Some(&mut own.kept)),
+            (Request::Rendered(_), None) => return Err(Failure::Error(ErrorKind::Template)),
+        };
+        let message = Message { bytes, head_only: step.head_only };
+        let kept = kept.filter(|_| step.keeps);
+        let progress = Progress::default();
+        let exchange =
+            client::exchange(&link, message, &worker.reading, &progress, kept, &self.alarm, deadline);
+        let answer = exchange.await;
+        times.first_byte = progress.first_byte.get().map(|at| at.since(worker.shared.start));
+        times.bytes_in = progress.bytes_in.get();
+        times.bytes_out = progress.bytes_out.get();
+        let answer = answer?;
+        times.status = Some(answer.status);
+        if answer.keep && worker.shared.plan.keep_alive {
+            self.link = Some(link);
+        }
+        Ok(())
+    }
+
+    fn settle(&self, started: Started, times: Times, ending: Ending) {
+        self.worker.recorder.borrow_mut().settle(started, times, ending, self.worker.now());
+    }
+
+    /// The pause after a step.
+    async fn think(&mut self, step: &Ready) {
+        let (least, most) = step.think;
+        if most.is_zero() {
+            return;
+        }
+        let spread = u64::try_from((most.saturating_sub(least)).as_nanos()).unwrap_or(u64::MAX);
+        let more = match &mut self.own {
+            Some(own) if spread > 0 => own.variables.random().below(spread.saturating_add(1)),
+            _ => 0,
+        };
+        let until = Instant::now() + least + Duration::from_nanos(more);
+        self.worker.sleep(&self.alarm, until).await;
+    }
+}
+
+impl Own {
+    fn new(shared: &crate::worker::Shared, number: u64) -> Box<Self> {
+        let random = choices(shared.plan.seed, number);
+        Box::new(Self {
+            variables: Variables::new(Arc::clone(&shared.prepared.variables), number, random),
+            scratch: Vec::new(),
+            request: Vec::new(),
+            kept: Kept::default(),
+        })
+    }
+}
+
+/// What an answer is worth; takes from it what later steps need.
+fn judge(step: &Ready, own: Option<&mut Own>, status: Option<u16>) -> (Ending, Then) {
+    let Some(own) = own.filter(|_| step.keeps) else {
+        return match status {
+            Some(..400) => (Ending::Ok, Then::Next),
+            _ => (Ending::Error(ErrorKind::Status), Then::Next),
+        };
+    };
+    let Own { variables, kept: Kept { head, parsed, body, body_bytes }, .. } = own;
+    let answer = Answer::h1(parsed, head, body, *body_bytes);
+    let expected = expect::check_all(&step.step.expect, &answer);
+    for capture in &step.step.capture {
+        match capture.take(&answer) {
+            Some(value) => variables.set(&capture.name, &value),
+            // A wrong answer explains why something is not in it.
+            None => return (Ending::Error(expected.err().unwrap_or(ErrorKind::Capture)), Then::Stop),
+        }
+    }
+    (expected.map_or_else(Ending::Error, |()| Ending::Ok), Then::Next)
+}
