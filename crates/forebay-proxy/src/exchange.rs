@@ -11,9 +11,11 @@ use forebay_net::link::Link;
 use forebay_net::uri::Target;
 use forebay_net::wheel::Alarm;
 use forebay_telemetry::access::AccessRecord;
+use forebay_telemetry::recording::Tape;
 use forebay_telemetry::stats::Class;
 
 use crate::plan::{Limits, Route};
+use crate::recording;
 use crate::refusal::Refusal;
 use crate::upstream::Endpoint;
 use crate::worker::{Active, Worker};
@@ -103,6 +105,8 @@ pub(crate) struct Record<'a> {
     pub(crate) attempts: Cell<u32>,
     /// The client did not get a whole response.
     pub(crate) aborted: Cell<bool>,
+    /// The request as far as it is written down, if it is and its body has not ended.
+    pub(crate) tape: Cell<Option<Box<Tape>>>,
     request_id: OnceCell<RequestId>,
     settled: Cell<bool>,
 }
@@ -110,13 +114,15 @@ pub(crate) struct Record<'a> {
 impl Drop for Record<'_> {
     /// A request that was cut off with its task, at the end of a drain or by a panic, is counted too.
     fn drop(&mut self) {
-        if !self.settled.get()
-            && let Some(index) = self.route.get()
-        {
+        if self.settled.get() {
+            return;
+        }
+        if let Some(index) = self.route.get() {
             let stats = &self.active.routes[index];
             stats.in_flight.dec();
             stats.requests.count(Class::Aborted);
         }
+        self.end_tape();
     }
 }
 
@@ -138,6 +144,7 @@ impl<'a> Record<'a> {
             first_byte: Cell::new(None),
             attempts: Cell::new(0),
             aborted: Cell::new(false),
+            tape: Cell::new(None),
             request_id: OnceCell::new(),
             settled: Cell::new(false),
         }
@@ -185,6 +192,22 @@ impl<'a> Record<'a> {
         self.bytes_in.set(self.bytes_in.get() + n as u64);
     }
 
+    /// A piece of the request's body passes by, the last one if `end`: for the recording.
+    #[inline]
+    pub(crate) fn show_body(&self, data: &[u8], end: bool) {
+        if let Some(sink) = &self.active.recording {
+            recording::take(self, sink, data, end);
+        }
+    }
+
+    /// No more of the request's body will be read.
+    #[inline]
+    fn end_tape(&self) {
+        if let Some(sink) = &self.active.recording {
+            recording::end(self, sink);
+        }
+    }
+
     pub(crate) fn count_out(&self, n: usize) {
         self.bytes_out.set(self.bytes_out.get() + n as u64);
     }
@@ -193,6 +216,7 @@ impl<'a> Record<'a> {
     /// bytes, empty if it could not be read.
     pub(crate) fn settle(&self, now: Instant, scratch: &Scratch, head: &[u8]) {
         self.settled.set(true);
+        self.end_tape();
         let status = self.status.get();
         let class = if self.aborted.get() || status == 0 { Class::Aborted } else { Class::of(status) };
         let duration = now.since(self.started);

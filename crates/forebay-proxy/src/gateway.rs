@@ -15,6 +15,7 @@ use std::time::Duration;
 use forebay_base::time::Instant;
 use forebay_telemetry::access::AccessLog;
 use forebay_telemetry::log::Log;
+use forebay_telemetry::recording::Recording;
 use forebay_telemetry::stats::Telemetry;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -41,6 +42,8 @@ pub struct Start<'a> {
     pub telemetry: Arc<Telemetry>,
     /// Where they write access records, if anywhere.
     pub access: Option<&'a AccessLog>,
+    /// Where they write down requests, if the plan says so.
+    pub recording: Option<Recording>,
     /// Where to say what an operator should know.
     pub log: Log,
     /// Client connections that the process has file descriptors for, whatever the settings allow.
@@ -69,7 +72,7 @@ struct Handle {
 /// What the control plane tells a worker.
 #[derive(Debug)]
 enum Order {
-    Install(Arc<Plan>),
+    Install(Arc<Plan>, Option<Recording>),
     /// Close an idle connection to this endpoint: another worker needs the place.
     Shed(Arc<Shared>),
     /// Finish what is in flight, until then at the latest.
@@ -82,7 +85,7 @@ impl Gateway {
     /// # Errors
     /// A thread or its event loop cannot be made.
     pub async fn start(start: Start<'_>) -> io::Result<Self> {
-        let Start { listeners, plan, telemetry, access, log, connections_cap } = start;
+        let Start { listeners, plan, telemetry, access, recording, log, connections_cap } = start;
         let registry = Arc::new(Registry::default());
         let census = Arc::new(Census::default());
         resolve::resolve(&registry, &plan, &log).await;
@@ -98,6 +101,7 @@ impl Gateway {
                 census: Arc::clone(&census),
                 telemetry: Arc::clone(&telemetry),
                 access: access.map(AccessLog::sink),
+                recording: recording.clone(),
                 log: log.clone(),
                 cut: Arc::clone(&cut),
                 connections_cap,
@@ -119,12 +123,13 @@ impl Gateway {
         Ok(Self { workers, registry, census, telemetry, plan: Mutex::new(plan), log, cut })
     }
 
-    /// Serves new requests by `plan`; those in flight keep the plan they began with.
-    pub async fn install(&self, plan: Arc<Plan>) {
+    /// Serves new requests by `plan`, and writes down those of them it says in `recording`; those in flight
+    /// keep the plan they began with.
+    pub async fn install(&self, plan: Arc<Plan>, recording: Option<Recording>) {
         resolve::resolve(&self.registry, &plan, &self.log).await;
         for worker in &self.workers {
             // A worker that has ended needs no plan.
-            let _ = worker.orders.send(Order::Install(Arc::clone(&plan))).await;
+            let _ = worker.orders.send(Order::Install(Arc::clone(&plan), recording.clone())).await;
         }
         self.registry.retain(&plan);
         let named: HashSet<(&str, &str)> = plan.endpoints().collect();
@@ -203,6 +208,7 @@ struct Birth {
     census: Arc<Census>,
     telemetry: Arc<Telemetry>,
     access: Option<forebay_telemetry::access::AccessSink>,
+    recording: Option<Recording>,
     log: Log,
     cut: Arc<AtomicUsize>,
     connections_cap: usize,
@@ -236,6 +242,7 @@ impl Birth {
             census,
             telemetry,
             access,
+            recording,
             log,
             cut,
             connections_cap,
@@ -244,7 +251,8 @@ impl Birth {
         let stats = telemetry.worker(index);
         let seed = seed(index);
         let flushes = access.is_some();
-        let active = Active::new(plan, None, &registry, &stats, seed);
+        let active = Active::new(plan, None, &registry, &stats, seed, recording.as_ref());
+        drop(recording);
         let worker = Rc::new(Worker::new(active, stats, census, access, log, connections_cap, seed));
         tokio::task::spawn_local(worker.wheel.clone().run());
         let stop = Rc::new(Notify::new());
@@ -267,6 +275,7 @@ impl Birth {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         worker.flush_access();
+        worker.flush_recording();
         // Counted before the inbox is dropped, which tells the control plane that we are done.
         cut.fetch_add(worker.open.get(), Ordering::Release);
         drop(inbox);
@@ -280,7 +289,9 @@ async fn serve(worker: &Worker, registry: &Arc<Registry>, inbox: &mut mpsc::Rece
     loop {
         tokio::select! {
             order = inbox.recv() => match order {
-                Some(Order::Install(plan)) => worker.install(plan, registry),
+                Some(Order::Install(plan, recording)) => {
+                    worker.install(plan, registry, recording.as_ref());
+                }
                 Some(Order::Shed(endpoint)) => worker.shed(&endpoint),
                 Some(Order::Drain(until)) => return until,
                 // The control plane is gone; there is nobody left to wait for.

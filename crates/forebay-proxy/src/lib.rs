@@ -9,6 +9,7 @@ pub mod gateway;
 mod heads;
 mod pipeline;
 pub mod plan;
+mod recording;
 pub mod refusal;
 mod respond;
 pub mod route;

@@ -16,6 +16,7 @@ use crate::exchange::{Client, Record, Scratch};
 use crate::forward;
 use crate::heads;
 use crate::plan::{Action, Plan, Route, Target, Underscores};
+use crate::recording;
 use crate::refusal::Refusal;
 use crate::respond::{self, Answer, Manner};
 use crate::route::{self, Values};
@@ -137,6 +138,9 @@ impl<'a> Turn<'a> {
         {
             return Err(Refusal::BodyTooLarge.into());
         }
+        if let Some(sink) = &record.active.recording {
+            recording::begin(record, sink, index, self.scratch, head);
+        }
         Ok(Some(route))
     }
 
@@ -223,8 +227,10 @@ impl<'a> Turn<'a> {
         let from = self.head_len + self.body_used;
         let part = self.body.take(&mut self.input.filled_mut()[from..])?;
         self.body_used += part.consumed;
+        let data = from..from + part.data;
         self.record.count_in(part.data);
-        Ok(from..from + part.data)
+        self.record.show_body(&self.input.filled()[data.clone()], self.body.is_done());
+        Ok(data)
     }
 
     /// Tells metrics and log, and leaves in `input` what belongs to the next request.

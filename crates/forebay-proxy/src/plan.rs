@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use forebay_net::cidr::CidrSet;
+use forebay_telemetry::recording;
 
 use crate::route::{HeaderEdits, Matcher, Rewrite, Router, Template};
 
@@ -19,6 +20,8 @@ pub struct Plan {
     pub limits: Limits,
     /// Peers whose `Forwarded`, `X-Forwarded-*`, `X-Real-IP` and `x-request-id` are believed.
     pub trusted_proxies: CidrSet,
+    /// Which requests are written down so that they can be sent again; `None`: none.
+    pub record: Option<Recorded>,
 }
 
 impl Plan {
@@ -27,6 +30,23 @@ impl Plan {
         self.services
             .iter()
             .flat_map(|service| service.endpoints.iter().map(|endpoint| (&*service.name, &*endpoint.address)))
+    }
+}
+
+/// Requests that are written down.
+#[derive(Debug)]
+pub struct Recorded {
+    /// How many of them, how much of each, and where.
+    pub settings: recording::Settings,
+    /// For each route, whether its requests are; `None`: all are.
+    pub routes: Option<Box<[bool]>>,
+}
+
+impl Recorded {
+    /// Whether requests of the route with this index are written down.
+    #[must_use]
+    pub fn wants(&self, route: usize) -> bool {
+        self.routes.as_ref().is_none_or(|routes| routes.get(route).copied().unwrap_or(false))
     }
 }
 

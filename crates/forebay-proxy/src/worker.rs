@@ -11,6 +11,7 @@ use forebay_net::buffer::BufferPool;
 use forebay_net::wheel::Wheel;
 use forebay_telemetry::access::AccessSink;
 use forebay_telemetry::log::{Event, Log};
+use forebay_telemetry::recording::{Recording, Sink};
 use forebay_telemetry::stats::{RouteStats, WorkerStats};
 
 use crate::census::Census;
@@ -59,6 +60,8 @@ pub(crate) struct Active {
     pub(crate) plan: Arc<Plan>,
     pub(crate) routes: Vec<Arc<RouteStats>>,
     pub(crate) upstreams: Vec<Upstream>,
+    /// Where requests are written down, if they are.
+    pub(crate) recording: Option<Sink>,
 }
 
 impl Active {
@@ -69,6 +72,7 @@ impl Active {
         registry: &Arc<Registry>,
         stats: &WorkerStats,
         seed: u64,
+        recording: Option<&Recording>,
     ) -> Self {
         let old = |name: &str| {
             let before = before?;
@@ -81,7 +85,7 @@ impl Active {
             .map(|service| Upstream::new(service, old(&service.name), registry, stats, seed))
             .collect();
         let routes = plan.routes.iter().map(|route| stats.route(&route.name)).collect();
-        Self { plan, routes, upstreams }
+        Self { plan, routes, upstreams, recording: recording.map(Recording::sink) }
     }
 
     /// Closes idle connections to endpoints that `after` no longer has.
@@ -132,9 +136,10 @@ impl Worker {
     }
 
     /// Serves the next request with `plan`.
-    pub(crate) fn install(&self, plan: Arc<Plan>, registry: &Arc<Registry>) {
+    pub(crate) fn install(&self, plan: Arc<Plan>, registry: &Arc<Registry>, recording: Option<&Recording>) {
         let before = self.active();
-        let after = Rc::new(Active::new(plan, Some(&before), registry, &self.stats, self.random()));
+        let seed = self.random();
+        let after = Rc::new(Active::new(plan, Some(&before), registry, &self.stats, seed, recording));
         before.retire(&after);
         *self.active.borrow_mut() = after;
     }
@@ -198,6 +203,7 @@ impl Worker {
         for endpoint in active.upstreams.iter().flat_map(|upstream| &upstream.endpoints) {
             endpoint.pool.sweep(endpoint, now);
         }
+        self.flush_recording();
         self.clock.borrow_mut().set(now, unix_now());
     }
 
@@ -213,6 +219,13 @@ impl Worker {
     /// Hands the access log's lines to its writer.
     pub(crate) fn flush_access(&self) {
         if let Some(sink) = self.access.borrow_mut().as_mut() {
+            sink.flush();
+        }
+    }
+
+    /// Hands the recording's lines to its writer.
+    pub(crate) fn flush_recording(&self) {
+        if let Some(sink) = &self.active.borrow().recording {
             sink.flush();
         }
     }

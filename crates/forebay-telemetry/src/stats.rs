@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use forebay_base::time::Instant;
 
 use crate::metric::{Counter, Gauge, Histogram};
+use crate::recording;
 use registry::{Entry, Registry, Retired};
 
 mod registry;
@@ -45,6 +46,7 @@ pub struct Telemetry {
     reloads_succeeded: AtomicU64,
     reloads_failed: AtomicU64,
     access_log_dropped: Arc<AtomicU64>,
+    recorded: Arc<recording::Counts>,
 }
 
 /// What one worker counts. Only that worker's thread may write; anybody may read.
@@ -191,6 +193,7 @@ impl Telemetry {
             reloads_succeeded: AtomicU64::new(0),
             reloads_failed: AtomicU64::new(0),
             access_log_dropped: Arc::default(),
+            recorded: Arc::default(),
         })
     }
 
@@ -255,6 +258,12 @@ impl Telemetry {
     #[must_use]
     pub fn access_log_lost(&self) -> u64 {
         self.access_log_dropped.load(Ordering::Relaxed)
+    }
+
+    /// What became of requests picked for recordings, to be given to each recording; it outlives them.
+    #[must_use]
+    pub fn recorded(&self) -> &Arc<recording::Counts> {
+        &self.recorded
     }
 
     /// Forgets names that are in no plan any more. Call it after a new plan is in place. A name still used by

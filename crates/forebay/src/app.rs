@@ -1,6 +1,7 @@
 //! The running gateway: bind everything, serve, follow the settings file, drain, stop.
 
 mod control;
+mod record;
 mod reload;
 mod signals;
 
@@ -22,6 +23,7 @@ use forebay_telemetry::stats::Telemetry;
 use crate::admin::{self, AdminState, Phase};
 use crate::config::{self, Loaded, Server};
 use control::Controls;
+use record::Recorder;
 use reload::Reloader;
 pub use reload::Source;
 pub(crate) use signals::Signals;
@@ -56,6 +58,7 @@ pub struct App {
     gateway: Arc<Gateway>,
     log: Log,
     access: Option<AccessLog>,
+    recorder: Arc<Recorder>,
     state: Arc<AdminState>,
     reloader: Arc<Reloader>,
     listen: Vec<SocketAddr>,
@@ -109,6 +112,8 @@ impl Bound {
         std::panic::set_hook(Box::new(move |what| tell.emit(&Event::Panicked { what })));
         let telemetry = Telemetry::new(listeners.len(), Refusal::REASONS);
         let access = start_access_log(&server, &telemetry)?;
+        let recorder = Arc::new(Recorder::new(Arc::clone(telemetry.recorded()), log.clone()));
+        let recording = recorder.turn_to(&plan)?;
         let logs_to = server.logs.to.clone();
         let (routes, services) = (plan.routes.len(), plan.services.len());
         log.emit(&Event::Starting { version: env!("CARGO_PKG_VERSION"), workers: listeners.len() });
@@ -118,12 +123,19 @@ impl Bound {
             plan: Arc::new(plan),
             telemetry: Arc::clone(&telemetry),
             access: access.as_ref(),
+            recording,
             log: log.clone(),
             connections_cap,
         };
         let gateway = Arc::new(Gateway::start(start).await.context("cannot start the workers")?);
         telemetry.plan_installed(1);
-        let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), log.clone(), server.clone(), source));
+        let reloader = Arc::new(Reloader::new(
+            Arc::clone(&gateway),
+            log.clone(),
+            server.clone(),
+            source,
+            Arc::clone(&recorder),
+        ));
         let controls = Arc::new(Controls::new(Arc::clone(&gateway), Arc::clone(&reloader), listen.clone()));
         let state = Arc::new(AdminState::new(telemetry, controls, log.clone(), Vec::new()));
         let token = server.admin.and_then(|admin| admin.token).map(|token| token.reveal().to_owned());
@@ -142,7 +154,8 @@ impl Bound {
         }
         state.set_phase(Phase::Ready);
         log.emit(&Event::Ready { routes, services });
-        let app = App { gateway, log, access, state, reloader, listen, admin: admin_address, logs_to };
+        let app =
+            App { gateway, log, access, recorder, state, reloader, listen, admin: admin_address, logs_to };
         app.write_ready_file()?;
         Ok(app)
     }
@@ -240,6 +253,7 @@ impl App {
         if let Some(access) = self.access {
             access.flush(LOGS_CLOSE);
         }
+        self.recorder.flush(LOGS_CLOSE);
         self.log.flush(LOGS_CLOSE);
     }
 

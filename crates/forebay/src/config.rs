@@ -22,6 +22,7 @@ mod lower;
 pub(crate) mod nearest;
 pub(crate) mod problems;
 pub(crate) mod read;
+mod record;
 pub(crate) mod reference;
 mod rewrite;
 mod routes;

@@ -48,6 +48,7 @@ pub(super) async fn upload(
             return Err(Fault::Refuse(Refusal::BodyTooLarge));
         }
         let end = body.is_done();
+        call.record.show_body(&buffer.filled()[..part.data], end);
         if !pass_on(call, link, &buffer.filled()[..part.data], body, chunked).await? {
             call.sent_at.set(Some(Instant::now()));
             return Ok(());

@@ -245,6 +245,18 @@ const ITSELF: &[Family] = &[
         samples: |page, seen| page.sample(&[], seen.telemetry.access_log_lost()),
     },
     Family {
+        name: "forebay_record_requests_total",
+        kind: Kind::Counter,
+        help: "Requests picked for the recording: written, dropped for want of memory or because the file could not be written, or left out because the file has reached its limit.",
+        labels: &["outcome"],
+        samples: |page, seen| {
+            let recorded = seen.telemetry.recorded();
+            page.sample(&["written"], recorded.written());
+            page.sample(&["dropped"], recorded.dropped());
+            page.sample(&["limit"], recorded.limit());
+        },
+    },
+    Family {
         name: "forebay_workers",
         kind: Kind::Gauge,
         help: "Worker threads of the data path.",

@@ -135,6 +135,27 @@ pub enum Event<'a> {
         /// The file.
         path: &'a Path,
     },
+    /// Requests are being recorded.
+    RecordingStarted {
+        /// The file.
+        path: &'a Path,
+        /// How many of the requests.
+        sample: &'a dyn Display,
+    },
+    /// The recording has as many bytes as it may have, and ends.
+    RecordingFull {
+        /// The file.
+        path: &'a Path,
+        /// Its length.
+        bytes: u64,
+    },
+    /// The recording cannot be written, and ends.
+    RecordingFailed {
+        /// The file.
+        path: &'a Path,
+        /// What the system says.
+        error: &'a dyn Display,
+    },
     /// A request to the admin server was refused.
     AdminRefused {
         /// Who asked.
@@ -238,6 +259,19 @@ impl Event<'_> {
             }
             Self::AccessLogReopened { path } => {
                 parts(Info, "access_log_reopened", "access log reopened").with("path", path.display())
+            }
+            Self::RecordingStarted { path, sample } => parts(Info, "recording_started", "recording requests")
+                .with("path", path.display())
+                .with("sample", sample),
+            Self::RecordingFull { path, bytes } => {
+                parts(Warn, "recording_full", "the recording has reached its limit and has ended")
+                    .with("path", path.display())
+                    .with("bytes", bytes)
+            }
+            Self::RecordingFailed { path, error } => {
+                parts(Error, "recording_failed", "the recording cannot be written and has ended")
+                    .with("path", path.display())
+                    .with("error", error)
             }
             Self::AdminRefused { peer, reason } => {
                 parts(Warn, "admin_refused", "request to the admin server refused")

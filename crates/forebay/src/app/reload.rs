@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use forebay_base::problem::Problem;
+use forebay_base::problem::{Position, Problem};
 use forebay_proxy::gateway::Gateway;
+use forebay_proxy::plan::Plan;
 use forebay_telemetry::log::{Event, Log};
+use forebay_telemetry::recording::Recording;
 use tokio::sync::Mutex;
 
+use super::record::Recorder;
 use crate::config::{self, Loaded, Server};
 
 /// The settings file is looked at this often.
@@ -51,6 +54,7 @@ pub(super) struct Reloader {
     running: Server,
     /// `None`: started without a file.
     source: Option<Source>,
+    recorder: Arc<Recorder>,
     /// One reload at a time; holds the number of the plan in force.
     generation: Mutex<u64>,
     hasher: RandomState,
@@ -94,11 +98,17 @@ impl std::fmt::Display for ReloadError {
 }
 
 impl Reloader {
-    pub(super) fn new(gateway: Arc<Gateway>, log: Log, running: Server, source: Option<Source>) -> Self {
+    pub(super) fn new(
+        gateway: Arc<Gateway>,
+        log: Log,
+        running: Server,
+        source: Option<Source>,
+        recorder: Arc<Recorder>,
+    ) -> Self {
         let hasher = RandomState::new();
         let content = source.as_ref().and_then(Source::content);
         let attempted = AtomicU64::new(hasher.hash_one(content));
-        Self { gateway, log, running, source, generation: Mutex::new(1), hasher, attempted }
+        Self { gateway, log, running, source, recorder, generation: Mutex::new(1), hasher, attempted }
     }
 
     /// Loads and installs the settings file; the old plan stays in force if that fails. Logs what happened.
@@ -107,16 +117,17 @@ impl Reloader {
     /// Nothing was changed; the error says why.
     pub(super) async fn reload(&self) -> Result<Reloaded, ReloadError> {
         let mut generation = self.generation.lock().await;
-        let result = self.load();
+        // The recording last: once it has turned to the new plan, nothing can go wrong any more.
+        let result = self.load().and_then(|loaded| Ok((self.recording(&loaded.plan)?, loaded)));
         match result {
-            Ok(loaded) => {
+            Ok((recording, loaded)) => {
                 for warning in &loaded.warnings {
                     self.log.emit(&Event::SettingsWarning { problem: warning });
                 }
                 *generation += 1;
                 let (routes, services) = (loaded.plan.routes.len(), loaded.plan.services.len());
                 let plan = Arc::new(loaded.plan);
-                self.gateway.install(Arc::clone(&plan)).await;
+                self.gateway.install(Arc::clone(&plan), recording).await;
                 let telemetry = self.gateway.telemetry();
                 telemetry.plan_installed(*generation);
                 self.log.emit(&Event::Reloaded { generation: *generation, routes, services });
@@ -137,6 +148,14 @@ impl Reloader {
         let loaded = source.load().map_err(ReloadError::Problems)?;
         let changed = self.running.changed(&loaded.server);
         if changed.is_empty() { Ok(loaded) } else { Err(ReloadError::NeedsRestart(changed)) }
+    }
+
+    fn recording(&self, plan: &Plan) -> Result<Option<Recording>, ReloadError> {
+        self.recorder.turn_to(plan).map_err(|error| {
+            let file = self.source.as_ref().map(|source| source.file.display().to_string());
+            let at = Position::file(file.unwrap_or_default().as_str());
+            ReloadError::Problems(vec![Problem::error(at, error.to_string())])
+        })
     }
 
     /// Waits until the settings file has changed and then stayed as it is for a moment: editors write in

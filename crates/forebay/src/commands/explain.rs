@@ -169,7 +169,7 @@ impl Explained {
                         .iter()
                         .map(|(name, value)| (name.into(), value.into()))
                         .collect(),
-                    stages: stages::of(plan, route, target, &host),
+                    stages: stages::of(plan, index, target, &host),
                 });
                 Ok(())
             }

@@ -152,6 +152,7 @@ fn forward_all(endpoints: Vec<Endpoint>) -> Plan {
         services: vec![service],
         limits: Limits::default(),
         trusted_proxies: CidrSet::default(),
+        record: None,
     }
 }
 

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::schema::{Key, Registry, Shape, Table};
 
+mod record;
 mod route;
 mod service;
 mod texts;
 
+use record::RECORD;
 use route::{EDITS, HEADERS, MATCH, REDIRECT, REGEX, REPLACE_PREFIX, RESPOND, REWRITE, ROUTE, ROUTE_TIMEOUT};
 use service::{ENDPOINT, POOL, SERVICE, TIMEOUT};
 use texts::{BLOCK, FILE, LISTEN, NAME, TOKEN};
@@ -40,7 +42,7 @@ every mistake in it at once, with line, column and remedy; `forebay schema` prin
 ";
 
 /// Every table, in the order of the reference.
-pub(crate) static TABLES: [&Table; 20] = [
+pub(crate) static TABLES: [&Table; 21] = [
     &TOP,
     &SERVICE,
     &ENDPOINT,
@@ -61,6 +63,7 @@ pub(crate) static TABLES: [&Table; 20] = [
     &ADMIN,
     &SECRET,
     &LOGS,
+    &RECORD,
 ];
 
 /// The whole file.
@@ -98,6 +101,10 @@ static TOP: Table = Table {
             .doc("Threads that serve requests. `auto`: one for each processor this process may use.")
             .example("4"),
         Key::new("logs", Shape::Table(&LOGS)).doc("What is written down, and where.").example("{access: json}"),
+        Key::new("record", Shape::Either(&[Shape::Word("off"), Shape::Text(&FILE), Shape::Table(&RECORD)]))
+            .default("off")
+            .doc("Write requests down as they come in, with their timing, so that they can be sent again: a sample, without secrets in headers. A path alone is `file`.")
+            .example("traffic.jsonl"),
     ],
     later: &["tls", "stores", "traces", "metrics", "slos", "alerts"],
     choices: &[],

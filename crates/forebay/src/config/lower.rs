@@ -8,7 +8,7 @@ use forebay_proxy::plan::{HalfClose, Limits, Plan, Underscores};
 use super::problems::{Problems, Spanned};
 use super::read::short;
 use super::value::Fields;
-use super::{Server, routes, server, services};
+use super::{Server, record, routes, server, services};
 
 /// What reading values needs besides the values.
 pub(super) struct Lower<'a, 'b> {
@@ -32,6 +32,7 @@ fn plan(lower: &mut Lower<'_, '_>, top: &Fields) -> Plan {
     let mut services = services::lower(lower, top, defaults);
     let routes = routes::lower(lower, top, defaults, &mut services);
     let router = routes::router(lower, &routes);
+    let record = record::lower(lower, top, &routes);
     services.warn_unused(lower.problems);
     Plan {
         router,
@@ -39,6 +40,7 @@ fn plan(lower: &mut Lower<'_, '_>, top: &Fields) -> Plan {
         services: services.list,
         limits,
         trusted_proxies,
+        record,
     }
 }
 

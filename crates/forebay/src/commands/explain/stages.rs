@@ -2,7 +2,7 @@
 
 use forebay_base::units::{show_duration, show_size};
 use forebay_net::uri::Target as Uri;
-use forebay_proxy::plan::{Action, Balance, Plan, PoolLimits, Route, Service, Target, Timeouts};
+use forebay_proxy::plan::{Action, Balance, Plan, PoolLimits, Recorded, Route, Service, Target, Timeouts};
 use forebay_proxy::route::{HeaderEdits, Rewrite, Values};
 
 /// One stage.
@@ -12,8 +12,9 @@ pub(super) struct Stage {
     pub(super) does: Vec<String>,
 }
 
-/// The stages of a request that takes `route`.
-pub(super) fn of(plan: &Plan, route: &Route, target: &Uri, host: &str) -> Vec<Stage> {
+/// The stages of a request that takes the route with this index.
+pub(super) fn of(plan: &Plan, index: usize, target: &Uri, host: &str) -> Vec<Stage> {
+    let route = &plan.routes[index];
     let path = target.path();
     let values = Values { host, path, query: target.query(), params: route.matcher.params(path) };
     let body_max = route.body_max.unwrap_or(plan.limits.body_max);
@@ -25,6 +26,8 @@ pub(super) fn of(plan: &Plan, route: &Route, target: &Uri, host: &str) -> Vec<St
             show_size(plan.limits.head_bytes as u64)
         )],
     }];
+    let recorded = plan.record.as_ref().filter(|record| record.wants(index));
+    stages.extend(recorded.map(|record| Stage { name: "record", does: vec![self::record(record)] }));
     match &route.action {
         Action::Forward(targets) => {
             stages.push(Stage { name: "request", does: edits(&route.request_headers) });
@@ -50,6 +53,16 @@ pub(super) fn of(plan: &Plan, route: &Route, target: &Uri, host: &str) -> Vec<St
     stages.push(Stage { name: "response", does: edits(&route.response_headers) });
     stages.retain(|stage| !stage.does.is_empty());
     stages
+}
+
+fn record(record: &Recorded) -> String {
+    let settings = &record.settings;
+    let bodies = match settings.body_max {
+        0 => "without bodies".to_owned(),
+        max => format!("with bodies up to {}", show_size(max as u64)),
+    };
+    let (sample, file) = (settings.sample, settings.file.display());
+    format!("{sample} of requests to {file}, {bodies}, until it has {}", show_size(settings.bytes_max))
 }
 
 fn edits(edits: &HeaderEdits) -> Vec<String> {

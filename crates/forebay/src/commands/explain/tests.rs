@@ -20,6 +20,7 @@ routes:
   - {match: \"GET /users/{id}\", respond: hello}
   - {match: /old/*, redirect: \"https://{host}/new\"}
 limits: {header_underscores: refuse}
+record: {file: a.jsonl, sample: 5%, routes: [api], body_max: 1KiB}
 ";
 
 fn explain(method: &str, url: &str, headers: &[&str]) -> Explained {
@@ -50,6 +51,7 @@ fn everything_about_a_forwarded_request_is_told_in_order() {
             "host        shop.test",
             "route       api  (match: shop.test/api/*)",
             "limits      body at most 1MiB, head at most 32KiB",
+            "record      5% of requests to a.jsonl, with bodies up to 1KiB, until it has 100MiB",
             "request     remove x-c",
             "            set x-a: b",
             "rewrite     target becomes /a?b",
@@ -80,6 +82,7 @@ fn parameters_and_assumptions_are_told() {
     ] {
         assert!(lines.iter().any(|other| other == line), "{line}\n{}", lines.join("\n"));
     }
+    assert!(!lines.iter().any(|line| line.starts_with("record")), "its route is not recorded");
     assert!(
         shown("GET", "/old/x", &["Host: a.test"])
             .contains(&"redirect    302 to https://a.test/new".to_owned())
@@ -114,6 +117,6 @@ fn programs_get_the_same_as_an_object() {
     let told = explain("POST", "http://shop.test/api/a", &[]).as_json();
     assert_eq!(told["route"]["name"], "api");
     assert_eq!(told["refused"], Value::Null);
-    assert_eq!(told["stages"][2]["does"][0], "target becomes /a");
+    assert_eq!(told["stages"][3]["does"][0], "target becomes /a");
     assert_eq!(explain("GET", "/x", &[]).as_json()["refused"]["reason"], "no_route");
 }

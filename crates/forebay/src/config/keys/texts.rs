@@ -60,4 +60,12 @@ pub(super) static REPLACEMENT: Text =
 pub(super) static BODY: Text = Text { noun: "text", min: 0, max: 1 << 20, pattern: None };
 pub(super) static TOKEN: Text =
     Text { noun: "a token of 16 characters or more", min: 1, max: 1_024, pattern: None };
+pub(super) static SHARE: Text = Text {
+    noun: "a percentage, such as `1%`",
+    min: 1,
+    max: 16,
+    pattern: Some(r"^[0-9]{1,3}(\.[0-9]{1,4})?%$"),
+};
+pub(super) static ROUTE_NAME: Text =
+    Text { noun: "the name or the match of a route", min: 1, max: 10_000, pattern: None };
 pub(super) static FILE: Text = Text { noun: "the path of a file", min: 1, max: 4_096, pattern: None };

@@ -135,3 +135,30 @@ fn ten_thousand_routes_and_as_many_mistakes_are_read() {
     let problems = load_str(&text.replace("to: app", "to: nowhere, nothing: 1")).unwrap_err();
     assert_eq!(problems.last().unwrap().what, "19500 more problems are not listed");
 }
+
+#[test]
+fn a_recording_takes_routes_by_name_and_by_match() {
+    let recorded = |routes: &str| {
+        let text = format!(
+            "listen: :80\nrecord: {{file: a, routes: {routes}}}\nroutes:\n  \
+             - {{match: [/a, /b], name: ab, respond: 204}}\n  - {{match: GET c.test/*, respond: 204}}\n"
+        );
+        let record = load_ok(&text).plan.record.expect("it is recorded");
+        (0..3).map(|index| record.wants(index)).collect::<Vec<_>>()
+    };
+    assert_eq!(recorded("all"), [true, true, true]);
+    assert_eq!(recorded("[ab]"), [true, true, false]);
+    assert_eq!(recorded("[/b, \"GET c.test/*\"]"), [false, true, true]);
+    assert_eq!(recorded("[\"ab (2)\"]"), [false, true, false]);
+}
+
+#[test]
+fn a_path_alone_records_with_the_defaults() {
+    let record = |written: &str| {
+        let text = format!("listen: :80\nroutes: [{{match: /*, respond: 204}}]\nrecord: {written}\n");
+        load_ok(&text).plan.record.map(|record| record.settings)
+    };
+    assert_eq!(record("off"), None);
+    assert!(record("a.jsonl").is_some());
+    assert_eq!(record("a.jsonl"), record("{file: a.jsonl}"));
+}

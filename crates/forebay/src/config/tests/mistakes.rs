@@ -53,7 +53,7 @@ fn keys_are_checked_everywhere() {
     check_added(
         "upstreams: {}",
         &[
-            "6:1: error: unknown key `upstreams`; known here: `listen`, `services`, `routes`, `defaults`, `limits`, `trusted_proxies`, `admin`, `workers` and `logs`",
+            "6:1: error: unknown key `upstreams`; known here: `listen`, `services`, `routes`, `defaults`, `limits`, `trusted_proxies`, `admin`, `workers`, `logs` and `record`",
         ],
     );
     check_added(
@@ -376,6 +376,44 @@ fn routes_are_checked() {
         "{match: \"/{x}\", to: app}\n  - {match: \"/{y}\", to: app}",
         &[
             "6:13: warning: some requests match this route and route `/{x}` in line 5, neither is the more specific, and `/{x}` wins by its text alone; make one of them more specific",
+        ],
+    );
+}
+
+#[test]
+fn recordings_are_checked() {
+    check_added(
+        "record: {sample: 1%}",
+        &["6:9: error: `file` is missing in this record; write, for example, `file: traffic.jsonl`"],
+    );
+    for sample in ["0%", "101%", "1", "0.00001%", "some"] {
+        let what = format!(
+            "6:27: error: `sample` must be more than 0 and at most 100%, with up to four digits behind the point, not `{sample}`; write, for example, `1%`"
+        );
+        check_added(&format!("record: {{file: a, sample: {sample}}}"), &[&what]);
+    }
+    check_added(
+        "record: {file: a, body_max: 9MiB, bytes_max: 100}",
+        &[
+            "6:29: error: `body_max` must be a size from 0B to 8MiB, not `9MiB`",
+            "6:46: error: `bytes_max` must be a size from 1KiB to 1TiB, not `100`",
+        ],
+    );
+    check_added(
+        "record: {file: a, routes: [/*, /x]}",
+        &["6:32: error: `/x` is neither the name nor the match of a route; did you mean `/*`?"],
+    );
+    check_added(
+        "record: {file: a, redact: [authorization, a b]}",
+        &[
+            "6:27: warning: `redact` does not name `cookie`: what clients send in it will be in the recording; name it, unless that is what you want",
+            "6:43: error: `a b` is not the name of a header",
+        ],
+    );
+    check_added(
+        "record: false",
+        &[
+            "6:9: error: `record` must be `off`, the path of a file or a map with `file`, `sample`, `routes` and the like, not `false`; did you mean `off`?",
         ],
     );
 }

@@ -69,6 +69,7 @@ const FRAMES: &[Frame] = &[
     Frame { table: "limits", file: frame!(top "limits: {@}"), keys: &[] },
     Frame { table: "admin", file: frame!(top "admin: {@}"), keys: &[] },
     Frame { table: "logs", file: frame!(top "logs: {@}"), keys: &[] },
+    Frame { table: "record", file: frame!(top "record: {@}"), keys: &[("file", "a.jsonl")] },
 ];
 
 impl Frame {
