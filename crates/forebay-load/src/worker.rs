@@ -312,6 +312,8 @@ impl Worker {
         let alarm = self.wheel.alarm();
         let Shared { plan, prepared, start, iterations, .. } = &*self.shared;
         let Model::Closed { iterations: most } = plan.model else { return };
+        // Before the start the clock stands still: whatever was sent then would seem to have taken no time.
+        self.sleep(&alarm, *start).await;
         while !self.is_over() {
             let now = self.now();
             let Some(at) = wanted(&plan.stages, number as f64, now) else { return };
