@@ -3,8 +3,10 @@
 pub mod answer;
 mod arrival;
 pub mod base64;
+pub mod capacity;
 pub mod capture;
 mod client;
+pub mod compare;
 pub mod expect;
 pub mod feeder;
 pub mod hdr;

@@ -10,6 +10,7 @@ mod tests;
 
 use std::fmt;
 
+pub(crate) use judge::throughput;
 pub use judge::{Judged, State};
 use serde::{Deserialize, Serialize};
 use show::{tidy, time_unit};

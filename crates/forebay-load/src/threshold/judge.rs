@@ -8,6 +8,7 @@ mod select;
 mod shares;
 mod times;
 
+pub(crate) use rates::throughput;
 use serde::{Deserialize, Serialize};
 
 use super::{Measure, Op, Statistic, Threshold, Unit};

@@ -20,7 +20,7 @@ pub(super) fn seen(measure: Measure, tally: &Tally, outcome: &Outcome) -> Result
     let value = match measure {
         Measure::Count => sent as f64,
         Measure::Sent => sent as f64 / length,
-        _ => tally.ok as f64 * in_time(outcome) / length,
+        _ => throughput(outcome, tally),
     };
     Ok(Seen {
         value,
@@ -31,6 +31,12 @@ pub(super) fn seen(measure: Measure, tally: &Tally, outcome: &Outcome) -> Result
         samples_needed: None,
         note: String::new(),
     })
+}
+
+/// Good answers of `tally`, a part of the run or all of it, per second of the stages that are judged.
+pub(crate) fn throughput(outcome: &Outcome, tally: &Tally) -> f64 {
+    let length = judged_length(outcome).as_secs_f64();
+    if length > 0.0 { tally.ok as f64 * in_time(outcome) / length } else { 0.0 }
 }
 
 /// How much of the judged stages took place.

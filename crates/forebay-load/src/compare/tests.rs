@@ -1,0 +1,149 @@
+//! Comparisons of made-up runs.
+
+use super::*;
+use crate::outcome::ErrorKind;
+use crate::verdict::sample::{answered, outcome, times};
+
+/// Runs whose times spread a little around so much.
+fn runs(count: usize, p99: f64, errors: f64) -> Vec<Run> {
+    let spread = |index: usize| 1.0 + 0.01 * (index % 5) as f64;
+    let one = |index| Run {
+        p50: Some(0.1 * p99 * spread(index)),
+        p95: Some(0.5 * p99 * spread(index)),
+        p99: Some(p99 * spread(index)),
+        mean: Some(0.2 * p99 * spread(index)),
+        errors: errors * spread(index),
+        throughput: 1_000.0,
+        planned: 10_000,
+        ..Run::default()
+    };
+    (0..count).map(one).collect()
+}
+
+fn check(before: &[Run], after: &[Run], expected: Outcome, reason: &str) -> Comparison {
+    let settings = Settings { resamples: 500, ..Settings::default() };
+    let comparison = compare(before, after, &settings);
+    assert_eq!(comparison.outcome, expected, "{comparison:#?}");
+    let found = comparison.reasons.iter().any(|said| said.contains(reason));
+    assert!(found, "{:#?} does not say {reason:?}", comparison.reasons);
+    comparison
+}
+
+#[test]
+fn sides_take_turns() {
+    use Side::{A, B};
+    assert_eq!(order(4), [A, B, B, A, A, B, B, A]);
+    assert_eq!(order(0), []);
+}
+
+#[test]
+fn a_clear_difference_is_called_one() {
+    check(
+        &runs(5, 0.100, 0.0),
+        &runs(5, 0.110, 0.0),
+        Outcome::Worse,
+        "worse: p99 went from 102 ms to 112 ms (+10.0 %)",
+    );
+    check(
+        &runs(5, 0.110, 0.0),
+        &runs(5, 0.100, 0.0),
+        Outcome::Better,
+        "better: p99 went from 112 ms to 102 ms (-9.1 %)",
+    );
+    check(&runs(4, 0.100, 0.0), &runs(4, 0.150, 0.0), Outcome::Worse, "p 0.029");
+}
+
+#[test]
+fn a_small_difference_is_none_however_certain() {
+    let comparison = compare(&runs(20, 0.100, 0.0), &runs(20, 0.1045, 0.0), &Settings::default());
+    assert!(comparison.figures[0].p.is_some_and(|p| p < 0.001), "{comparison:#?}");
+    assert!(
+        matches!(comparison.outcome, Outcome::NoDifferenceShown { above } if (0.05..0.08).contains(&above)),
+        "{comparison:#?}"
+    );
+    let noisy = Settings { noise_floor: Some(0.06), ..Settings::default() };
+    let comparison = compare(&runs(20, 0.100, 0.0), &runs(20, 0.110, 0.0), &noisy);
+    assert!(matches!(comparison.outcome, Outcome::NoDifferenceShown { .. }), "{comparison:#?}");
+}
+
+#[test]
+fn too_few_runs_compare_nothing() {
+    let few = |count| (runs(count, 0.1, 0.0), runs(count, 0.2, 0.0));
+    let (before, after) = few(1);
+    let comparison = check(&before, &after, Outcome::Inconclusive, "no comparison");
+    assert_eq!(comparison.figures[0].ratio, Some(2.0));
+    assert_eq!((comparison.figures[0].p, comparison.figures[0].interval), (None, None));
+    let (before, after) = few(3);
+    check(&before, &after, Outcome::Inconclusive, "3 runs per side are too few");
+    check(&[], &after, Outcome::Inconclusive, "one side has no valid run");
+}
+
+#[test]
+fn errors_are_never_paid_for_with_speed() {
+    check(
+        &runs(5, 0.1, 0.0),
+        &runs(5, 0.05, 0.2),
+        Outcome::Inconclusive,
+        "worse: errors went from 0 % to 20.4 %",
+    );
+    check(&runs(5, 0.1, 0.0), &runs(5, 0.1, 0.2), Outcome::Worse, "worse: errors");
+    check(
+        &runs(5, 0.1, 0.2),
+        &runs(5, 0.1, 0.0),
+        Outcome::Better,
+        "better: errors went from 20.4 % to 0 % (-100.0 %)",
+    );
+}
+
+#[test]
+fn invalid_runs_are_left_out() {
+    let mut after = runs(6, 0.2, 0.0);
+    after[0].invalid = true;
+    let comparison = check(&runs(5, 0.1, 0.0), &after, Outcome::Worse, "1 runs were left out");
+    assert_eq!(comparison.runs, (5, 5));
+    after.iter_mut().for_each(|run| run.invalid = true);
+    check(&runs(5, 0.1, 0.0), &after, Outcome::Inconclusive, "one side has no valid run");
+}
+
+#[test]
+fn a_gate_stops_what_is_worse_and_what_cannot_be_told() {
+    let check = |baseline: &[Run], now: &[Run], kind: Kind| {
+        let gate = gate(baseline, now, &Settings { resamples: 500, ..Settings::default() });
+        assert_eq!(gate.kind, kind, "{gate:#?}");
+        let json = serde_json::to_string(&gate).expect("it can be written");
+        assert_eq!(serde_json::from_str::<Gate>(&json).expect("it can be read").kind, kind);
+    };
+    check(&runs(5, 0.1, 0.0), &runs(5, 0.1, 0.0), Kind::Pass);
+    check(&runs(5, 0.1, 0.0), &runs(5, 0.05, 0.0), Kind::Pass);
+    check(&runs(5, 0.1, 0.0), &runs(5, 0.12, 0.0), Kind::Fail);
+    check(&runs(5, 0.1, 0.0), &runs(2, 0.1, 0.0), Kind::Inconclusive);
+    let mut wild = runs(5, 0.1, 0.0);
+    wild.iter_mut()
+        .zip([0.3, 0.5, 1.0, 1.7, 3.0])
+        .for_each(|(run, by)| run.p99 = run.p99.map(|p99| p99 * by));
+    check(&runs(5, 0.1, 0.0), &wild, Kind::Inconclusive);
+    let invalid: Vec<Run> = runs(5, 0.1, 0.0).into_iter().map(|run| Run { invalid: true, ..run }).collect();
+    check(&runs(5, 0.1, 0.0), &invalid, Kind::Invalid);
+}
+
+#[test]
+fn the_same_system_gives_the_noise() {
+    let floor = noise_floor(&runs(5, 0.1, 0.0), &runs(5, 0.103, 0.0), Figure::P99);
+    assert!(floor.is_some_and(|floor| (floor - 0.03).abs() < 1e-9), "{floor:?}");
+    assert_eq!(noise_floor(&[], &runs(5, 0.1, 0.0), Figure::P99), None);
+}
+
+#[test]
+fn a_run_is_a_few_numbers() {
+    let mut tally = answered([10_000; 99]);
+    tally.planned = 110;
+    tally.errors.insert(ErrorKind::Reset, 10);
+    tally.timeouts = 1;
+    tally.censored = times([1_000_000]);
+    let run = Run::of(&outcome(tally));
+    assert_eq!((run.planned, run.cut_short, run.invalid, run.cpu_per_request), (110, true, false, None));
+    assert!((run.errors - 0.1).abs() < 1e-12 && (run.throughput - 9.9).abs() < 1e-12, "{run:?}");
+    assert!(run.p50.is_some_and(|p50| (p50 - 0.01).abs() < 1e-4), "{run:?}");
+    assert!(run.mean.is_some_and(|mean| (mean - 0.0199).abs() < 1e-3), "{run:?}");
+    assert_eq!(Run::of(&outcome(crate::outcome::Tally::default())).p99, None);
+}
