@@ -35,8 +35,11 @@ pub fn demo(args: &cli::Demo, out: &mut Output<'_>) -> anyhow::Result<u8> {
     control.block_on(async {
         let mut signals = Signals::new()?;
         let app = start(bound).await?;
-        introduce(out, &app, gateway, admin, &text)?;
-        let (agreed, interrupted) = show(args, out, &app, &services, &mut signals).await?;
+        introduce(out, &app, gateway, admin, &text, args.seconds > 0)?;
+        let (agreed, interrupted) = match args.seconds {
+            0 => (true, false),
+            _ => show(args, out, &app, &services, &mut signals).await?,
+        };
         if !args.once && !interrupted {
             out.line("\nThe gateway and its services go on until Ctrl-C.")?;
             signals.next().await;
@@ -61,8 +64,10 @@ fn introduce(
     gateway: Wanted,
     admin: Option<Wanted>,
     text: &str,
+    traffic: bool,
 ) -> io::Result<()> {
-    out.line(out.bold("Three sample services, the gateway in front of them, and traffic through it"))?;
+    let traffic = if traffic { ", and traffic through it" } else { "" };
+    out.line(out.bold(&format!("Three sample services, the gateway in front of them{traffic}")))?;
     out.line("")?;
     let listen = app.listen()[0];
     let pairs = [Some((gateway, listen)), admin.zip(app.admin())];

@@ -16,6 +16,8 @@ const SPOILT: u64 = DROPPED + 30;
 const SLOW_MIN: u64 = 40;
 /// ... and at most this.
 const SLOW_MAX: u64 = 150;
+/// A report of a whole year takes just this long: so many requests in a second are so many in flight.
+const YEARLY: Duration = Duration::from_secs(1);
 /// Lines of a report.
 const REPORT_LINES: u64 = 200;
 
@@ -36,6 +38,9 @@ pub(super) fn answer(kind: Kind, number: u64, method: &str, path: &str) -> Optio
     let mut random = Random::from_seed(number);
     match kind {
         Kind::Shop => Some(shop(number, method, path)),
+        Kind::Reports if path == "/reports/yearly" => {
+            Some(Answer { after: YEARLY, ..ok("text/csv", report()) })
+        }
         Kind::Reports => {
             let slow = SLOW_MIN + random.below(SLOW_MAX - SLOW_MIN + 1);
             Some(Answer { after: Duration::from_millis(slow), ..ok("text/csv", report()) })
@@ -105,6 +110,14 @@ mod tests {
             })
             .collect();
         assert_eq!((times.iter().min(), times.iter().max()), (Some(&40), Some(&150)));
+    }
+
+    #[test]
+    fn the_yearly_report_always_takes_a_second() {
+        for number in 0..100 {
+            let after = answer(Kind::Reports, number, "GET", "/reports/yearly").map(|answer| answer.after);
+            assert_eq!(after, Some(Duration::from_secs(1)));
+        }
     }
 
     #[test]
