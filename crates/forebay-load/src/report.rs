@@ -3,7 +3,7 @@
 //! Everything here is a function from an [`Outcome`](crate::outcome::Outcome) to text. Names in it come from
 //! plans and recordings, which may be a stranger's: each form escapes them its own way, and bounds their number.
 
-//pub mod html;
+pub mod html;
 pub mod json;
 
 mod escape;

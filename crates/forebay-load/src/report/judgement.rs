@@ -1,6 +1,8 @@
 //! The verdict as reports show it: a word, reasons, and a row for each threshold.
 
 use crate::outcome::Outcome;
+use crate::threshold::{self, Judged};
+use crate::verdict::{Kind, Verdict};
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +40,32 @@ pub(crate) struct Row {
 }
 
 impl Judgement {
-    pub(crate) fn of(_outcome: &Outcome) -> Self {
-        Self { state: State::Inconclusive, reasons: Vec::new(), thresholds: Vec::new() }
+    pub(crate) fn of(outcome: &Outcome) -> Self {
+        let Verdict { kind, reasons, thresholds, trends: _ } = &outcome.verdict;
+        let state = match kind {
+            Kind::Pass => State::Pass,
+            Kind::Fail => State::Fail,
+            Kind::Inconclusive => State::Inconclusive,
+            Kind::Invalid => State::Invalid,
+        };
+        Self { state, reasons: reasons.clone(), thresholds: thresholds.iter().map(Row::of).collect() }
+    }
+}
+
+impl Row {
+    fn of(judged: &Judged) -> Self {
+        Self {
+            text: judged.threshold.clone(),
+            observed: judged.observed.clone(),
+            interval: judged.interval_text(),
+            samples: judged.samples,
+            state: match judged.state {
+                threshold::State::Passed => State::Pass,
+                threshold::State::Failed => State::Fail,
+                threshold::State::Inconclusive => State::Inconclusive,
+            },
+            why: judged.why.clone(),
+        }
     }
 }
 

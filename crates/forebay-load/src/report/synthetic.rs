@@ -6,6 +6,8 @@ use forebay_base::seed::Random;
 
 use crate::outcome::{ErrorKind, FORMAT, Generator, Machine, Outcome, Series, Tally, Window, heat_bucket, HEAT_BUCKETS};
 use crate::plan::Stage;
+use crate::threshold::Threshold;
+use crate::verdict;
 
 /// What a made-up run is like.
 pub(crate) struct Story {
@@ -186,7 +188,7 @@ impl<'a> Run<'a> {
             window.max_us = at(1_000).unwrap_or(0);
             window
         });
-        Outcome {
+        let mut outcome = Outcome {
             format: FORMAT,
             name: "checkout at peak".to_owned(),
             target: "http://shop.test".to_owned(),
@@ -211,8 +213,12 @@ impl<'a> Run<'a> {
                 ..self.generator
             },
             lab: crate::lab::LabOutcome::default(),
-            verdict: crate::verdict::Verdict::default(),
-        }
+            verdict: verdict::Verdict::default(),
+        };
+        let thresholds = ["p(95)<100ms", "p(99)<200ms", "avg<50ms", "max<500ms", "rate<0.1%", "throughput>300/s"];
+        let thresholds = thresholds.map(|text| Threshold::parse(text).expect("it is a threshold"));
+        outcome.verdict = verdict::judge(&thresholds, &outcome);
+        outcome
     }
 }
 
