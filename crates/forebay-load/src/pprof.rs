@@ -18,9 +18,9 @@ pub use svg::flame_svg;
 use wire::{Field, Fields, Numbers};
 
 /// Bytes of a profile as served.
-pub const RAW_MAX: usize = 32 * 1024 * 1024;
+pub const RAW_MAX: usize = 8 * 1024 * 1024;
 /// Bytes of it when unpacked.
-const UNPACKED_MAX: usize = 64 * 1024 * 1024;
+const UNPACKED_MAX: usize = 32 * 1024 * 1024;
 /// Kinds of values for each sample.
 const KINDS_MAX: usize = 16;
 /// Samples.
@@ -105,7 +105,7 @@ impl std::error::Error for Error {}
 /// It is broken, or larger than any real one.
 pub fn decode(raw: &[u8]) -> Result<Profile, Error> {
     if raw.len() > RAW_MAX {
-        return Err(Error::TooLarge("more than 32 MiB"));
+        return Err(Error::TooLarge("more than 8 MiB"));
     }
     if !raw.starts_with(&[0x1f, 0x8b]) {
         return Tables::read(raw)?.profile();
@@ -116,7 +116,7 @@ pub fn decode(raw: &[u8]) -> Result<Profile, Error> {
         .read_to_end(&mut bytes)
         .map_err(|_| Error::Broken("the gzip data is damaged"))?;
     if bytes.len() > UNPACKED_MAX {
-        return Err(Error::TooLarge("more than 64 MiB when unpacked"));
+        return Err(Error::TooLarge("more than 32 MiB when unpacked"));
     }
     Tables::read(&bytes)?.profile()
 }
@@ -193,14 +193,13 @@ impl<'a> Tables<'a> {
 
     fn profile(&self) -> Result<Profile, Error> {
         let mut names = Names::default();
+        let locations = self.locations(&mut names)?;
         let mut frames = 0;
         let mut samples = Vec::with_capacity(self.samples.len());
         for message in &self.samples {
-            let sample = self.sample(message, &mut names)?;
+            let sample = self.sample(message, &locations)?;
             frames += sample.stack.len();
-            if frames > FRAMES_MAX {
-                return Err(Error::TooLarge("too many frames"));
-            }
+            enough(frames)?;
             samples.push(sample);
         }
         let kinds = self.kinds.iter().map(|(kind, unit)| (self.text(*kind), self.text(*unit))).collect();
@@ -212,13 +211,44 @@ impl<'a> Tables<'a> {
         Ok(profile)
     }
 
-    fn sample(&self, message: &[u8], names: &mut Names) -> Result<Sample, Error> {
+    /// The functions of each location, innermost first. Each location is read once, however often it is named.
+    fn locations(&self, names: &mut Names) -> Result<HashMap<u64, Vec<u32>>, Error> {
+        let mut frames = 0;
+        let mut locations = HashMap::with_capacity(self.locations.len());
+        for (id, location) in &self.locations {
+            let functions = self.functions_of(location, names)?;
+            frames += functions.len();
+            enough(frames)?;
+            locations.insert(*id, functions);
+        }
+        Ok(locations)
+    }
+
+    fn functions_of(&self, location: &Location<'_>, names: &mut Names) -> Result<Vec<u32>, Error> {
+        let mut functions = Vec::new();
+        for field in Fields::new(location.message) {
+            if let (4, Field::Bytes(line)) = field? {
+                let (function, _) = pair(line)?;
+                let name = self.functions.get(&function).map_or_else(String::new, |name| self.text(*name));
+                let name = if name.is_empty() { unnamed(location.address) } else { name };
+                bounded(&mut functions, names.index(name), DEPTH_MAX, "too many calls inlined in one place")?;
+            }
+        }
+        if functions.is_empty() {
+            functions.push(names.index(unnamed(location.address)));
+        }
+        Ok(functions)
+    }
+
+    fn sample(&self, message: &[u8], locations: &HashMap<u64, Vec<u32>>) -> Result<Sample, Error> {
         let mut sample = Sample::default();
         for field in Fields::new(message) {
             match field? {
                 (1, field) => {
                     for id in Numbers::of(field) {
-                        self.frames(id?, &mut sample.stack, names)?;
+                        let frames = locations.get(&id?).ok_or(Error::Broken("a sample names no known place"))?;
+                        sample.stack.extend_from_slice(frames);
+                        not_too_deep(&sample.stack)?;
                     }
                 }
                 (2, field) => {
@@ -234,25 +264,8 @@ impl<'a> Tables<'a> {
         }
         sample.stack.reverse();
         sample.stack.truncate(DEPTH_MAX);
+        sample.stack.shrink_to_fit();
         Ok(sample)
-    }
-
-    /// Adds the functions of a location, leaf first.
-    fn frames(&self, id: u64, stack: &mut Vec<u32>, names: &mut Names) -> Result<(), Error> {
-        let location = self.locations.get(&id).ok_or(Error::Broken("a sample names a location that is not there"))?;
-        let before = stack.len();
-        for field in Fields::new(location.message) {
-            if let (4, Field::Bytes(line)) = field? {
-                let (function, _) = pair(line)?;
-                let name = self.functions.get(&function).map_or_else(String::new, |name| self.text(*name));
-                stack.push(names.index(if name.is_empty() { unnamed(location.address) } else { name }));
-            }
-            bounded_depth(stack)?;
-        }
-        if stack.len() == before {
-            stack.push(names.index(unnamed(location.address)));
-        }
-        bounded_depth(stack)
     }
 
     fn text(&self, index: u64) -> String {
@@ -291,8 +304,12 @@ impl Names {
 }
 
 /// A stack that is much deeper than what is kept only costs memory: no program has one.
-fn bounded_depth(stack: &[u32]) -> Result<(), Error> {
+fn not_too_deep(stack: &[u32]) -> Result<(), Error> {
     if stack.len() > DEPTH_MAX * 16 { Err(Error::TooLarge("a stack is too deep")) } else { Ok(()) }
+}
+
+fn enough(frames: usize) -> Result<(), Error> {
+    if frames > FRAMES_MAX { Err(Error::TooLarge("too many frames")) } else { Ok(()) }
 }
 
 fn bounded<T>(list: &mut Vec<T>, item: T, most: usize, what: &'static str) -> Result<(), Error> {

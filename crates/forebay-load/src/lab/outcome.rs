@@ -190,8 +190,9 @@ impl LabOutcome {
                 End::Recovered => Worst::Within(recovery.ttr_off.or(recovery.ttr_on).unwrap_or_default()),
             }
         });
+        let missed = self.faults.iter().any(|fault| fault.on.is_none()).then_some(Worst::Unknown);
         // One that never came back is worse than one that nobody can tell of.
-        times.max().unwrap_or(Worst::Unknown)
+        times.chain(missed).max().unwrap_or(Worst::Unknown)
     }
 }
 

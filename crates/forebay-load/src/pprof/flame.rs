@@ -39,6 +39,15 @@ pub struct Frame {
     pub own: u64,
 }
 
+/// A frame whose name is not looked up yet.
+struct Node {
+    name: u32,
+    depth: usize,
+    start: u64,
+    value: u64,
+    own: u64,
+}
+
 /// Stacks that begin alike, in order; they share the frame at `depth - 1`.
 struct Group {
     from: usize,
@@ -58,72 +67,69 @@ pub(super) fn build(profile: &Profile, kind: usize) -> Flame {
     stacks.sort_unstable();
     let (kind_name, unit) = profile.kinds.get(kind).cloned().unwrap_or_default();
     let total = profile.total(kind);
-    let frames = frames(profile, &stacks, (total as f64 * SMALLEST) as u64);
-    Flame { kind: kind_name, unit, total, nanos: profile.nanos, frames: largest(frames) }
+    let nodes = largest(nodes(&stacks, (total as f64 * SMALLEST) as u64));
+    let frames = nodes.into_iter().map(|node| node.frame(&profile.names)).collect();
+    Flame { kind: kind_name, unit, total, nanos: profile.nanos, frames }
 }
 
 /// Level by level, so that the order is by depth. Each level has at most a thousand frames, and there are as
 /// many levels as a stack may be deep: it is bounded whatever the profile.
-fn frames(profile: &Profile, stacks: &[(&[u32], u64)], smallest: u64) -> Vec<Frame> {
-    let mut frames = Vec::new();
+fn nodes(stacks: &[(&[u32], u64)], smallest: u64) -> Vec<Node> {
+    let mut nodes = Vec::new();
     let mut level = vec![Group { from: 0, to: stacks.len(), depth: 0, start: 0 }];
     while !level.is_empty() {
         let mut above = Vec::new();
         for group in level {
-            split(profile, stacks, &group, smallest, &mut frames, &mut above);
+            split(stacks, &group, smallest, &mut nodes, &mut above);
         }
         level = above;
     }
-    frames
+    nodes
 }
 
 fn split(
-    profile: &Profile,
     stacks: &[(&[u32], u64)],
     group: &Group,
     smallest: u64,
-    frames: &mut Vec<Frame>,
+    nodes: &mut Vec<Node>,
     above: &mut Vec<Group>,
 ) {
     let Group { from, to, depth, start } = *group;
-    let mut start = start;
     // Stacks that end here come first: the shorter is the lesser.
     let ended = stacks[from..to].iter().take_while(|(stack, _)| stack.len() <= depth).count();
-    start += sum(&stacks[from..from + ended]);
-    for same in stacks[from + ended..to].chunk_by(|one, other| one.0[depth] == other.0[depth]) {
+    let mut start = start.saturating_add(sum(&stacks[from..from + ended]));
+    let mut first = from + ended;
+    for same in stacks[first..to].chunk_by(|one, other| one.0[depth] == other.0[depth]) {
         let value = sum(same);
         if value > smallest {
-            let first = offset(stacks, same);
-            let own = sum_where(same, |stack| stack.len() == depth + 1);
-            let name = profile.names.get(same[0].0[depth] as usize).cloned().unwrap_or_default();
-            frames.push(Frame { name, depth: depth as u32, start, value, own });
+            let ends = same.iter().take_while(|(stack, _)| stack.len() == depth + 1).count();
+            nodes.push(Node { name: same[0].0[depth], depth, start, value, own: sum(&same[..ends]) });
             above.push(Group { from: first, to: first + same.len(), depth: depth + 1, start });
         }
         start = start.saturating_add(value);
+        first += same.len();
     }
-}
-
-/// Where a part of the stacks begins.
-fn offset(stacks: &[(&[u32], u64)], part: &[(&[u32], u64)]) -> usize {
-    (part.as_ptr() as usize - stacks.as_ptr() as usize) / size_of::<(&[u32], u64)>()
 }
 
 fn sum(stacks: &[(&[u32], u64)]) -> u64 {
-    sum_where(stacks, |_| true)
-}
-
-fn sum_where(stacks: &[(&[u32], u64)], which: impl Fn(&[u32]) -> bool) -> u64 {
-    let values = stacks.iter().filter(|(stack, _)| which(stack)).map(|(_, value)| *value);
-    values.fold(0, u64::saturating_add)
+    stacks.iter().map(|(_, value)| *value).fold(0, u64::saturating_add)
 }
 
 /// Leaves out the smallest. A caller is never smaller than what it calls, so none hangs in the air.
-fn largest(mut frames: Vec<Frame>) -> Vec<Frame> {
-    if frames.len() > NODES_MAX {
-        let mut values: Vec<u64> = frames.iter().map(|frame| frame.value).collect();
+fn largest(mut nodes: Vec<Node>) -> Vec<Node> {
+    if nodes.len() > NODES_MAX {
+        let mut values: Vec<u64> = nodes.iter().map(|node| node.value).collect();
         values.sort_unstable_by(|one, other| other.cmp(one));
         let bound = values[NODES_MAX];
-        frames.retain(|frame| frame.value > bound);
+        nodes.retain(|node| node.value > bound);
     }
-    frames
+    nodes
+}
+
+impl Node {
+    fn frame(self, names: &[String]) -> Frame {
+        let Self { name, depth, start, value, own } = self;
+        let name = names.get(name as usize).cloned().unwrap_or_default();
+        Frame { name, depth: u32::try_from(depth).unwrap_or(u32::MAX), start, value, own }
+    }
 }
