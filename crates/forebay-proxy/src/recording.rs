@@ -29,12 +29,7 @@ pub(crate) fn begin(record: &Record<'_>, sink: &Sink, route: usize, scratch: &Sc
         port: scratch.port,
         body_len,
     };
-    let Some(tape) = sink.open(&line, fields) else { return };
-    if body_len == Some(0) {
-        sink.close(tape, true);
-    } else {
-        record.tape.set(Some(Box::new(tape)));
-    }
+    record.tape.set(sink.open(&line, fields).map(Box::new));
 }
 
 /// A piece of the body has come; or nothing, and it has only ended.

@@ -240,24 +240,24 @@ impl Sink {
         self.shared.settings.sample.holds(self.chance.borrow_mut().next_u64())
     }
 
-    /// Begins to record a request that was picked; `None`: it is left out, and counted.
+    /// Records a request that was picked, or begins to if it has a body: give that to the tape. `None`: it
+    /// has none, or the request is left out, and counted.
     pub fn open<'a>(
         &self,
         head: &Head<'_>,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     ) -> Option<Tape> {
-        match self.shared.state() {
-            State::Open => {}
-            State::Full => {
-                self.late.set(self.late.get() + 1);
-                return None;
-            }
-            State::Failed => {
-                self.shared.count_dropped(1);
-                return None;
-            }
-        }
         let settings = &self.shared.settings;
+        if self.shared.state() != State::Open {
+            self.late.set(self.late.get() + 1);
+            return None;
+        }
+        if head.body_len == Some(0) {
+            let mut lines = self.lines.borrow_mut();
+            format::head(&mut lines.bytes, head, fields, self.shared.started, settings);
+            self.end_line(&mut lines, Some(&[]), 0);
+            return None;
+        }
         let fits = |len: &usize| *len <= settings.body_max;
         let room = match head.body_len {
             Some(len) => usize::try_from(len).ok().filter(fits),
@@ -285,17 +285,26 @@ impl Sink {
         let mut lines = self.lines.borrow_mut();
         lines.bytes.append(&mut tape.line);
         let body = tape.body.take().filter(|_| complete);
-        format::body(&mut lines.bytes, body.as_deref(), tape.bytes);
-        lines.count += 1;
-        if lines.bytes.len() > BATCH_BYTES {
-            self.hand_over(&mut lines);
-        }
+        self.end_line(&mut lines, body.as_deref(), tape.bytes);
     }
 
     /// Hands over what there is. For the worker's periodic tick.
     pub fn flush(&self) {
-        self.shared.counts.limit.fetch_add(self.late.take(), Ordering::Relaxed);
+        let late = self.late.take();
+        match self.shared.state() {
+            _ if late == 0 => {}
+            State::Failed => self.shared.count_dropped(late),
+            State::Open | State::Full => self.shared.count_beyond(late),
+        }
         self.hand_over(&mut self.lines.borrow_mut());
+    }
+
+    fn end_line(&self, lines: &mut Lines, body: Option<&[u8]>, bytes: u64) {
+        format::body(&mut lines.bytes, body, bytes);
+        lines.count += 1;
+        if lines.bytes.len() > BATCH_BYTES {
+            self.hand_over(lines);
+        }
     }
 
     fn hand_over(&self, lines: &mut Lines) {
@@ -373,6 +382,10 @@ impl Shared {
 
     fn release(&self, bytes: usize) {
         self.memory.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn count_beyond(&self, requests: u64) {
+        self.counts.limit.fetch_add(requests, Ordering::Relaxed);
     }
 
     fn count_dropped(&self, requests: u64) {

@@ -33,11 +33,11 @@ pub(super) fn head<'a>(
     out.extend_from_slice(br#"{"at_us":"#);
     escape::decimal(out, u64::try_from(arrived.since(started).as_micros()).unwrap_or(u64::MAX));
     out.extend_from_slice(br#","method":""#);
-    escape::json(out, method, usize::MAX);
+    text(out, method);
     out.extend_from_slice(br#"","target":""#);
     url(out, target.as_bytes(), &settings.redact_query);
     out.extend_from_slice(br#"","host":""#);
-    escape::json(out, host.as_bytes(), usize::MAX);
+    text(out, host.as_bytes());
     if let Some(port) = port {
         out.push(b':');
         escape::decimal(out, u64::from(port));
@@ -48,7 +48,7 @@ pub(super) fn head<'a>(
             out.push(b',');
         }
         out.extend_from_slice(b"[\"");
-        escape::json(out, name, usize::MAX);
+        text(out, name);
         out.extend_from_slice(b"\",\"");
         if settings.redact.iter().any(|secret| secret.as_bytes().eq_ignore_ascii_case(name)) {
             out.extend_from_slice(REDACTED.as_bytes());
@@ -56,7 +56,7 @@ pub(super) fn head<'a>(
             // The page before this one may have had a secret in its address too.
             url(out, value, &settings.redact_query);
         } else {
-            escape::json(out, value, usize::MAX);
+            text(out, value);
         }
         out.extend_from_slice(b"\"]");
     }
@@ -78,23 +78,35 @@ pub(super) fn body(out: &mut Vec<u8>, body: Option<&[u8]>, bytes: u64) {
     out.extend_from_slice(b"}\n");
 }
 
+/// Appends `bytes` as the inside of a JSON string. What is no text, bytes that are not UTF-8 and control
+/// characters, becomes U+FFFD: no line of a recording holds anything that could not be sent again.
+fn text(out: &mut Vec<u8>, bytes: &[u8]) {
+    let is_plain = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~');
+    if bytes.iter().all(is_plain) {
+        return escape::json(out, bytes, usize::MAX);
+    }
+    let shown = |c: char| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c };
+    let text: String = String::from_utf8_lossy(bytes).chars().map(shown).collect();
+    escape::json(out, text.as_bytes(), usize::MAX);
+}
+
 /// Appends an address without the values of `secret` parameters of its query.
 fn url(out: &mut Vec<u8>, url: &[u8], secret: &[Box<str>]) {
     let Some(mark) = url.iter().position(|&byte| byte == b'?') else {
-        return escape::json(out, url, usize::MAX);
+        return text(out, url);
     };
     let (path, query) = url.split_at(mark + 1);
-    escape::json(out, path, usize::MAX);
+    text(out, path);
     for (number, part) in query.split(|&byte| byte == b'&').enumerate() {
         if number > 0 {
             out.push(b'&');
         }
         match secret_at(part, secret) {
             Some(value) => {
-                escape::json(out, &part[..value], usize::MAX);
+                text(out, &part[..value]);
                 out.extend_from_slice(REDACTED.as_bytes());
             }
-            None => escape::json(out, part, usize::MAX),
+            None => text(out, part),
         }
     }
 }

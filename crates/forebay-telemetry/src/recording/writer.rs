@@ -77,7 +77,7 @@ impl Loop {
         while let Ok(Batch { bytes, lines, seen }) = batches.recv() {
             match self.shared.state() {
                 State::Open => self.write(&bytes, lines),
-                State::Full => self.count_beyond(lines),
+                State::Full => self.shared.count_beyond(lines),
                 State::Failed => self.shared.count_dropped(lines),
             }
             self.shared.release(bytes.len());
@@ -107,13 +107,9 @@ impl Loop {
         self.shared.counts.written.fetch_add(count, Ordering::Relaxed);
         if count < lines {
             self.shared.end(State::Full);
-            self.count_beyond(lines - count);
+            self.shared.count_beyond(lines - count);
             self.log.emit(&Event::RecordingFull { path: &self.shared.path, bytes: self.len });
         }
-    }
-
-    fn count_beyond(&self, lines: u64) {
-        self.shared.counts.limit.fetch_add(lines, Ordering::Relaxed);
     }
 }
 
