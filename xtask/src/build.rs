@@ -16,6 +16,7 @@ pub(crate) fn gateway(profile: &str) -> Result<PathBuf> {
     Ok(target_folder().join(folder).join("forebay"))
 }
 
-fn target_folder() -> PathBuf {
+/// Where builds and results of long commands go.
+pub(crate) fn target_folder() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| tree::root().join("target"), PathBuf::from)
 }

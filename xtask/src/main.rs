@@ -1,4 +1,4 @@
-//! House-keeping commands: `cargo xtask test`, `bench`, `map`, `reference`, `fuzz`.
+//! House-keeping commands: `cargo xtask test`, `bench`, `suite`, `map`, `reference`, `fuzz`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "these are commands for people at a terminal")]
 
 mod bench;
@@ -10,6 +10,7 @@ mod map;
 mod origin;
 mod reference;
 mod shell;
+mod suite;
 mod test;
 mod tools;
 mod tree;
@@ -37,6 +38,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Map => map::run().map(|()| ExitCode::SUCCESS),
         Command::Reference => reference::run().map(|()| ExitCode::SUCCESS),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Suite(args) => suite::run(&args),
         Command::Origin(args) => origin::run(&args).map(|()| ExitCode::SUCCESS),
     }
 }
@@ -60,6 +62,8 @@ enum Command {
     Reference,
     /// Fuzz one target, or all of them in turn
     Fuzz(fuzz::Args),
+    /// Run the standard load scenarios against the demo, from low load to high
+    Suite(suite::Args),
     /// Serve as the backend of a bench
     Origin(origin::Args),
 }
