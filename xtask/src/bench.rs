@@ -1,4 +1,4 @@
-//! Compare Forebay with nginx and HAProxy on this machine, in alternating rounds, by ratios.
+//! Compare Forebay with its peers on this machine, in alternating rounds, by ratios.
 
 use std::path::PathBuf;
 
@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use crate::{build, tools, tree};
 
 mod closed;
+mod generators;
 mod histogram;
 mod idle;
 mod machine;
@@ -39,6 +40,9 @@ pub(crate) struct Args {
     /// Only these rows
     #[arg(long, value_enum, value_delimiter = ',', value_name = "ROW")]
     only: Vec<row::Name>,
+    /// With `load`: only these parts
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PART")]
+    parts: Vec<generators::Part>,
     /// Who is compared; ratios are of the first to each other one
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = DEFAULT_PEERS)]
     peers: Vec<Kind>,
@@ -69,8 +73,10 @@ const DEFAULT_PEERS: [Kind; 3] = [Kind::Forebay, Kind::Nginx, Kind::Haproxy];
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Subject {
-    /// The plain reverse proxy
+    /// The plain reverse proxy, with nginx and HAProxy
     Proxy,
+    /// The load tester, with other load generators; writes benches/LOAD_RESULTS.md
+    Load,
 }
 
 /// Which cores do what.
@@ -84,7 +90,28 @@ enum Pin {
 
 /// Measures, prints, and writes down.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let Subject::Proxy = args.subject;
+    match args.subject {
+        Subject::Proxy => run_proxy(args),
+        Subject::Load => run_load(args),
+    }
+}
+
+fn run_load(args: &Args) -> Result<()> {
+    if args.ahead {
+        machine::run_ahead()?;
+    }
+    generators::run(generators::Settings {
+        rounds: args.rounds,
+        seconds: args.seconds,
+        quick: args.quick,
+        parts: args.parts.clone(),
+        split: args.pin == Pin::Split,
+        out: args.out.clone(),
+        forebay: args.forebay.clone(),
+    })
+}
+
+fn run_proxy(args: &Args) -> Result<()> {
     let peers = peers(args)?;
     tools::provide(tools::FOR_BENCH)?;
     let forebay = forebay(args, &peers)?;

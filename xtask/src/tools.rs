@@ -23,6 +23,9 @@ pub(crate) const FOR_TESTS: &[Tool] = &[NGINX, HAPROXY, WRK, CURL, PYTHON, CHROM
 /// What `cargo xtask bench` needs.
 pub(crate) const FOR_BENCH: &[Tool] = &[NGINX, HAPROXY, WRK, MAKE];
 
+/// A load generator to compare with.
+pub(crate) const HEY: &[Tool] = &[Tool { programs: &["hey"], package: "hey", service: None }];
+
 const NGINX: Tool = Tool { programs: &["nginx"], package: "nginx", service: Some("nginx") };
 const HAPROXY: Tool = Tool { programs: &["haproxy"], package: "haproxy", service: Some("haproxy") };
 const WRK: Tool = Tool { programs: &["wrk"], package: "wrk", service: None };
