@@ -128,17 +128,19 @@ fn remarks(outcome: &Outcome, total: &Tally) -> Vec<String> {
     let share = |count: u64| Unit::Share.show(count as f64 / total.planned as f64);
     if total.not_started > 0 {
         let full = outcome.generator.in_flight_max >= outcome.users_max as u64;
-        let limit = if full {
+        let limit = if outcome.interrupted {
+            "the run was ended first".to_owned()
+        } else if full {
             format!(
-                "all {} users were waiting for answers (more may be allowed by `users_max`), and the `grace` \
-                 after the last stage was over before they were free",
+                "the target was too slow: all {} users were waiting for answers (more may be allowed by `users_max`), \
+                 and the `grace` after the last stage was over before they were free",
                 outcome.users_max
             )
         } else {
-            "the `grace` after the last stage was over first".to_owned()
+            "the target was too slow for the `grace` after the last stage".to_owned()
         };
         remarks.push(format!(
-            "{} requests ({}) were not started, because the target was too slow: {limit}; they count as bad",
+            "{} requests ({}) were not started: {limit}; they count as bad",
             total.not_started,
             share(total.not_started)
         ));

@@ -16,7 +16,7 @@ fn result(state: StepState, rate: f64) -> StepResult {
         state,
         reasons: Vec::new(),
         binding: failed.then(|| "p(99)<200ms".to_owned()),
-        run: Run { throughput: rate, mean: Some(0.01), planned: 1, ..Run::default() },
+        run: Run { throughput: rate, planned: 1, ..Run::default() },
         generator: 0.1,
     }
 }
@@ -144,6 +144,31 @@ fn slow_rates_are_held_until_there_are_samples_enough() {
     assert_eq!(length(10.0, "errors<0.1%"), 329);
     assert_eq!(length(0.1, "errors<0.1%"), 600);
     assert_eq!(length(1_000.0, "errors<0.1%"), 15);
+}
+
+#[test]
+fn the_steps_say_how_the_target_scales() {
+    // One at a time 200/s, a fiftieth of the work serial: throughput X has N = X (1 - s) / (g - s X) at work.
+    let mean = |rate: f64| (1.0 - 0.02) / (200.0 - 0.02 * rate);
+    let mut search = Search::new(settings(100.0, 10_000.0)).expect("the settings are right");
+    while let Next::Run(step) = search.next() {
+        let state = up_to(3_000.0)(&step);
+        let mut result = result(state, step.rate);
+        // What did not keep up, or was cut short, is no steady state and must not bend the law.
+        result.run.throughput = step.rate.min(3_400.0);
+        result.run.cut_short = step.rate > 3_400.0;
+        result.run.mean = Some(if step.rate > 3_400.0 { 9.0 } else { mean(step.rate) });
+        search.record(step.rate, result);
+    }
+    let found = search.capacity();
+    let law = found.usl.expect("there are steps enough");
+    assert!((law.single - 200.0).abs() < 0.01 && (law.serial - 0.02).abs() < 1e-6, "{law:?}");
+    assert_eq!(law.peak, None);
+    assert!(
+        found.says.iter().any(|said| said.contains("would give 200/s, 2 % of the work is serial")),
+        "{:?}",
+        found.says
+    );
 }
 
 #[test]

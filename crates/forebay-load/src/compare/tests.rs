@@ -20,8 +20,13 @@ fn runs(count: usize, p99: f64, errors: f64) -> Vec<Run> {
     (0..count).map(one).collect()
 }
 
+/// Fewer draws: unoptimized, the usual number takes seconds.
+fn quick() -> Settings {
+    Settings { resamples: 500, ..Settings::default() }
+}
+
 fn check(before: &[Run], after: &[Run], expected: Outcome, reason: &str) -> Comparison {
-    let settings = Settings { resamples: 500, ..Settings::default() };
+    let settings = quick();
     let comparison = compare(before, after, &settings);
     assert_eq!(comparison.outcome, expected, "{comparison:#?}");
     let found = comparison.reasons.iter().any(|said| said.contains(reason));
@@ -55,13 +60,13 @@ fn a_clear_difference_is_called_one() {
 
 #[test]
 fn a_small_difference_is_none_however_certain() {
-    let comparison = compare(&runs(20, 0.100, 0.0), &runs(20, 0.1045, 0.0), &Settings::default());
+    let comparison = compare(&runs(20, 0.100, 0.0), &runs(20, 0.1045, 0.0), &quick());
     assert!(comparison.figures[0].p.is_some_and(|p| p < 0.001), "{comparison:#?}");
     assert!(
         matches!(comparison.outcome, Outcome::NoDifferenceShown { above } if (0.05..0.08).contains(&above)),
         "{comparison:#?}"
     );
-    let noisy = Settings { noise_floor: Some(0.06), ..Settings::default() };
+    let noisy = Settings { noise_floor: Some(0.06), ..quick() };
     let comparison = compare(&runs(20, 0.100, 0.0), &runs(20, 0.110, 0.0), &noisy);
     assert!(matches!(comparison.outcome, Outcome::NoDifferenceShown { .. }), "{comparison:#?}");
 }
@@ -108,7 +113,7 @@ fn invalid_runs_are_left_out() {
 #[test]
 fn a_gate_stops_what_is_worse_and_what_cannot_be_told() {
     let check = |baseline: &[Run], now: &[Run], kind: Kind| {
-        let gate = gate(baseline, now, &Settings { resamples: 500, ..Settings::default() });
+        let gate = gate(baseline, now, &quick());
         assert_eq!(gate.kind, kind, "{gate:#?}");
         let json = serde_json::to_string(&gate).expect("it can be written");
         assert_eq!(serde_json::from_str::<Gate>(&json).expect("it can be read").kind, kind);
@@ -131,6 +136,30 @@ fn the_same_system_gives_the_noise() {
     let floor = noise_floor(&runs(5, 0.1, 0.0), &runs(5, 0.103, 0.0), Figure::P99);
     assert!(floor.is_some_and(|floor| (floor - 0.03).abs() < 1e-9), "{floor:?}");
     assert_eq!(noise_floor(&[], &runs(5, 0.1, 0.0), Figure::P99), None);
+}
+
+#[test]
+fn cpu_is_the_targets_alone_and_without_warm_up() {
+    use std::time::Duration;
+
+    use crate::lab::{Usage, Watched};
+    use crate::verdict::sample::{of, series, stage};
+
+    let mut stages = vec![stage("warm", 10, 100.0), stage("main", 10, 100.0)];
+    stages[0].warmup = true;
+    let tallies = vec![answered([5_000; 1_000]), answered([5_000; 1_000])];
+    let mut run = of(stages, vec![series("get", &[], tallies)]);
+    let usage =
+        |ms: u64| Usage { cpu: Duration::from_millis(ms), seen: Duration::from_secs(10), ..Usage::default() };
+    let watched = |name: &str, ms| Watched {
+        name: name.to_owned(),
+        stages: vec![usage(70_000), usage(ms)],
+        ..Watched::default()
+    };
+    run.lab.watched = vec![watched("generator", 90_000)];
+    assert_eq!(Run::of(&run).cpu_per_request, None);
+    run.lab.watched.extend([watched("gateway", 2_000), watched("api", 3_000)]);
+    assert_eq!(Run::of(&run).cpu_per_request, Some(0.005));
 }
 
 #[test]

@@ -21,8 +21,8 @@ pub fn order_interval(count: u64, quantile: f64, confidence: f64) -> (Option<u64
     let wrong = 1.0 - confidence;
     // The r-th least exceeds the quantile if fewer than r samples lie up to it.
     let below = |rank: u64| cdf(rank - 1, count, quantile);
-    let low = partition(1, count + 1, |rank| below(rank) <= wrong) - 1;
-    let high = partition(1, count + 1, |rank| below(rank) < confidence);
+    let low = partition(1, count.saturating_add(1), |rank| below(rank) <= wrong) - 1;
+    let high = partition(1, count.saturating_add(1), |rank| below(rank) < confidence);
     ((low > 0).then_some(low), (high <= count).then_some(high))
 }
 

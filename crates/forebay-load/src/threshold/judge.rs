@@ -105,6 +105,8 @@ impl Threshold {
         let Seen { value, at_least, interval: shown, samples, samples_min, samples_needed, note } = seen;
         let short = state == State::Inconclusive && samples < samples_min;
         let needed = if short { Some(samples_min) } else { samples_needed };
+        // What windows leave open is no matter of chance.
+        let sure = if self.measure == Measure::Recovery { "" } else { " at 95 %" };
         let mut why = match state {
             _ if shown.low == value && shown.high == Some(value) => {
                 format!("it was {} in this run", unit.show(value))
@@ -113,9 +115,9 @@ impl Threshold {
             State::Inconclusive => {
                 let more =
                     needed.map_or_else(String::new, |needed| format!("; about {needed} samples would tell"));
-                format!("it lies {} at 95 %, and the limit is within{more}", span(shown, unit))
+                format!("it lies {}{sure}, and the limit is within{more}", span(shown, unit))
             }
-            _ => format!("it lies {} at 95 %", span(shown, unit)),
+            _ => format!("it lies {}{sure}", span(shown, unit)),
         };
         if !note.is_empty() {
             why = format!("{why}; {note}");
@@ -140,26 +142,42 @@ impl Threshold {
     }
 
     fn judge_recovery(&self, outcome: &Outcome) -> Judged {
-        let (value, high) = match outcome.lab.worst_recovery() {
-            Worst::Unknown if outcome.lab.episodes.is_empty() => {
+        let episodes = &outcome.lab.episodes;
+        let (time, ended) = match outcome.lab.worst_recovery() {
+            Worst::Unknown if episodes.is_empty() => {
                 return self.unseen("no fault was injected, so there was nothing to recover from".to_owned());
             }
             Worst::Unknown => {
                 return self
                     .unseen("it cannot be told whether the target recovered from every fault".to_owned());
             }
-            Worst::Within(time) => (time.as_secs_f64(), Some(time.as_secs_f64())),
-            Worst::Beyond(time) => (time.as_secs_f64(), None),
+            Worst::Within(time) => (time.as_secs_f64(), true),
+            Worst::Beyond(time) => (time.as_secs_f64(), false),
         };
-        let note = if high.is_none() { "the target had not recovered when the watch ended" } else { "" };
+        // It is read from windows: a recovery may have been one earlier or later. None at all is exact.
+        let window = episodes.iter().map(|episode| episode.recovery.resolution).max().unwrap_or_default();
+        let window = if time > 0.0 { window.as_secs_f64() } else { 0.0 };
+        let count = episodes.len() as u64;
+        let note = if ended {
+            let share = stats::share_low(count, count, CONFIDENCE);
+            format!(
+                "of such faults that proves for at least {:.0} % that they heal as fast",
+                (share * 100.0).floor()
+            )
+        } else {
+            "the target had not recovered when the watch ended".to_owned()
+        };
         self.decide(Seen {
-            value,
-            at_least: high.is_none(),
-            interval: Interval { low: value, high },
-            samples: outcome.lab.episodes.len() as u64,
+            value: time,
+            at_least: !ended,
+            interval: Interval {
+                low: if ended { (time - window).max(0.0) } else { time },
+                high: ended.then_some(time + window),
+            },
+            samples: count,
             samples_min: 1,
             samples_needed: None,
-            note: note.to_owned(),
+            note,
         })
     }
 

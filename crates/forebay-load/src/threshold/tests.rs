@@ -234,6 +234,41 @@ fn answers_that_come_after_the_load_are_not_throughput() {
 }
 
 #[test]
+fn a_recovery_is_as_exact_as_its_windows() {
+    use std::time::Duration;
+
+    use crate::lab::{End, Episode, Recovery};
+
+    let run = |times: &[(End, u64)]| {
+        let mut run = outcome(answered([5_000; 100]));
+        let episode = |(end, seconds): &(End, u64)| {
+            let time = Duration::from_secs(*seconds);
+            let resolution = Duration::from_secs(1);
+            let recovery =
+                Recovery { end: *end, ttr_off: Some(time), watched: time, resolution, ..Recovery::default() };
+            Episode { what: "kill api".to_owned(), cycle: 0, on: Duration::from_secs(3), off: None, recovery }
+        };
+        run.lab.episodes = times.iter().map(episode).collect();
+        run
+    };
+    let fast = run(&[(End::Recovered, 2), (End::Recovered, 7), (End::NoEffect, 0)]);
+    check(
+        "recovery<30s",
+        &fast,
+        State::Passed,
+        "7 s",
+        "between 6 s and 8 s; of such faults that proves for at least 36 %",
+    );
+    check("recovery<8s", &fast, State::Inconclusive, "7 s", "the limit is within");
+    check("recovery<5s", &fast, State::Failed, "7 s", "");
+    check("recovery<1s", &run(&[(End::NoEffect, 0)]), State::Passed, "0 s", "");
+    let never = run(&[(End::Recovered, 2), (End::Never, 40)]);
+    check("recovery<30s", &never, State::Failed, ">= 40 s", "had not recovered when the watch ended");
+    check("recovery<60s", &never, State::Inconclusive, ">= 40 s", "had not recovered when the watch ended");
+    check("recovery<30s", &run(&[(End::Unproven, 2)]), State::Inconclusive, "nothing", "cannot be told");
+}
+
+#[test]
 fn selectors_choose_steps_stages_and_tags() {
     let stages = vec![stage("low", 10, 10.0), stage("peak", 10, 10.0)];
     let tallies = |us: u64| vec![answered(vec![us; 400]), answered(vec![us * 2; 400])];

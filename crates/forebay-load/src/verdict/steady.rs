@@ -62,7 +62,7 @@ pub(super) fn trends(outcome: &Outcome) -> Vec<StageTrend> {
     let mut trends = Vec::new();
     let mut from = Duration::ZERO;
     for stage in &outcome.stages {
-        let to = from + stage.length;
+        let to = from.saturating_add(stage.length);
         if !stage.warmup && stage.from == stage.to && stage.to > 0.0 {
             let windows: Vec<&Window> =
                 outcome.timeline.iter().filter(|window| is_within(window, from, to)).collect();

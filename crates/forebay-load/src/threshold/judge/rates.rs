@@ -48,7 +48,7 @@ fn judged_length(outcome: &Outcome) -> Duration {
 fn judged_spans(outcome: &Outcome) -> impl Iterator<Item = (Duration, Duration)> + '_ {
     let ends = outcome.stages.iter().scan(Duration::ZERO, |at, stage| {
         let from = *at;
-        *at += stage.length;
+        *at = at.saturating_add(stage.length);
         Some((stage.warmup, from, *at))
     });
     ends.filter(|(warmup, ..)| !warmup).map(|(_, from, to)| (from, to))
@@ -63,7 +63,8 @@ fn in_time(outcome: &Outcome) -> f64 {
     let spans: Vec<_> = judged_spans(outcome).collect();
     let within =
         |ms: u64| spans.iter().any(|(from, to)| (from.as_millis()..to.as_millis()).contains(&u128::from(ms)));
-    let windows = outcome.timeline.iter().filter(|window| within(window.start_ms + window.length_ms / 2));
+    let windows =
+        outcome.timeline.iter().filter(|window| within(window.start_ms.saturating_add(window.length_ms / 2)));
     let (finished, length_ms) =
         windows.fold((0, 0), |(count, ms), window| (count + window.finished, ms + window.length_ms));
     if outcome.took <= planned + LATE || sent == 0 || length_ms == 0 {
