@@ -255,7 +255,8 @@ impl Lab {
     /// Faults and watches reach only what the plan itself started.
     fn known(&self, process: &str, problems: &mut Vec<String>) {
         if self.process(process).is_none() {
-            problems.push(format!("there is no process `{process}`: add it to `processes`, or correct the name"));
+            problems
+                .push(format!("there is no process `{process}`: add it to `processes`, or correct the name"));
         }
     }
 }
@@ -292,5 +293,7 @@ fn is_file_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

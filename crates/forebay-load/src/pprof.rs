@@ -146,7 +146,9 @@ impl<'a> Tables<'a> {
         let mut tables = Self::default();
         for field in Fields::new(bytes) {
             match field? {
-                (1, Field::Bytes(kind)) => bounded(&mut tables.kinds, pair(kind)?, KINDS_MAX, "too many kinds")?,
+                (1, Field::Bytes(kind)) => {
+                    bounded(&mut tables.kinds, pair(kind)?, KINDS_MAX, "too many kinds")?
+                }
                 (2, Field::Bytes(sample)) => {
                     bounded(&mut tables.samples, sample, SAMPLES_MAX, "too many samples")?;
                 }
@@ -246,7 +248,8 @@ impl<'a> Tables<'a> {
             match field? {
                 (1, field) => {
                     for id in Numbers::of(field) {
-                        let frames = locations.get(&id?).ok_or(Error::Broken("a sample names no known place"))?;
+                        let frames =
+                            locations.get(&id?).ok_or(Error::Broken("a sample names no known place"))?;
                         sample.stack.extend_from_slice(frames);
                         not_too_deep(&sample.stack)?;
                     }

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -264,9 +264,12 @@ impl Member {
 
 impl Log {
     fn open(name: &str, directory: Option<&Path>) -> Result<Self, Error> {
+        // Several labs of one process may have processes of the same name.
+        static OPENED: AtomicU64 = AtomicU64::new(0);
+        let opened = OPENED.fetch_add(1, Ordering::Relaxed);
         let path = match directory {
             Some(directory) => directory.join(format!("{name}.log")),
-            None => std::env::temp_dir().join(format!("forebay-{}-{name}.log", std::process::id())),
+            None => std::env::temp_dir().join(format!("forebay-{}-{opened}.log", std::process::id())),
         };
         let cannot = |error| Error::new(format!("cannot write {}: {error}", path.display()));
         if let Some(directory) = directory {

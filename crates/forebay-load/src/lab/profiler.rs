@@ -23,6 +23,10 @@ const SETTLE_SHARE: f64 = 0.2;
 const SETTLE_MAX: Duration = Duration::from_secs(10);
 /// What a profile takes besides its seconds: to be put together and sent.
 const SLACK: Duration = Duration::from_secs(1);
+/// CPU profiles of one run; stages that come later have none.
+const PROFILES_MAX: usize = 100;
+/// Bytes of all CPU profiles of one run.
+const BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a server may take beyond what was asked for.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -74,7 +78,10 @@ pub(super) fn heaps(targets: &[Target], during: Part, stop: &AtomicBool) -> Vec<
     let take = |(index, target): (usize, &Target)| {
         let part = if during == Part::Begin { "begin" } else { "end" };
         let file = format!("{}-{part}-heap.pb.gz", target.name);
-        let raw = get(&target.url.join("/debug/pprof/heap"), PATIENCE, stop);
+        let raw = get(
+            &target.url.join("/debug/pprof/heap"),
+            &Limits { time: PATIENCE, bytes: pprof::RAW_MAX, stop },
+        );
         (index, captured(CapturedKind::Heap, during, file, raw))
     };
     targets.iter().enumerate().map(take).collect()
@@ -103,6 +110,12 @@ impl Profiler {
         let _ = self.start.send(start);
     }
 
+    /// Whether all profiles are taken.
+    #[cfg(test)]
+    pub(super) fn is_done(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Ends it, also within a profile.
     pub(super) fn finish(self) -> Vec<Taken> {
         self.stop.store(true, Ordering::Relaxed);
@@ -119,6 +132,7 @@ fn run(
     stop: &AtomicBool,
 ) -> Vec<Taken> {
     let mut taken = Vec::new();
+    let mut room = BYTES_MAX;
     for take in takes {
         let wait = (start + take.at).since(Instant::now());
         if told.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
@@ -126,13 +140,20 @@ fn run(
         }
         let target = &targets[take.target];
         let file = format!("{}-{}-cpu.pb.gz", target.name, take.stage);
-        let raw = cpu(target, take, Instant::now().since(start), stop);
+        let raw = cpu(target, take, Instant::now().since(start), room.min(pprof::RAW_MAX), stop);
+        room -= raw.as_ref().map_or(0, Vec::len);
         taken.push((take.target, captured(CapturedKind::Cpu, Part::Stage(take.stage), file, raw)));
     }
     taken
 }
 
-fn cpu(target: &Target, take: &Take, now: Duration, stop: &AtomicBool) -> Result<Vec<u8>, String> {
+fn cpu(
+    target: &Target,
+    take: &Take,
+    now: Duration,
+    bytes: usize,
+    stop: &AtomicBool,
+) -> Result<Vec<u8>, String> {
     // The profile before this one may have taken its time.
     let left = take.until.saturating_sub(now + SLACK).as_secs();
     let Some(seconds) = take.seconds.map(|seconds| seconds.min(left)).filter(|left| *left >= SECONDS_MIN)
@@ -142,7 +163,15 @@ fn cpu(target: &Target, take: &Take, now: Duration, stop: &AtomicBool) -> Result
         ));
     };
     let url = target.url.join(&format!("/debug/pprof/profile?seconds={seconds}"));
-    get(&url, Duration::from_secs(seconds) + PATIENCE, stop)
+    get(&url, &Limits { time: Duration::from_secs(seconds) + PATIENCE, bytes, stop })
+}
+
+/// What is to be said if some stages have no profile.
+pub(super) fn left_out(stages: &[Stage], targets: usize) -> Option<String> {
+    let wanted = stages.iter().filter(|stage| !stage.warmup).count() * targets;
+    (wanted > PROFILES_MAX).then(|| {
+        format!("only the first {PROFILES_MAX} of {wanted} CPU profiles are taken: judge fewer stages, or watch less")
+    })
 }
 
 /// When which profile is taken: the steady part of a stage is shared out evenly.
@@ -161,11 +190,12 @@ fn schedule(stages: &[Stage], targets: usize) -> Vec<Take> {
         }
         begin = end;
     }
+    takes.truncate(PROFILES_MAX);
     takes
 }
 
-fn get(url: &Url, time: Duration, stop: &AtomicBool) -> Result<Vec<u8>, String> {
-    let answer = fetch::get(url, &Limits { time, bytes: pprof::RAW_MAX, stop })?;
+fn get(url: &Url, limits: &Limits<'_>) -> Result<Vec<u8>, String> {
+    let answer = fetch::get(url, limits)?;
     match answer.status {
         200 => Ok(answer.body),
         404 => Err(format!("{url} is not served: enable profiles there, or correct the URL")),

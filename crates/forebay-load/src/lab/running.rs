@@ -83,7 +83,8 @@ impl Running {
         let targets = profiler::targets(&lab.watch)?;
         let taken = profiler::heaps(&targets, Part::Begin, stop);
         let profiler = (!targets.is_empty()).then(|| Profiler::start(targets.clone(), stages)).transpose()?;
-        let hands = Hands { cast, watcher, faults: Faults::of(lab), notes: Vec::new() };
+        let notes = profiler::left_out(stages, targets.len()).into_iter().collect();
+        let hands = Hands { cast, watcher, faults: Faults::of(lab), notes };
         let work = Some(Work::start(hands)?);
         Ok(Self { lab: lab.clone(), stages: stages.to_vec(), targets, taken, profiler, work })
     }
@@ -142,6 +143,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         // With the hands, the processes end.
         drop(self.work.take().and_then(Work::stop));
+        drop(self.profiler.take().map(Profiler::finish));
     }
 }
 

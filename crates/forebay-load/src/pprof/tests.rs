@@ -53,8 +53,10 @@ fn profile(functions: &[&str], samples: &[(&[u64], u64)]) -> Vec<u8> {
     let strings = ["", "samples", "count", "cpu", "nanoseconds"];
     for (id, _) in (1..).zip(functions) {
         let line = Message::default().number(1, id).number(2, 42);
-        message = message.bytes(4, &Message::default().number(1, id).number(3, 0x1000 + id).bytes(4, &line.0).0);
-        message = message.bytes(5, &Message::default().number(1, id).number(2, strings.len() as u64 + id - 1).0);
+        message =
+            message.bytes(4, &Message::default().number(1, id).number(3, 0x1000 + id).bytes(4, &line.0).0);
+        message =
+            message.bytes(5, &Message::default().number(1, id).number(2, strings.len() as u64 + id - 1).0);
     }
     for string in strings.iter().chain(functions) {
         message = message.bytes(6, string.as_bytes());
@@ -113,8 +115,11 @@ fn a_place_without_a_function_shows_its_address() {
 fn stacks_become_a_flame_graph() {
     let flame = decode(&small()).expect("it is whole").flame();
     assert_eq!((flame.total, &*flame.kind), (1_000, "cpu"));
-    let frames: Vec<_> =
-        flame.frames.iter().map(|frame| (&*frame.name, frame.depth, frame.start, frame.value, frame.own)).collect();
+    let frames: Vec<_> = flame
+        .frames
+        .iter()
+        .map(|frame| (&*frame.name, frame.depth, frame.start, frame.value, frame.own))
+        .collect();
     assert_eq!(frames, [("main", 0, 0, 1_000, 100), ("rest", 1, 100, 300, 300), ("work", 1, 400, 600, 600)]);
 }
 
@@ -123,7 +128,8 @@ fn a_flame_graph_leaves_out_the_smallest_and_never_a_caller() {
     let names: Vec<String> = (0..3_000).map(|number| format!("f{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     // 900 chains of three, each as large as the next and just large enough to be drawn.
-    let stacks: Vec<[u64; 4]> = (0..900).map(|chain| [chain * 3 + 4, chain * 3 + 3, chain * 3 + 2, 1]).collect();
+    let stacks: Vec<[u64; 4]> =
+        (0..900).map(|chain| [chain * 3 + 4, chain * 3 + 3, chain * 3 + 2, 1]).collect();
     let samples: Vec<(&[u64], u64)> = stacks.iter().map(|stack| (&stack[..], 10 + stack[0] % 7)).collect();
     let flame = decode(&profile(&names, &samples)).expect("it is whole").flame();
     assert!((1..=NODES_MAX).contains(&flame.frames.len()), "{}", flame.frames.len());

@@ -86,7 +86,7 @@ impl Iterator for Numbers<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         match self {
             Self::One(number) => number.take().map(Ok),
-            Self::Packed(rest) if rest.is_empty() => None,
+            Self::Packed([]) => None,
             Self::Packed(rest) => {
                 let number = varint(rest);
                 if number.is_err() {

@@ -55,7 +55,8 @@ fn span(until: u64) -> Span {
     Span { control: secs(0)..secs(ON), on: secs(ON), off: Some(secs(OFF)), until: secs(until) }
 }
 
-const BUDGET: Budget = Budget { errors: 0.001, p99: Some(Duration::from_millis(50)), hold: Duration::from_secs(10) };
+const BUDGET: Budget =
+    Budget { errors: 0.001, p99: Some(Duration::from_millis(50)), hold: Duration::from_secs(10) };
 
 /// How it ended, and detection, recovery from the fault, and from its removal in seconds.
 fn check(
@@ -79,8 +80,7 @@ fn check(
 
 #[test]
 fn healed_seven_seconds_after_the_removal_is_seven_seconds() {
-    let found =
-        check(&[(20, Good), (12, Errors), (20, Good)], End::Recovered, Some(0), Some(12), Some(7));
+    let found = check(&[(20, Good), (12, Errors), (20, Good)], End::Recovered, Some(0), Some(12), Some(7));
     assert_eq!((found.bad_windows, found.bad_requests, found.held), (12, 12 * 600, 10_000));
     assert!(found.notes.is_empty(), "{found:?}");
 }
