@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::{build, shell, tree};
 
 /// The pages: `forebay reference NAME` prints docs/reference/NAME.md.
-pub(crate) const PAGES: &[&str] = &["cli", "metrics", "refusals", "settings"];
+pub(crate) const PAGES: &[&str] = &["cli", "load-plan", "metrics", "refusals", "settings"];
 
 /// `cargo xtask reference`.
 pub(crate) fn run() -> Result<()> {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub mod load;
+
 /// The settings file when none is named.
 pub const FILE_DEFAULT: &str = "forebay.yaml";
 
@@ -20,7 +22,7 @@ pub const EXIT_USAGE: u8 = 2;
     name = "forebay",
     version,
     about = "A gateway in front of your services: fast, bounded, easy to understand",
-    after_help = "Exit status: 0 all is well; 1 problems were found; 2 the command line is wrong.",
+    after_help = "Exit status: 0 all is well; 1 problems were found; 2 the command line is wrong. Those of `load` are its own.",
     max_term_width = 100
 )]
 pub struct Cli {
@@ -45,6 +47,8 @@ pub enum Command {
     Reference(Reference),
     /// See it work: sample services, the gateway, and traffic, with no set-up
     Demo(Demo),
+    /// Test a service under load: quickly, by a plan, for its capacity, before and after a change
+    Load(Box<load::Load>),
 }
 
 /// Serve requests.
@@ -111,13 +115,15 @@ pub enum Page {
     Refusals,
     /// Every command.
     Cli,
+    /// Every key of load plans.
+    LoadPlan,
 }
 
 /// See it work.
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// How long traffic is made, in seconds
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    /// How long traffic is made, in seconds; 0: no traffic but yours
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(..=3600))]
     pub seconds: u32,
     /// End when the traffic does, instead of serving on
     #[arg(long)]
@@ -148,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_wrong_command_line_exits_with_2() {
-        for line in ["", "serve", "check --no", "explain GET", "run -c f --to a:1", "demo --seconds 0"] {
+        for line in ["", "serve", "check --no", "explain GET", "run -c f --to a:1", "demo --seconds 3601"] {
             assert_eq!(parse(line).err(), Some(i32::from(EXIT_USAGE)), "{line}");
         }
         assert_eq!(parse("--help").err(), Some(0));

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod demo;
 pub mod explain;
+pub mod load;
 pub mod reference;
 pub mod run;
 pub mod schema;
@@ -26,5 +27,6 @@ pub fn dispatch(command: &Command, out: &mut Output<'_>) -> anyhow::Result<u8> {
         Command::Schema => schema::schema(out).map(|()| EXIT_OK).map_err(Into::into),
         Command::Reference(args) => reference::reference(args, out).map(|()| EXIT_OK).map_err(Into::into),
         Command::Demo(args) => demo::demo(args, out),
+        Command::Load(args) => load::load(args, out),
     }
 }

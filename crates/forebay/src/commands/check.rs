@@ -51,7 +51,7 @@ pub fn summary(loaded: &Loaded) -> String {
     )
 }
 
-fn count(problems: &[Problem], file: &str) -> String {
+pub(super) fn count(problems: &[Problem], file: &str) -> String {
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     let warnings = problems.len() - errors;
     match warnings {
@@ -61,7 +61,7 @@ fn count(problems: &[Problem], file: &str) -> String {
 }
 
 /// `1 route`, `2 routes`.
-fn counted(number: usize, noun: &str) -> String {
+pub(super) fn counted(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
@@ -84,7 +84,7 @@ fn as_json(file: &str, result: &Result<Loaded, Vec<Problem>>) -> Value {
     report
 }
 
-fn problem_json(problem: &Problem) -> Value {
+pub(super) fn problem_json(problem: &Problem) -> Value {
     json!({
         "file": &*problem.at.file,
         "line": problem.at.line,

@@ -4,7 +4,7 @@ use std::io;
 
 use super::Output;
 use crate::cli::{self, Page};
-use crate::config;
+use crate::{config, load};
 
 mod command_line;
 mod refusals;
@@ -24,6 +24,7 @@ fn text(page: Page) -> String {
         Page::Metrics => forebay_telemetry::exposition::reference(),
         Page::Refusals => refusals::reference(),
         Page::Cli => command_line::reference(),
+        Page::LoadPlan => load::reference(),
     }
 }
 

@@ -27,24 +27,34 @@ pub(super) fn reference() -> String {
     if let Some(status) = cli.get_after_help() {
         page.push_str(&format!("\n{status}\n"));
     }
-    for command in cli.get_subcommands_mut() {
-        if !command.is_hide_set() && command.get_name() != "help" {
-            section(&mut page, command);
-        }
-    }
+    sections(&mut page, &mut cli, "");
     page.push_str(TAIL);
     page
 }
 
-fn section(page: &mut String, command: &mut Command) {
+/// A section for each command below `parent`, and for those below them.
+fn sections(page: &mut String, parent: &mut Command, path: &str) {
+    for command in parent.get_subcommands_mut() {
+        if !command.is_hide_set() && command.get_name() != "help" {
+            let path = format!("{path} {}", command.get_name());
+            section(page, command, path.trim());
+            sections(page, command, &path);
+        }
+    }
+}
+
+fn section(page: &mut String, command: &mut Command, path: &str) {
     let usage = command.render_usage().to_string();
-    let usage = usage.trim_start_matches("Usage:").trim();
+    let usage: Vec<&str> = usage.trim_start_matches("Usage:").trim().lines().map(str::trim).collect();
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    page.push_str(&format!("\n## {}\n\n{about}.\n\n```\n{usage}\n```\n", command.get_name()));
+    page.push_str(&format!("\n## {path}\n\n{about}.\n\n```\n{}\n```\n", usage.join("\n")));
     let own = |arg: &&Arg| !["help", "version"].contains(&arg.get_id().as_str()) && !arg.is_hide_set();
     let rows: String = command.get_arguments().filter(own).map(row).collect();
     if !rows.is_empty() {
         page.push_str(&format!("\n| argument | meaning | default |\n|---|---|---|\n{rows}"));
+    }
+    if let Some(status) = command.get_after_help() {
+        page.push_str(&format!("\n{status}\n"));
     }
 }
 

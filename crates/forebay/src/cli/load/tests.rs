@@ -1,0 +1,46 @@
+//! Lines as people type them.
+
+use clap::Parser as _;
+
+use super::super::{Cli, Command as Top};
+use super::*;
+
+fn parse(line: &str) -> Result<Load, String> {
+    let words = std::iter::once("forebay").chain(line.split_whitespace());
+    match Cli::try_parse_from(words).map_err(|error| error.to_string())?.command {
+        Top::Load(load) => Ok(*load),
+        other => panic!("{line} is {other:?}"),
+    }
+}
+
+#[test]
+fn a_url_is_tested_unless_another_word_comes_first() {
+    let load = parse("load http://a.test/ --rate 1000 --for 30s -H a:b -H c:d").expect("it is right");
+    assert!(load.command.is_none());
+    assert_eq!(load.test.what.as_deref(), Some("http://a.test/"));
+    assert_eq!(load.test.amount.length, Some(Duration::from_secs(30)));
+    assert_eq!(load.test.asked.headers.len(), 2);
+    let load = parse("load check plan.yaml").expect("it is right");
+    assert!(matches!(load.command, Some(Command::Check(_))));
+    let load = parse("load import access-log a.log --out plan.yaml").expect("it is right");
+    assert!(matches!(load.command, Some(Command::Import(Import { format: Format::AccessLog, .. }))));
+}
+
+#[test]
+fn what_is_wrong_with_a_flag_is_said_with_what_to_write() {
+    for (line, part) in [
+        ("load", "<URL|PLAN>"),
+        ("load http://a/ --for 30", "the unit is missing"),
+        ("load http://a/ --rate fast", "`fast` is no number"),
+        ("load http://a/ --rate 5 --users 5", "cannot be used with"),
+        ("load http://a/ -H novalue", "name: value"),
+        ("load http://a/ --workers 0", "1..=256"),
+        ("load http://a/ --preset wave", "[possible values: spike, soak]"),
+        ("load replay r --target https://a/", "without TLS"),
+        ("load replay r --target http://a/ --speed 0", "such as `2`"),
+        ("load capacity p.yaml --precision 5", "such as `5%`"),
+    ] {
+        let error = parse(line).expect_err(line);
+        assert!(error.contains(part), "{line}: {error}");
+    }
+}

@@ -1,0 +1,45 @@
+//! `forebay load`: test a service under load.
+
+use std::io::{self, IsTerminal as _};
+
+use forebay_base::problem::Problem;
+
+use super::Output;
+use crate::cli::load::{Command, Load};
+use crate::cli::{EXIT_OK, EXIT_PROBLEMS};
+use crate::load;
+
+mod check;
+mod engine;
+mod live;
+mod outputs;
+mod plan;
+mod report;
+mod test;
+
+/// Does what the words after `load` say. Gives the exit status.
+///
+/// # Errors
+/// What was asked could not be done.
+pub fn load(args: &Load, out: &mut Output<'_>) -> anyhow::Result<u8> {
+    match &args.command {
+        None => test::test(&args.test, out),
+        Some(Command::Report(args)) => report::report(args, out),
+        Some(Command::Check(args)) => Ok(check::check(args, out)?),
+        Some(Command::Schema) => {
+            out.line(format!("{:#}", load::json_schema()))?;
+            Ok(EXIT_OK)
+        }
+        Some(Command::Capacity(_) | Command::Compare(_) | Command::Replay(_) | Command::Import(_)) => {
+            anyhow::bail!("this is not available yet")
+        }
+    }
+}
+
+/// Tells problems on standard error. Gives the exit status.
+fn tell(problems: &[Problem]) -> io::Result<u8> {
+    let mut errors = io::stderr().lock();
+    let terminal = errors.is_terminal();
+    Output::new(&mut errors, terminal).problems(problems)?;
+    Ok(EXIT_PROBLEMS)
+}
