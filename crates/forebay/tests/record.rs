@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
+use forebay_load::recording::{Payload, Recording, Replay};
 use forebay_testkit::check::eventually;
 use forebay_testkit::gateway;
 use forebay_testkit::gateway::{Gateway, Signal};
@@ -114,6 +116,60 @@ fn a_body_that_comes_in_pieces_is_kept_whole() {
         );
         assert_eq!(request["body_bytes"], json!(300_000));
     }
+}
+
+#[test]
+fn what_was_recorded_can_be_sent_again() {
+    let origin = Origin::echo();
+    let gateway = start(&origin, "{ file: traffic.jsonl, sample: 100%, body_max: 10 }");
+    let mut client = gateway.client();
+    assert_eq!(
+        ask(&mut client, "GET /a?key=1 HTTP/1.1\r\nHost: t:80\r\nCookie: a=b\r\nAccept: */*\r\n\r\n"),
+        200
+    );
+    assert_eq!(ask(&mut client, "POST /b HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello"), 200);
+    assert_eq!(ask(&mut client, "POST /c HTTP/1.1\r\nHost: t\r\nContent-Length: 11\r\n\r\nhello world"), 200);
+    requests(&gateway, "traffic.jsonl", 3);
+    let file = fs::read(gateway.directory().join("traffic.jsonl")).expect("it can be read");
+    let recording = Recording::parse(&file).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(recording.sample, Some(1.0));
+    let requests: Vec<_> = recording.entries().map(|(_, request)| request).collect();
+    let heads: Vec<_> = requests.iter().map(|r| (&*r.method, &*r.target, &*r.host)).collect();
+    assert_eq!(heads, [("GET", "/a?key=REDACTED", "t:80"), ("POST", "/b", "t"), ("POST", "/c", "t")]);
+    assert_eq!(requests[1].body, Payload::Kept(b"hello".to_vec()));
+    assert_eq!(requests[2].body, Payload::Omitted(11));
+    let times: Vec<_> = recording.entries().map(|(at, _)| at).collect();
+    let twice = recording.plan_parts(&Replay::at(2.0)).unwrap_or_else(|error| panic!("{error}"));
+    let length = (times[2] - times[0]) / 2;
+    assert!(twice.length.abs_diff(length) < Duration::from_micros(1), "{:?} {length:?}", twice.length);
+}
+
+#[test]
+fn no_request_spoils_the_recording_for_its_reader() {
+    let origin = Origin::echo();
+    let gateway = start(&origin, "{ file: traffic.jsonl, sample: 100% }");
+    let mut served = 0;
+    for (target, field) in [
+        ("/\"],\"\\", "x: \"]],\"body\":\"\\"),
+        ("/%22%5C%00?%0a&\"\\", "x: \ta\tb"),
+        ("/a?{}|^`<>\"", "x: \u{e9}\u{80}\u{1f600}"),
+        ("/\u{e9}?\u{e9}", "!#$%&'*+-.^_`|~9aZ: 1"),
+        ("/a//b/../c;d?e;f", "x_y: 1"),
+        ("http://t/?", "x:"),
+    ] {
+        for raw in [&b""[..], b"\x80\xff"] {
+            let mut request = format!("GET {target} HTTP/1.1\r\nHost: t\r\n{field}").into_bytes();
+            request.extend_from_slice(raw);
+            request.extend_from_slice(b"\r\n\r\n");
+            let response = gateway.client().ask(&request).unwrap_or_else(|failed| panic!("{failed}"));
+            served += usize::from(response.status == 200);
+        }
+    }
+    assert!(served >= 6, "only {served} were served");
+    gateway.await_metric(WRITTEN, |written| written == served as f64);
+    let file = fs::read(gateway.directory().join("traffic.jsonl")).expect("it can be read");
+    let recording = Recording::parse(&file).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(recording.len(), served);
 }
 
 #[test]
