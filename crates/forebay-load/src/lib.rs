@@ -10,6 +10,7 @@ pub mod compare;
 pub mod expect;
 pub mod feeder;
 pub mod hdr;
+pub mod import;
 pub mod json_path;
 pub mod lab;
 pub mod outcome;

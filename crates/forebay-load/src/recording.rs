@@ -212,6 +212,25 @@ impl Recording {
     fn sort(&mut self) {
         self.entries.sort_by_key(|(at, _)| *at);
     }
+
+    /// In the order of time, the first request at the start.
+    pub(crate) fn settle(&mut self) {
+        self.sort();
+        let first = self.entries.first().map_or(Duration::ZERO, |(at, _)| *at);
+        for (at, _) in &mut self.entries {
+            *at -= first;
+        }
+    }
+
+    /// Spreads the requests of the same instant evenly over the second after it. They are in the order of time.
+    pub(crate) fn spread_seconds(&mut self) {
+        for group in self.entries.chunk_by_mut(|(a, _), (b, _)| a == b) {
+            let count = u32::try_from(group.len()).unwrap_or(u32::MAX);
+            for (number, (at, _)) in (0_u32..).zip(group) {
+                *at += Duration::from_secs(1) * number / count;
+            }
+        }
+    }
 }
 
 impl Request {

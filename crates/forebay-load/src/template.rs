@@ -140,8 +140,10 @@ impl Template {
     /// # Errors
     /// What is wrong with it.
     pub fn check_field(&self) -> Result<(), Error> {
+        let unfit = |text: &String| text.bytes().find(|byte| !fits_field(*byte));
         let bad = self.parts.iter().find_map(|part| match part {
-            Part::Text(text) => text.bytes().find(|byte| !fits_field(*byte)),
+            Part::Text(text) => unfit(text),
+            Part::Builtin(Builtin::Pick(items)) => items.iter().find_map(unfit),
             Part::Name(_) | Part::Builtin(_) => None,
         });
         bad.map_or(Ok(()), |bad| {
