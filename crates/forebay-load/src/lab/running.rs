@@ -177,8 +177,8 @@ impl Hands {
         }
         self.watcher.begin();
         loop {
+            while self.faults.apply(Instant::now().since(start), &mut self.cast) {}
             let now = Instant::now().since(start);
-            self.faults.apply(now, &mut self.cast);
             if now >= self.watcher.next() {
                 self.look(now);
             }
@@ -222,20 +222,32 @@ impl Faults {
         self.changes.get(self.next).map(|change| change.at)
     }
 
-    /// Makes all changes that are due.
-    fn apply(&mut self, now: Duration, cast: &mut Cast) {
-        while let Some(change) = self.changes.get(self.next).filter(|change| change.at <= now) {
-            let (kind, injected) = &mut self.injected[change.fault];
-            if change.on {
-                let applied = apply(kind, cast);
-                injected.on = applied.is_ok().then_some(now);
-                injected.error = applied.err().map(|error| format!("it was not applied: {error}"));
-            } else if injected.on.is_some() {
-                let removed = remove(kind, cast);
-                injected.off = removed.is_ok().then_some(now);
-                injected.error = removed.err().map(|error| format!("it was not removed: {error}"));
-            }
-            self.next += 1;
+    /// Makes the next change if it is due; false: none is.
+    fn apply(&mut self, now: Duration, cast: &mut Cast) -> bool {
+        let Some(change) = self.changes.get(self.next).copied().filter(|change| change.at <= now) else {
+            return false;
+        };
+        self.next += 1;
+        let (kind, injected) = &mut self.injected[change.fault];
+        if change.on {
+            let applied = apply(kind, cast);
+            injected.on = applied.is_ok().then_some(now);
+            injected.error = applied.err().map(|error| format!("it was not applied: {error}"));
+            self.postpone_end(change, now);
+        } else if injected.on.is_some() {
+            let removed = remove(kind, cast);
+            injected.off = removed.is_ok().then_some(now);
+            injected.error = removed.err().map(|error| format!("it was not removed: {error}"));
+        }
+        true
+    }
+
+    /// A fault that comes late is not shorter for it.
+    fn postpone_end(&mut self, begin: Change, now: Duration) {
+        let to_come = &mut self.changes[self.next..];
+        if let Some(end) = to_come.iter_mut().find(|change| change.fault == begin.fault) {
+            end.at += now.saturating_sub(begin.at);
+            to_come.sort_unstable();
         }
     }
 }

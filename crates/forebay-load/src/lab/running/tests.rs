@@ -48,18 +48,19 @@ fn a_pause_begins_and_ends_when_it_is_due() {
     let mut cast = Cast::start(&lab, &AtomicBool::new(false)).expect("nothing is in the way");
     let mut call = actors.next_call();
     let mut faults = Faults::of(&lab);
-    faults.apply(Duration::from_millis(4_999), &mut cast);
+    assert!(!faults.apply(Duration::from_millis(4_999), &mut cast));
     call.answers();
     assert_eq!(faults.next(), Some(Duration::from_secs(5)));
-    faults.apply(Duration::from_millis(5_001), &mut cast);
+    assert!(faults.apply(Duration::from_millis(5_002), &mut cast));
     wait_until(|| call.stands_still());
-    assert_eq!(faults.next(), Some(Duration::from_secs(7)));
-    faults.apply(Duration::from_millis(7_003), &mut cast);
+    // It came late and lasts as long.
+    assert!(!faults.apply(Duration::from_millis(7_001), &mut cast));
+    assert!(faults.apply(Duration::from_millis(7_002), &mut cast));
     call.answers();
     let (_, injected) = &faults.injected[0];
     assert_eq!(
         (injected.on, injected.off),
-        (Some(Duration::from_millis(5_001)), Some(Duration::from_millis(7_003)))
+        (Some(Duration::from_millis(5_002)), Some(Duration::from_millis(7_002)))
     );
     assert_eq!((faults.next(), &injected.error), (None, &None));
 }
@@ -72,7 +73,8 @@ fn a_fault_on_what_does_not_run_says_so_and_is_not_removed() {
     let mut cast = Cast::start(&lab, &AtomicBool::new(false)).expect("nothing is in the way");
     cast.kill("api").expect("it runs");
     let mut faults = Faults::of(&lab);
-    faults.apply(Duration::from_secs(1), &mut cast);
+    assert!(faults.apply(Duration::from_secs(1), &mut cast));
+    assert!(faults.apply(Duration::from_secs(2), &mut cast));
     let (_, injected) = &faults.injected[0];
     assert_eq!((injected.on, injected.off), (None, None));
     assert!(injected.error.as_deref().is_some_and(|why| why.contains("does not run")), "{injected:?}");
