@@ -57,9 +57,9 @@ pub enum Is {
     Matching(Regex),
 }
 
-/// A text that is looked for.
+/// A text that is looked for. Boxed: the tables that make it fast are large.
 #[derive(Clone, Debug)]
-pub struct Text(memmem::Finder<'static>);
+pub struct Text(Box<memmem::Finder<'static>>);
 
 /// Why something cannot be expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,7 +203,7 @@ impl Is {
 
 impl Text {
     fn new(text: &str) -> Self {
-        Self(memmem::Finder::new(text.as_bytes()).into_owned())
+        Self(Box::new(memmem::Finder::new(text.as_bytes()).into_owned()))
     }
 
     fn is_in(&self, bytes: &[u8]) -> bool {

@@ -238,8 +238,14 @@ impl<'o> Gather<'o> {
         if requests.len() as f64 > count {
             self.note(format!("only the first {count} of {} requests are sent at this rate", requests.len()));
         }
-        for (number, (line, request)) in requests.iter().cycle().take(count as usize).enumerate() {
-            self.push(*line, Duration::from_secs_f64(number as f64 / rate), request.clone());
+        for number in 0..count as usize {
+            let at = Duration::from_secs_f64(number as f64 / rate);
+            match requests.get(number) {
+                Some((line, request)) => self.push(*line, at, request.clone()),
+                // The list again; without a copy of each body.
+                None if !requests.is_empty() => self.recording.repeat(at, number - requests.len()),
+                None => break,
+            }
         }
     }
 }

@@ -176,6 +176,13 @@ impl Recording {
         Ok(())
     }
 
+    /// Adds the request of an earlier entry once more.
+    pub(crate) fn repeat(&mut self, at: Duration, earlier: usize) {
+        if let Some((_, index)) = self.entries.get(earlier).filter(|_| self.entries.len() < ENTRIES_MAX) {
+            self.entries.push((at, *index));
+        }
+    }
+
     /// How many requests there are.
     #[must_use]
     pub fn len(&self) -> usize {

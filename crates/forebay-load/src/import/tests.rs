@@ -1,5 +1,7 @@
 //! Other tools' files, what they become, and what they are refused for.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::recording::Payload;
 
@@ -255,4 +257,24 @@ fn problems_are_told_once_and_not_without_end() {
     let problems = urls::parse(&text, &paced(1.0, 1)).unwrap_err().problems;
     assert_eq!(problems.len(), PROBLEMS_MAX + 1);
     assert_eq!(problems.last().map(String::as_str), Some("and 50 more"));
+}
+
+proptest! {
+    #[test]
+    fn no_text_is_a_panic(
+        line in "[-0-9:.,T/+ \\\\\"\\[\\]xu{}@#GETHP\u{e9}]{0,60}",
+        clock in "[0-2][0-9]:[0-5][0-9]:[0-9]{2}\\.[0-9]{3}[ a-z/\\\\{}-]{0,40}",
+    ) {
+        let options = paced(1.0, 1);
+        for text in [&line, &clock, &format!("192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] \"GET /{line}")] {
+            let _ = access_log::parse(text.as_bytes(), &options);
+            let _ = urls::parse(text, &options);
+            let _ = vegeta::parse(text, &options, &mut file);
+            let _ = har::parse(text, &options);
+            let _ = k6::parse(text);
+            let _ = Recording::parse(text.as_bytes());
+            let _ = yaml::duration(text, Duration::from_secs(1));
+            let _ = (time::rfc3339(text), time::common_log(text), url::parse(text));
+        }
+    }
 }
