@@ -31,6 +31,21 @@ pub(crate) fn html_text(text: &str) -> String {
     markup(&text.chars().map(visible).collect::<String>())
 }
 
+/// As [`html_text`], with what stands between backticks as code.
+pub(crate) fn html_said(text: &str) -> String {
+    let text = html_text(text);
+    let mut parts = text.split('`');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    while let Some(code) = parts.next() {
+        let _ = match parts.next() {
+            Some(after) => write!(out, "<code>{code}</code>{after}"),
+            // One alone is just a backtick.
+            None => write!(out, "`{code}"),
+        };
+    }
+    out
+}
+
 /// The text for XML 1.0, in elements and in quoted attributes: what XML has no way to say is replaced.
 pub(crate) fn xml(name: &str) -> String {
     markup(&plain(name))
@@ -66,7 +81,9 @@ fn visible(letter: char) -> char {
         '\n' | '\r' | '\t' => ' ',
         // Controls of terminals, of the direction of text, and what is no character at all.
         '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' => '\u{fffd}',
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => '\u{fffd}',
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => {
+            '\u{fffd}'
+        }
         '\u{fff0}'..='\u{fffc}' | '\u{fffe}' | '\u{ffff}' | '\u{e0000}'..='\u{e007f}' => '\u{fffd}',
         _ => letter,
     }
@@ -93,7 +110,16 @@ mod tests {
 
     #[test]
     fn markup_becomes_text() {
-        assert_eq!(html("</script><b a=\"x\" b='y'>&"), "&lt;/script&gt;&lt;b a=&quot;x&quot; b=&#39;y&#39;&gt;&amp;");
+        assert_eq!(
+            html("</script><b a=\"x\" b='y'>&"),
+            "&lt;/script&gt;&lt;b a=&quot;x&quot; b=&#39;y&#39;&gt;&amp;"
+        );
+    }
+
+    #[test]
+    fn backticks_in_pairs_are_code() {
+        assert_eq!(html_said("`a<b` did, `c` not"), "<code>a&lt;b</code> did, <code>c</code> not");
+        assert_eq!(html_said("`a` b ` c"), "<code>a</code> b ` c");
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 /// Stands where there is no number.
-pub(crate) const NONE: &str = "–";
+pub const NONE: &str = "–";
 
 /// 9012 as `9,012`.
-pub(crate) fn count(number: u64) -> String {
+#[must_use]
+pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -19,12 +20,14 @@ pub(crate) fn count(number: u64) -> String {
 }
 
 /// `312 µs`, `1.23 ms`, `94.2 ms`, `1.27 s`, `3 min 5 s`.
-pub(crate) fn duration(duration: Duration) -> String {
+#[must_use]
+pub fn duration(duration: Duration) -> String {
     micros(duration.as_secs_f64() * 1e6)
 }
 
 /// As [`duration`], of microseconds.
-pub(crate) fn micros(us: f64) -> String {
+#[must_use]
+pub fn micros(us: f64) -> String {
     match us {
         ..0.0 => format!("-{}", micros(-us)),
         ..999.5 => format!("{us:.0} µs"),
@@ -35,12 +38,14 @@ pub(crate) fn micros(us: f64) -> String {
 }
 
 /// As [`duration`], or a dash.
-pub(crate) fn duration_or_none(duration: Option<Duration>) -> String {
+#[must_use]
+pub fn duration_or_none(duration: Option<Duration>) -> String {
     duration.map_or_else(|| NONE.to_owned(), self::duration)
 }
 
 /// A length of time that someone chose: `30 s`, `2 min`, `1 h 5 min`, `1.5 s`.
-pub(crate) fn length(length: Duration) -> String {
+#[must_use]
+pub fn length(length: Duration) -> String {
     let seconds = length.as_secs();
     let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match (hours, minutes, rest) {
@@ -54,7 +59,8 @@ pub(crate) fn length(length: Duration) -> String {
 }
 
 /// A number of three digits, no more: `0.31`, `9.94`, `94.2`, `1,234`.
-pub(crate) fn digits(number: f64) -> String {
+#[must_use]
+pub fn digits(number: f64) -> String {
     let size = number.abs();
     match size {
         _ if !number.is_finite() => NONE.to_owned(),
@@ -68,12 +74,14 @@ pub(crate) fn digits(number: f64) -> String {
 }
 
 /// `1,000/s`.
-pub(crate) fn rate(per_second: f64) -> String {
+#[must_use]
+pub fn rate(per_second: f64) -> String {
     format!("{}/s", digits(per_second))
 }
 
 /// How many of a hundred: `0.31 %`. A part is never shown as nothing, nor all but one as all.
-pub(crate) fn share(part: u64, whole: u64) -> String {
+#[must_use]
+pub fn share(part: u64, whole: u64) -> String {
     if whole == 0 {
         return NONE.to_owned();
     }
@@ -89,7 +97,8 @@ pub(crate) fn share(part: u64, whole: u64) -> String {
 }
 
 /// `1.4 MB`, in thousands.
-pub(crate) fn bytes(bytes: u64) -> String {
+#[must_use]
+pub fn bytes(bytes: u64) -> String {
     let size = float(bytes);
     match size {
         ..1e3 => format!("{bytes} B"),
@@ -100,12 +109,14 @@ pub(crate) fn bytes(bytes: u64) -> String {
 }
 
 /// `1 connection`, `2 connections`.
-pub(crate) fn things(number: u64, thing: &str) -> String {
+#[must_use]
+pub fn things(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// `2026-11-21 14:03:09 UTC`.
-pub(crate) fn date(unix_ms: u64) -> String {
+#[must_use]
+pub fn date(unix_ms: u64) -> String {
     let (year, month, day) = civil(unix_ms / 86_400_000);
     let seconds = unix_ms / 1_000 % 86_400;
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
@@ -113,24 +124,22 @@ pub(crate) fn date(unix_ms: u64) -> String {
 }
 
 /// The same as ISO 8601 has it: `2026-11-21T14:03:09`.
-pub(crate) fn iso_date(unix_ms: u64) -> String {
+#[must_use]
+pub fn iso_date(unix_ms: u64) -> String {
     date(unix_ms).trim_end_matches(" UTC").replace(' ', "T")
 }
 
 /// Exact to 2^53, which no count here reaches.
 #[expect(clippy::cast_precision_loss, reason = "numbers for people have three digits")]
-pub(crate) const fn float(number: u64) -> f64 {
+#[must_use]
+pub const fn float(number: u64) -> f64 {
     number as f64
-}
-
-/// As [`float`], of a size in memory.
-pub(crate) const fn float_of(size: usize) -> f64 {
-    float(size as u64)
 }
 
 /// Rounded; what is not a count is 0.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, and NaN is 0")]
-pub(crate) const fn whole(number: f64) -> u64 {
+#[must_use]
+pub const fn whole(number: f64) -> u64 {
     (number + 0.5) as u64
 }
 
@@ -206,8 +215,14 @@ mod tests {
 
     #[test]
     fn rates_and_sizes_fit_a_column() {
-        assert_eq!((rate(0.25), rate(999.7), rate(12_345.6)), ("0.25/s".into(), "1,000/s".into(), "12,346/s".into()));
-        assert_eq!((bytes(999), bytes(1_400_000), bytes(2_500_000_000)), ("999 B".into(), "1.4 MB".into(), "2.5 GB".into()));
+        assert_eq!(
+            (rate(0.25), rate(999.7), rate(12_345.6)),
+            ("0.25/s".into(), "1,000/s".into(), "12,346/s".into())
+        );
+        assert_eq!(
+            (bytes(999), bytes(1_400_000), bytes(2_500_000_000)),
+            ("999 B".into(), "1.4 MB".into(), "2.5 GB".into())
+        );
         assert_eq!((digits(f64::NAN), digits(-2.5)), ("–".into(), "-2.5".into()));
     }
 

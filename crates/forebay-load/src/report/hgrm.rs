@@ -20,7 +20,8 @@ pub fn hgrm(outcome: &Outcome) -> String {
 }
 
 fn distribution(hdr: &Hdr) -> String {
-    let mut out = format!("{:>12} {:>14} {:>10} {:>14}\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)");
+    let mut out =
+        format!("{:>12} {:>14} {:>10} {:>14}\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)");
     for point in points(hdr) {
         let Point { us, quantile, count } = point;
         let _ = write!(out, "{:>12.3} {quantile:>2.12} {count:>10}", us / 1e3);
@@ -130,8 +131,10 @@ mod tests {
         let head: Vec<_> = lines.next().unwrap_or_default().split_whitespace().collect();
         assert_eq!(head, ["Value", "Percentile", "TotalCount", "1/(1-Percentile)"]);
         assert_eq!(lines.next(), Some(""));
-        let rows: Vec<Vec<&str>> =
-            lines.take_while(|line| !line.starts_with('#')).map(|line| line.split_whitespace().collect()).collect();
+        let rows: Vec<Vec<&str>> = lines
+            .take_while(|line| !line.starts_with('#'))
+            .map(|line| line.split_whitespace().collect())
+            .collect();
         let (last, rest) = rows.split_last().expect("there are rows");
         assert_eq!(*last, ["1.000", "1.000000000000", "1000"]);
         assert!(rest.iter().all(|row| row.len() == 4 && row.iter().all(|cell| cell.parse::<f64>().is_ok())));

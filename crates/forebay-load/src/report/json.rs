@@ -21,7 +21,8 @@ const SECONDS_MAX: u64 = 1 << 32;
 #[must_use]
 pub fn write(outcome: &Outcome) -> String {
     let document = Document { summary: Summary::of(&Facts::of(outcome)), outcome };
-    let mut text = serde_json::to_string_pretty(&document).expect("an outcome has no map whose keys are not texts");
+    let mut text =
+        serde_json::to_string_pretty(&document).expect("an outcome has no map whose keys are not texts");
     text.push('\n');
     text
 }
@@ -34,7 +35,8 @@ pub fn read(text: &str) -> Result<Outcome, String> {
     if text.len() > BYTES_MAX {
         return Err(format!("it is longer than {} MiB", BYTES_MAX >> 20));
     }
-    let head: Head = serde_json::from_str(text).map_err(|error| format!("it is not JSON of a result: {error}"))?;
+    let head: Head =
+        serde_json::from_str(text).map_err(|error| format!("it is not JSON of a result: {error}"))?;
     match head.format {
         None => return Err("it is JSON, but not a result of a load test: it has no `format`".to_owned()),
         Some(FORMAT) => {}
@@ -160,7 +162,8 @@ fn check(outcome: &Outcome) -> Result<(), String> {
         return wrong("a step has not one result for each stage");
     }
     let finite = |stage: &crate::plan::Stage| {
-        stage.length.as_secs() < SECONDS_MAX && [stage.from, stage.to].iter().all(|rate| rate.is_finite() && *rate >= 0.0)
+        stage.length.as_secs() < SECONDS_MAX
+            && [stage.from, stage.to].iter().all(|rate| rate.is_finite() && *rate >= 0.0)
     };
     if !outcome.stages.iter().all(finite) || outcome.took.as_secs() >= SECONDS_MAX {
         return wrong("a length or a rate is out of range");
@@ -169,7 +172,15 @@ fn check(outcome: &Outcome) -> Result<(), String> {
         check_tally(tally)?;
     }
     let small = |window: &crate::outcome::Window| {
-        let counts = [window.planned, window.ok, window.errors, window.timeouts, window.not_started, window.finished, window.backlog];
+        let counts = [
+            window.planned,
+            window.ok,
+            window.errors,
+            window.timeouts,
+            window.not_started,
+            window.finished,
+            window.backlog,
+        ];
         window.heat.len() <= HEAT_BUCKETS
             && counts.iter().all(|count| *count < REQUESTS_MAX)
             && window.start_ms < SECONDS_MAX * 1_000
@@ -183,7 +194,8 @@ fn check(outcome: &Outcome) -> Result<(), String> {
 
 fn check_tally(tally: &Tally) -> Result<(), String> {
     let Tally { planned, ok, timeouts, not_started, errors, statuses, bytes_in, bytes_out, .. } = tally;
-    let counts = [planned, ok, timeouts, not_started].into_iter().chain(errors.values()).chain(statuses.values());
+    let counts =
+        [planned, ok, timeouts, not_started].into_iter().chain(errors.values()).chain(statuses.values());
     if counts.chain([bytes_in, bytes_out]).any(|count| *count >= REQUESTS_MAX) {
         return Err("it does not add up: a count is out of range".to_owned());
     }
@@ -193,3 +205,8 @@ fn check_tally(tally: &Tally) -> Result<(), String> {
         Err("it does not add up: requests that were planned are in no bucket, or in two".to_owned())
     }
 }
+
+#[cfg(test)]
+mod schema;
+#[cfg(test)]
+mod tests;

@@ -99,7 +99,9 @@ impl State {
             Self::Pass => "every threshold holds, with enough samples to say so",
             Self::Fail => "at least one threshold does not hold",
             Self::Inconclusive => "not enough was seen to say whether every threshold holds",
-            Self::Invalid => "the generator itself could not keep to the plan: the numbers say more about it than about the target",
+            Self::Invalid => {
+                "the generator itself could not keep to the plan: the numbers say more about it than about the target"
+            }
         }
     }
 }

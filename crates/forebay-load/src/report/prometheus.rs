@@ -35,7 +35,8 @@ impl Page {
     }
 
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
-        let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", label(value))).collect();
+        let labels: Vec<_> =
+            labels.iter().map(|(name, value)| format!("{name}=\"{}\"", label(value))).collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
         let _ = writeln!(self.0, "forebay_load_{name}{labels} {value}");
     }
@@ -72,8 +73,12 @@ fn requests(page: &mut Page, steps: &[(String, Tally)]) {
     page.family("requests", "gauge", "Planned requests by what came of them; their sum is what was planned.");
     for (step, tally) in steps {
         let errors = tally.errors();
-        let buckets =
-            [("ok", tally.ok), ("error", errors), ("timeout", tally.timeouts), ("not_started", tally.not_started)];
+        let buckets = [
+            ("ok", tally.ok),
+            ("error", errors),
+            ("timeout", tally.timeouts),
+            ("not_started", tally.not_started),
+        ];
         for (outcome, count) in buckets {
             page.sample("requests", &[("step", step), ("outcome", outcome)], count);
         }
@@ -133,7 +138,11 @@ fn generator(page: &mut Page, outcome: &Outcome) {
     let generator = &outcome.generator;
     let p99 = |hdr: &Hdr| hdr.quantile(0.99).map_or(f64::NAN, |at| at.as_secs_f64());
     page.gauge("generator_pacing_p99_seconds", "How late arrivals were handed out.", p99(&generator.pacing));
-    page.gauge("generator_lag_p99_seconds", "How late requests started although a user was free.", p99(&generator.lag));
+    page.gauge(
+        "generator_lag_p99_seconds",
+        "How late requests started although a user was free.",
+        p99(&generator.lag),
+    );
     page.gauge("generator_busiest_ratio", "Greatest share of a core one thread used.", generator.busiest);
     page.gauge("generator_cpu_seconds", "CPU time of all threads.", generator.cpu.as_secs_f64());
     page.gauge("generator_connections", "Connections opened.", generator.connects);

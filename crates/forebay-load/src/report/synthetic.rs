@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use forebay_base::seed::Random;
 
-use crate::outcome::{ErrorKind, FORMAT, Generator, Machine, Outcome, Series, Tally, Window, heat_bucket, HEAT_BUCKETS};
+use crate::lab::{
+    Captured, CapturedKind, Episode, LabOutcome, Leak, LeakVerdict, Part, Recovery, Sample, Usage, Watched,
+};
+use crate::outcome::{
+    ErrorKind, FORMAT, Generator, HEAT_BUCKETS, Machine, Outcome, Series, Tally, Window, heat_bucket,
+};
 use crate::plan::Stage;
 use crate::threshold::Threshold;
 use crate::verdict;
@@ -136,7 +141,8 @@ impl<'a> Run<'a> {
     /// Start delay and service time.
     fn times(&mut self, which: usize, planned: Duration, pacing: Duration) -> (Duration, Duration) {
         // The product of some draws leans to one side, as response times do.
-        let lean: f64 = (0..4).map(|_| 0.5 + super::figures::float(self.random.below(1_000)) / 700.0).product();
+        let lean: f64 =
+            (0..4).map(|_| 0.5 + super::figures::float(self.random.below(1_000)) / 700.0).product();
         let usual = Duration::from_secs_f64(lean * if which == 1 { 0.009 } else { 0.0031 });
         let Some((from, length)) = self.story.stall else { return (pacing, usual) };
         let over = from + length;
@@ -154,16 +160,20 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn window(&mut self, planned: Duration, response: Duration, bad: bool) {
-        let index = usize::try_from(planned.as_secs()).unwrap_or(0);
+    /// The window a moment belongs to.
+    fn window_at(&mut self, at: Duration) -> &mut (Window, Vec<u64>) {
+        let index = usize::try_from(at.as_secs()).unwrap_or(0);
         while self.windows.len() <= index {
             let start_ms = self.windows.len() as u64 * 1_000;
             let heat = vec![0; HEAT_BUCKETS];
             self.windows.push((Window { start_ms, length_ms: 1_000, heat, ..Window::default() }, Vec::new()));
         }
-        let done = usize::try_from((planned + response).as_secs()).unwrap_or(0).min(self.windows.len() - 1);
-        self.windows[done].0.finished += 1;
-        let (window, times) = &mut self.windows[index];
+        &mut self.windows[index]
+    }
+
+    fn window(&mut self, planned: Duration, response: Duration, bad: bool) {
+        self.window_at(planned + response).0.finished += 1;
+        let (window, times) = self.window_at(planned);
         window.planned += 1;
         if bad {
             window.errors += 1;
@@ -179,7 +189,9 @@ impl<'a> Run<'a> {
         let mut backlog = 0_u64;
         let timeline = self.windows.into_iter().map(|(mut window, mut times)| {
             times.sort_unstable();
-            let at = |share: usize| times.get((times.len() * share / 1_000).min(times.len() - 1)).copied();
+            let at = |share: usize| {
+                times.get((times.len() * share / 1_000).min(times.len().saturating_sub(1))).copied()
+            };
             backlog = (backlog + window.planned).saturating_sub(window.finished);
             window.backlog = backlog;
             window.p50_us = at(500).unwrap_or(0);
@@ -212,19 +224,116 @@ impl<'a> Run<'a> {
                 memory_max: 21_400_000,
                 ..self.generator
             },
-            lab: crate::lab::LabOutcome::default(),
+            lab: LabOutcome::default(),
             verdict: verdict::Verdict::default(),
         };
-        let thresholds = ["p(95)<100ms", "p(99)<200ms", "avg<50ms", "max<500ms", "rate<0.1%", "throughput>300/s"];
+        let thresholds =
+            ["p(95)<100ms", "p(99)<200ms", "avg<50ms", "max<500ms", "rate<0.1%", "throughput>300/s"];
         let thresholds = thresholds.map(|text| Threshold::parse(text).expect("it is a threshold"));
         outcome.verdict = verdict::judge(&thresholds, &outcome);
         outcome
     }
 }
 
+/// The stalled run, as the lab saw it: the stall is a process that was paused.
+pub(crate) fn with_lab() -> Outcome {
+    let mut outcome = outcome(&Story::stalled());
+    let mut random = Random::from_seed(3);
+    let (on, length) = Story::stalled().stall.unwrap_or_default();
+    let recovery = Recovery {
+        end: crate::lab::End::Recovered,
+        ttd: Some(Duration::ZERO),
+        ttr_off: Some(Duration::from_secs(2)),
+        watched: Duration::from_secs(14),
+        bad_requests: 38,
+        notes: vec!["3 windows of 1 s were bad".to_owned()],
+        ..Recovery::default()
+    };
+    let what = "pause api".to_owned();
+    outcome.lab.episodes = vec![Episode { what, cycle: 0, on, off: Some(on + length), recovery }];
+    let mut watched = |name: &str, cores: f64, memory: u64| Watched {
+        name: name.to_owned(),
+        stages: vec![
+            Usage {
+                seen: Duration::from_secs(10),
+                cpu: Duration::from_secs_f64(cores * 7.0),
+                cores_max: cores,
+                memory_min: memory,
+                memory_max: memory + 1_000_000,
+                threads_max: 9,
+                descriptors_max: 84,
+            };
+            3
+        ],
+        curve: (0..40)
+            .map(|second| {
+                let load = if second < 10 {
+                    0.25
+                } else {
+                    (0.25 + super::figures::float(second - 10) * 0.075).min(1.0)
+                };
+                let noise = super::figures::float(random.below(100)) / 1_000.0;
+                Sample {
+                    at_ms: second * 1_000,
+                    cores: if second == 24 { 0.02 } else { cores * (load + noise) },
+                    memory: memory + second * 20_000 + random.below(200_000),
+                    threads: 9,
+                    descriptors: 84,
+                }
+            })
+            .collect(),
+        leak: Leak {
+            verdict: LeakVerdict::TooShort,
+            per_hour: Some(72e6),
+            interval: Some((-4e6, 150e6)),
+            matters: 2.4e6,
+            length: Duration::from_secs(30),
+        },
+        profiles: Vec::new(),
+    };
+    outcome.lab.watched = vec![watched("generator", 0.35, 21_000_000), watched("api", 1.6, 48_000_000)];
+    let frame = |name: &str, depth, start, value| crate::pprof::Frame {
+        name: name.to_owned(),
+        depth,
+        start,
+        value,
+        own: value / 3,
+    };
+    let flame = crate::pprof::Flame {
+        kind: "cpu".to_owned(),
+        unit: "nanoseconds".to_owned(),
+        total: 9_000_000_000,
+        nanos: 10_000_000_000,
+        frames: vec![
+            frame("main", 0, 0, 9_000_000_000),
+            frame("http.serve", 1, 0, 7_500_000_000),
+            frame("orders.place", 2, 0, 3_000_000_000),
+            frame("json.encode", 2, 3_000_000_000, 2_400_000_000),
+            frame("gc", 1, 7_500_000_000, 1_500_000_000),
+        ],
+    };
+    outcome.lab.watched[1].profiles = vec![
+        Captured {
+            kind: CapturedKind::Cpu,
+            during: Part::Stage(2),
+            file: "api-2-cpu.pb.gz".to_owned(),
+            flame: Some(flame),
+            ..Captured::default()
+        },
+        Captured {
+            kind: CapturedKind::Heap,
+            during: Part::End,
+            file: "api-end-heap.pb.gz".to_owned(),
+            error: Some("the target answered 404".to_owned()),
+            ..Captured::default()
+        },
+    ];
+    outcome
+}
+
 /// A run whose every name is meant to break what shows it.
 pub(crate) fn hostile() -> Outcome {
-    let mut outcome = outcome(&Story::stalled());
+    let mut outcome = with_lab();
     let nasty = "</script><img src=x onerror=alert(1)>\"'&]]>\n\x1b[2J\u{202e}\0";
     outcome.name = nasty.to_owned();
     outcome.target = format!("http://me:secret@shop.test/{nasty}?token=secret");
@@ -234,6 +343,13 @@ pub(crate) fn hostile() -> Outcome {
     for stage in &mut outcome.stages {
         stage.name = nasty.repeat(3);
     }
+    for watched in &mut outcome.lab.watched {
+        watched.name = nasty.to_owned();
+    }
+    outcome.lab.episodes[0].what = nasty.to_owned();
+    outcome.lab.notes = vec![nasty.to_owned()];
+    outcome.verdict.reasons.push(nasty.to_owned());
+    outcome.verdict.thresholds[0].threshold = nasty.to_owned();
     for series in &mut outcome.series {
         series.step = nasty.repeat(500);
         series.tags = vec![(nasty.to_owned(), nasty.to_owned())];

@@ -140,7 +140,10 @@ impl Page<'_> {
             self.line(&times_row(label, cells_of(hdr), &duration_or_none(hdr.mean())));
         }
         if !total.censored.is_empty() {
-            let note = format!("{} not waited for to the end: the true times are longer", things(total.censored.count(), "request"));
+            let note = format!(
+                "{} not waited for to the end: the true times are longer",
+                things(total.censored.count(), "request")
+            );
             self.soft(&note);
         }
         self.soft(facts.model_note());
@@ -159,8 +162,7 @@ impl Page<'_> {
             let response = Response::of(&tally);
             let at = |quantile| quantile_text(response.quantile(quantile));
             let bad = if tally.bad() > 0 { share(tally.bad(), tally.planned) } else { "·".to_owned() };
-            let cells =
-                [count(tally.planned), count(tally.ok), bad, at(0.5), at(0.95), at(0.99), at(1.0)];
+            let cells = [count(tally.planned), count(tally.ok), bad, at(0.5), at(0.95), at(0.99), at(1.0)];
             self.line(&row(&format!("  {}", escape::shorten(&name, NAME - 4)), &cells));
         }
         if beyond > 0 {
@@ -174,7 +176,12 @@ impl Page<'_> {
         }
         self.heading("Errors");
         for (kind, number) in &tally.errors {
-            self.line(&format!("  {:<20}{:>10}  {}", kind.label(), count(*number), share(*number, tally.planned)));
+            self.line(&format!(
+                "  {:<20}{:>10}  {}",
+                kind.label(),
+                count(*number),
+                share(*number, tally.planned)
+            ));
         }
         let statuses: Vec<_> = tally
             .statuses
@@ -196,7 +203,9 @@ impl Page<'_> {
         for one in rows.iter().take(ROWS_MAX) {
             let word = format!("{:<13}", one.state.label());
             let word = (self.paint)(ink(one.state), &word);
-            let interval = one.interval.as_ref().map(|text| format!(" ({text})")).unwrap_or_default();
+            // The reason usually says it already.
+            let interval = one.interval.as_ref().filter(|text| !one.why.contains(text.as_str()));
+            let interval = interval.map(|text| format!(" ({text})")).unwrap_or_default();
             let mut line = format!("  {word} {:<26} {}{interval}", escape::plain(&one.text), one.observed);
             let _ = write!(line, ", {}", things(one.samples, "sample"));
             if !one.why.is_empty() {
@@ -251,7 +260,11 @@ pub(crate) fn stage_rows(outcome: &Outcome) -> Vec<(String, Tally)> {
                 tally.merge(of);
             }
         }
-        let name = if stage.warmup { format!("{} (not judged)", escape::shorten(&stage.name, NAME - 17)) } else { stage.name.clone() };
+        let name = if stage.warmup {
+            format!("{} (not judged)", escape::shorten(&stage.name, NAME - 17))
+        } else {
+            stage.name.clone()
+        };
         (name, tally)
     });
     stages.collect()
@@ -302,13 +315,13 @@ mod tests {
     #[test]
     fn the_verdict_comes_first_and_the_sum_is_shown() {
         let text = plain(&outcome(&Story::stalled()));
-        assert!(text.starts_with("INVALID") || text.starts_with("FAIL") || text.starts_with("INCONCLUSIVE"), "{text}");
+        assert!(
+            text.starts_with("INVALID") || text.starts_with("FAIL") || text.starts_with("INCONCLUSIVE"),
+            "{text}"
+        );
         let sum = text.lines().find(|line| line.contains(" planned = ")).expect("the sum is shown");
-        let numbers: Vec<u64> = sum
-            .replace(',', "")
-            .split_whitespace()
-            .filter_map(|word| word.parse().ok())
-            .collect();
+        let numbers: Vec<u64> =
+            sum.replace(',', "").split_whitespace().filter_map(|word| word.parse().ok()).collect();
         assert_eq!(numbers.len(), 5, "{sum}");
         assert_eq!(numbers[0], numbers[1..].iter().sum::<u64>(), "{sum}");
     }

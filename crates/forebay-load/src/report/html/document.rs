@@ -12,7 +12,8 @@ const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'
     width='32' height='32' rx='8' fill='%230e7490'/%3E%3Cpath d='M5 13c4-5 7 5 11 0s7-5 11 0M5 21c4-5 7 5 11 \
     0s7-5 11 0' fill='none' stroke='white' stroke-width='3' stroke-linecap='round'/%3E%3C/svg%3E";
 /// Whatever slipped through, the page fetches nothing and runs no script but its own.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
 /// A page. `title` and `name` are plain text, `about` and `body` are markup.
 pub(super) fn page(title: &str, name: &str, about: &str, body: &str) -> String {

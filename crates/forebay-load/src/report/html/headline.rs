@@ -18,7 +18,7 @@ pub(super) fn verdict(facts: &Facts<'_>) -> String {
         judgement.state.meaning()
     );
     let mut reasons: Vec<String> =
-        judgement.reasons.iter().take(ROWS_MAX).map(|reason| escape::html_text(reason)).collect();
+        judgement.reasons.iter().take(ROWS_MAX).map(|reason| escape::html_said(reason)).collect();
     if facts.outcome.interrupted {
         reasons.push("What follows is about the part that ran.".to_owned());
     }
@@ -34,7 +34,7 @@ pub(super) fn tiles(facts: &Facts<'_>) -> String {
     let Facts { total, response, .. } = facts;
     let mut tiles = String::from("<div class=\"tiles\">");
     let planned = format!("of {} planned", figures::rate(facts.per_second(total.planned)));
-    tile(&mut tiles, "", "ok", "Answered as expected", &figures::rate(facts.per_second(total.ok)), &planned);
+    tile(&mut tiles, "", "ok", "Answered ok", &figures::rate(facts.per_second(total.ok)), &planned);
     let bad = total.bad();
     let wrong = if bad > 0 { "wrong" } else { "" };
     let of = format!("{} of {}", count(bad), count(total.planned));
@@ -71,7 +71,11 @@ pub(super) fn accounting(facts: &Facts<'_>) -> String {
     for (index, (class, name, number)) in parts.iter().enumerate() {
         let sign = if index == 0 { "=" } else { "+" };
         let none = if *number == 0 { "none" } else { "" };
-        let _ = write!(out, "<i>{sign}</i><span class=\"part {class} {none}\"><b>{}</b> {name}</span>", count(*number));
+        let _ = write!(
+            out,
+            "<i>{sign}</i><span class=\"part {class} {none}\"><b>{}</b> {name}</span>",
+            count(*number)
+        );
     }
     out.push_str("</div>");
     if !total.balances() {
@@ -86,13 +90,18 @@ pub(super) fn accounting(facts: &Facts<'_>) -> String {
         figures::length(std::time::Duration::from_secs_f64(facts.seconds)),
     )];
     notes.extend(facts.warmup_note());
-    notes.push(format!("{} sent, {} received", figures::bytes(total.bytes_out), figures::bytes(total.bytes_in)));
+    notes.push(format!(
+        "{} sent, {} received",
+        figures::bytes(total.bytes_out),
+        figures::bytes(total.bytes_in)
+    ));
     let _ = write!(out, "<p class=\"note\">{}.</p></section>\n", notes.join(" · "));
     out
 }
 
 fn bar(out: &mut String, planned: u64, parts: &[(&str, &str, u64)]) {
-    let described: Vec<_> = parts.iter().map(|(_, name, number)| format!("{name} {}", share(*number, planned))).collect();
+    let described: Vec<_> =
+        parts.iter().map(|(_, name, number)| format!("{name} {}", share(*number, planned))).collect();
     let _ = write!(out, "<div class=\"bar\" role=\"img\" aria-label=\"{}\">", described.join(", "));
     for (class, _, number) in parts.iter().filter(|(_, _, number)| *number > 0) {
         let _ = write!(out, "<i class=\"{class}\" style=\"flex:{number}\"></i>");
@@ -126,7 +135,9 @@ pub(super) fn times(facts: &Facts<'_>) -> String {
     let mut table = Table::new("Percentiles of times", &columns);
     let head = |name: &str, number: u64| vec![Cell::Name(name.to_owned()), Cell::Number(count(number))];
     let mut first = head("response, from the planned start", facts.response.judged().count());
-    first.extend(QUANTILES.iter().map(|(_, quantile)| Cell::Number(quantile_text(facts.response.quantile(*quantile)))));
+    first.extend(
+        QUANTILES.iter().map(|(_, quantile)| Cell::Number(quantile_text(facts.response.quantile(*quantile)))),
+    );
     first.push(Cell::Number(duration_or_none(facts.response.judged().mean())));
     table.row("", first);
     let others = [
@@ -138,7 +149,9 @@ pub(super) fn times(facts: &Facts<'_>) -> String {
     ];
     for (name, hdr) in others.into_iter().filter(|(_, hdr)| !hdr.is_empty()) {
         let mut cells = head(name, hdr.count());
-        cells.extend(QUANTILES.iter().map(|(_, quantile)| Cell::Number(duration_or_none(hdr.quantile(*quantile)))));
+        cells.extend(
+            QUANTILES.iter().map(|(_, quantile)| Cell::Number(duration_or_none(hdr.quantile(*quantile)))),
+        );
         cells.push(Cell::Number(duration_or_none(hdr.mean())));
         table.row("", cells);
     }

@@ -31,7 +31,11 @@ pub(super) fn section(facts: &Facts<'_>) -> String {
             out,
             "<p class=\"note\">{} not waited for to the end and counted as long as they were: the true times are \
              longer. Percentiles that may depend on that are marked with ≥.</p>",
-            if censored == 1 { "1 request was".to_owned() } else { format!("{} requests were", count(censored)) }
+            if censored == 1 {
+                "1 request was".to_owned()
+            } else {
+                format!("{} requests were", count(censored))
+            }
         );
     }
     out.push_str("</section>\n");

@@ -39,7 +39,8 @@ impl Axis {
         let high = if high > 0.0 && high.is_finite() { high } else { 1.0 };
         let step = round_step(high / 4.0);
         let marks = (high / step).ceil().clamp(1.0, 10.0);
-        let ticks = steps(marks).map(|index| Tick { value: index * step, label: label(index * step), minor: false });
+        let ticks =
+            steps(marks).map(|index| Tick { value: index * step, label: label(index * step), minor: false });
         Self { low: 0.0, high: marks * step, scale: Scale::Even, ticks: ticks.collect() }
     }
 
@@ -70,8 +71,10 @@ impl Axis {
     /// Seconds since the start.
     pub(super) fn seconds(length: f64) -> Self {
         let length = if length > 0.0 && length.is_finite() { length } else { 1.0 };
-        let round = [1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 21_600.0];
-        let step = round.into_iter().find(|step| length / step <= 8.0).unwrap_or_else(|| round_step(length / 8.0));
+        let round =
+            [1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 21_600.0];
+        let step =
+            round.into_iter().find(|step| length / step <= 8.0).unwrap_or_else(|| round_step(length / 8.0));
         let ticks = steps((length / step).floor().min(10.0)).map(|index| Tick {
             value: index * step,
             label: clock(index * step),
@@ -127,7 +130,11 @@ impl Plot {
     /// Marks a part, behind everything.
     pub(super) fn band(&mut self, band: &Band<'_>) {
         let (from, to) = (self.x.place(band.from), self.x.place(band.to));
-        let label = if band.label.is_empty() { String::new() } else { format!("<b>{}</b>", escape::html(band.label)) };
+        let label = if band.label.is_empty() {
+            String::new()
+        } else {
+            format!("<b>{}</b>", escape::html(band.label))
+        };
         let _ = write!(
             self.behind,
             "<div class=\"band {}\" style=\"left:{:.2}%;width:{:.2}%\">{label}</div>",
@@ -190,7 +197,11 @@ impl Plot {
 
     /// A line across at a limit.
     pub(super) fn limit(&mut self, class: &str, y: f64) {
-        let _ = write!(self.drawn, "<path class=\"line {class}\" d=\"M0 {}H1000\"/>", coordinate(1.0 - self.y.place(y)));
+        let _ = write!(
+            self.drawn,
+            "<path class=\"line {class}\" d=\"M0 {}H1000\"/>",
+            coordinate(1.0 - self.y.place(y))
+        );
     }
 
     /// The picture; `class` says how high it is, `described` what it shows to those who cannot see it, `data`
@@ -223,7 +234,8 @@ impl Plot {
             };
             let letter = if drawing { 'L' } else { 'M' };
             drawing = true;
-            let _ = write!(path, "{letter}{} {}", coordinate(self.x.place(x)), coordinate(1.0 - self.y.place(y)));
+            let _ =
+                write!(path, "{letter}{} {}", coordinate(self.x.place(x)), coordinate(1.0 - self.y.place(y)));
         }
         path
     }
@@ -254,19 +266,31 @@ fn steps(last: f64) -> impl Iterator<Item = f64> {
 /// The least of 1, 2, 2.5, 5 and 10, times a power of ten, that is not less.
 fn round_step(least: f64) -> f64 {
     let power = 10_f64.powf(least.log10().floor());
-    [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|step| *step >= least * 0.999).unwrap_or(power * 10.0)
+    [1.0, 2.0, 2.5, 5.0, 10.0]
+        .into_iter()
+        .map(|factor| factor * power)
+        .find(|step| *step >= least * 0.999)
+        .unwrap_or(power * 10.0)
 }
 
 /// The greatest of 1, 2 and 5, times a power of ten, that is not more.
 fn below(value: f64) -> f64 {
     let power = 10_f64.powf(value.log10().floor());
-    [5.0, 2.0, 1.0].into_iter().map(|factor| factor * power).find(|bound| *bound <= value * 1.001).unwrap_or(power)
+    [5.0, 2.0, 1.0]
+        .into_iter()
+        .map(|factor| factor * power)
+        .find(|bound| *bound <= value * 1.001)
+        .unwrap_or(power)
 }
 
 /// The least of 1, 2 and 5, times a power of ten, that is not less.
 fn above(value: f64) -> f64 {
     let power = 10_f64.powf(value.log10().floor());
-    [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|bound| *bound >= value * 0.999).unwrap_or(power * 10.0)
+    [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|factor| factor * power)
+        .find(|bound| *bound >= value * 0.999)
+        .unwrap_or(power * 10.0)
 }
 
 #[cfg(test)]
@@ -282,7 +306,10 @@ mod tests {
         let axis = Axis::even(1_130.0, figures::digits);
         assert_eq!(labels(&axis), ["0", "500", "1,000", "1,500"]);
         assert!(axis.place(1_130.0) < 1.0);
-        assert_eq!(labels(&Axis::seconds(40.0)), ["0", "5 s", "10 s", "15 s", "20 s", "25 s", "30 s", "35 s", "40 s"]);
+        assert_eq!(
+            labels(&Axis::seconds(40.0)),
+            ["0", "5 s", "10 s", "15 s", "20 s", "25 s", "30 s", "35 s", "40 s"]
+        );
         let axis = Axis::log_time(1_900.0, 1_420_000.0);
         assert_eq!(labels(&axis), ["1 ms", "10 ms", "100 ms", "1 s"]);
         assert!(axis.place(1_900.0) >= 0.0 && axis.place(1_420_000.0) <= 1.0);
@@ -304,6 +331,10 @@ mod tests {
     fn a_gap_is_not_drawn_over() {
         let mut plot = Plot::new(Axis::seconds(10.0), Axis::even(10.0, figures::digits));
         plot.line("p50", [(0.0, Some(0.0)), (1.0, Some(10.0)), (2.0, None), (10.0, Some(5.0))]);
-        assert!(plot.drawn.ends_with("<path class=\"line p50\" d=\"M0 1000L100 0M1000 500\"/>"), "{}", plot.drawn);
+        assert!(
+            plot.drawn.ends_with("<path class=\"line p50\" d=\"M0 1000L100 0M1000 500\"/>"),
+            "{}",
+            plot.drawn
+        );
     }
 }

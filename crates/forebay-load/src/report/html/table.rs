@@ -23,8 +23,6 @@ pub(super) enum Cell {
     Number(String),
     /// A count of something bad: it stands out unless it is 0.
     Bad(u64),
-    /// The same with its share of a whole.
-    BadOf(u64, u64),
     /// A reason.
     Why(String),
     /// Markup of our own.
@@ -34,7 +32,11 @@ pub(super) enum Cell {
 impl Table {
     /// A table with these columns; those that begin with `>` hold numbers.
     pub(super) fn new(caption: &str, columns: &[&str]) -> Self {
-        let mut out = format!("<div class=\"scroll\"><table aria-label=\"{}\"><thead><tr>", escape::html(caption));
+        let narrow = if columns.len() < 5 { " narrow" } else { "" };
+        let mut out = format!(
+            "<div class=\"scroll{narrow}\"><table aria-label=\"{}\"><thead><tr>",
+            escape::html(caption)
+        );
         for column in columns {
             let (class, name) = match column.strip_prefix('>') {
                 Some(name) => (" class=\"n\"", name),
@@ -68,7 +70,11 @@ impl Table {
     pub(super) fn finish(mut self) -> String {
         self.out.push_str("</tbody></table></div>");
         if self.rows > self.rows_max {
-            let _ = write!(self.out, "<p class=\"note\">and {} more</p>", figures::count((self.rows - self.rows_max) as u64));
+            let _ = write!(
+                self.out,
+                "<p class=\"note\">and {} more</p>",
+                figures::count((self.rows - self.rows_max) as u64)
+            );
         }
         self.out
     }
@@ -79,12 +85,9 @@ impl Table {
             Cell::Name(name) => write!(out, "<th scope=\"row\">{}</th>", escape::html(name)),
             Cell::Text(text) => write!(out, "<td>{}", escape::html(text)),
             Cell::Number(text) => write!(out, "<td class=\"n\">{}", escape::html(text)),
-            Cell::Bad(0) | Cell::BadOf(0, _) => write!(out, "<td class=\"n none\">0"),
+            Cell::Bad(0) => write!(out, "<td class=\"n none\">0"),
             Cell::Bad(number) => write!(out, "<td class=\"n some\">{}", figures::count(*number)),
-            Cell::BadOf(number, whole) => {
-                write!(out, "<td class=\"n some\">{} ({})", figures::count(*number), figures::share(*number, *whole))
-            }
-            Cell::Why(text) => write!(out, "<td class=\"why\">{}", escape::html_text(text)),
+            Cell::Why(text) => write!(out, "<td class=\"why\">{}", escape::html_said(text)),
             Cell::Markup(markup) => write!(out, "<td>{markup}"),
         };
     }

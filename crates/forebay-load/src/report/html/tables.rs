@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::facts::{Facts, Response, quantile_text};
 use super::super::figures::{self, bytes, count, duration_or_none, length, share};
-use super::super::judgement::State;
+use super::super::judgement::{Row, State};
 use super::super::text::{per_request, percent, step_rows};
 use super::super::{ROWS_MAX, escape};
 use super::table::{Cell, Table};
@@ -16,27 +16,41 @@ pub(super) fn thresholds(facts: &Facts<'_>) -> String {
     let rows = &facts.judgement.thresholds;
     let mut out = String::from("<section><h2>Thresholds</h2>");
     if rows.is_empty() {
-        out.push_str("<p class=\"nothing\">The plan has none, so only the run itself was judged.</p></section>\n");
+        out.push_str(
+            "<p class=\"nothing\">The plan has none, so only the run itself was judged.</p></section>\n",
+        );
         return out;
     }
     if facts.judgement.state == State::Invalid {
         out.push_str("<p>The run is invalid, so these say nothing about the target.</p>");
     }
-    let mut table = Table::new("Thresholds", &["must hold", "state", ">seen", "at 95 % it lies", ">samples", "why"]);
+    let mut table =
+        Table::new("Thresholds", &["must hold", "state", ">seen", ">samples", "at 95 %, and why"]);
     for row in rows {
         let label = row.state.label();
-        table.row("", [
-            Cell::Markup(format!("<code>{}</code>", escape::html(&row.text))),
-            Cell::Markup(format!("<span class=\"state {label}\">{label}</span>")),
-            Cell::Number(row.observed.clone()),
-            Cell::Text(row.interval.clone().unwrap_or_else(|| figures::NONE.to_owned())),
-            Cell::Number(count(row.samples)),
-            Cell::Why(row.why.clone()),
-        ]);
+        table.row(
+            "",
+            [
+                Cell::Markup(format!("<code>{}</code>", escape::html(&row.text))),
+                Cell::Markup(format!("<span class=\"state {label}\">{label}</span>")),
+                Cell::Number(row.observed.clone()),
+                Cell::Number(count(row.samples)),
+                Cell::Why(reason(row)),
+            ],
+        );
     }
     out.push_str(&table.finish());
     out.push_str("</section>\n");
     out
+}
+
+/// The interval it lies in, unless the reason says it anyway, and the reason.
+fn reason(row: &Row) -> String {
+    match &row.interval {
+        Some(interval) if row.why.is_empty() => interval.clone(),
+        Some(interval) if !row.why.contains(interval.as_str()) => format!("{interval}; {}", row.why),
+        _ => row.why.clone(),
+    }
 }
 
 const COUNTS: [&str; 9] =
@@ -50,13 +64,23 @@ pub(super) fn stages(outcome: &Outcome) -> String {
     for (index, stage) in outcome.stages.iter().enumerate() {
         let mut tally = Tally::default();
         outcome.series.iter().filter_map(|series| series.stages.get(index)).for_each(|of| tally.merge(of));
-        let name = if stage.warmup { format!("{} (warm-up, not judged)", escape::shorten(&stage.name, 80)) } else { stage.name.clone() };
-        let mut cells =
-            vec![Cell::Name(name), Cell::Text(length(stage.length)), Cell::Number(load(stage, &outcome.model))];
+        let name = if stage.warmup {
+            format!("{} (warm-up, not judged)", escape::shorten(&stage.name, 80))
+        } else {
+            stage.name.clone()
+        };
+        let mut cells = vec![
+            Cell::Name(name),
+            Cell::Text(length(stage.length)),
+            Cell::Number(load(stage, &outcome.model)),
+        ];
         cells.extend(counts(&tally));
         table.row(if stage.warmup { " class=\"soft\"" } else { "" }, cells);
     }
-    format!("<section><h2>Stages</h2><p>A request belongs to the stage it was planned in.</p>{}</section>\n", table.finish())
+    format!(
+        "<section><h2>Stages</h2><p>A request belongs to the stage it was planned in.</p>{}</section>\n",
+        table.finish()
+    )
 }
 
 /// `100 → 400/s`.
@@ -75,7 +99,8 @@ pub(super) fn steps(outcome: &Outcome) -> String {
     columns.extend(COUNTS);
     let mut table = Table::new("Results by step", &columns);
     for (series, (name, tally)) in outcome.series.iter().zip(step_rows(outcome)) {
-        let tags = series.tags.iter().take(8).map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
+        let tags =
+            series.tags.iter().take(8).map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
         let mut cells = vec![Cell::Name(name), Cell::Text(tags.join(" "))];
         cells.extend(counts(&tally));
         table.row("", cells);
@@ -109,14 +134,18 @@ pub(super) fn errors(facts: &Facts<'_>) -> String {
     if total.errors() == 0 {
         out.push_str("<p class=\"nothing\">No request that was judged ended as an error.</p>");
     } else {
-        let mut table = Table::new("Errors by kind", &["kind", ">requests", ">of all planned", "what it means"]);
+        let mut table =
+            Table::new("Errors by kind", &["kind", ">requests", ">of all planned", "what it means"]);
         for (kind, number) in &total.errors {
-            table.row("", [
-                Cell::Name(kind.label().to_owned()),
-                Cell::Number(count(*number)),
-                Cell::Number(share(*number, total.planned)),
-                Cell::Why(meaning(*kind).to_owned()),
-            ]);
+            table.row(
+                "",
+                [
+                    Cell::Name(kind.label().to_owned()),
+                    Cell::Number(count(*number)),
+                    Cell::Number(share(*number, total.planned)),
+                    Cell::Why(meaning(*kind).to_owned()),
+                ],
+            );
         }
         out.push_str(&table.finish());
     }
@@ -124,11 +153,14 @@ pub(super) fn errors(facts: &Facts<'_>) -> String {
         let answers: u64 = total.statuses.values().sum();
         let mut table = Table::new("Answers by status", &["status", ">answers", ">of all answers"]);
         for (status, number) in &total.statuses {
-            table.row("", [
-                Cell::Name(status.to_string()),
-                Cell::Number(count(*number)),
-                Cell::Number(share(*number, answers)),
-            ]);
+            table.row(
+                "",
+                [
+                    Cell::Name(status.to_string()),
+                    Cell::Number(count(*number)),
+                    Cell::Number(share(*number, answers)),
+                ],
+            );
         }
         out.push_str(&table.finish());
     }
@@ -147,7 +179,9 @@ const fn meaning(kind: ErrorKind) -> &'static str {
         ErrorKind::Closed => "the connection was closed before a byte of the answer",
         ErrorKind::Truncated => "the connection was closed within the answer",
         ErrorKind::Protocol => "the answer is not HTTP",
-        ErrorKind::OutOfSockets => "the generator's machine had no socket or port left: not the target's fault",
+        ErrorKind::OutOfSockets => {
+            "the generator's machine had no socket or port left: not the target's fault"
+        }
         ErrorKind::Template => "a value the request needs was missing: the plan's fault",
     }
 }
@@ -183,7 +217,10 @@ pub(super) fn settings(facts: &Facts<'_>) -> String {
         ("target".to_owned(), escape::without_secrets(&outcome.target).into_owned()),
         ("model".to_owned(), outcome.model.clone()),
         ("users at most".to_owned(), count(outcome.users_max as u64)),
-        ("connections".to_owned(), if outcome.keep_alive { "kept" } else { "one for each request" }.to_owned()),
+        (
+            "connections".to_owned(),
+            if outcome.keep_alive { "kept" } else { "one for each request" }.to_owned(),
+        ),
         ("seed".to_owned(), outcome.seed.to_string()),
         ("started".to_owned(), figures::date(outcome.started_unix_ms)),
         ("took".to_owned(), length(outcome.took)),
@@ -191,7 +228,9 @@ pub(super) fn settings(facts: &Facts<'_>) -> String {
         ("system".to_owned(), machine.system.clone()),
         ("processors".to_owned(), count(machine.cores as u64)),
     ];
-    rows.extend(outcome.tags.iter().take(ROWS_MAX).map(|(name, value)| (format!("tag {name}"), value.clone())));
+    rows.extend(
+        outcome.tags.iter().take(ROWS_MAX).map(|(name, value)| (format!("tag {name}"), value.clone())),
+    );
     format!("<section><h2>Settings and machine</h2>{}</section>\n", list(&rows))
 }
 

@@ -20,12 +20,16 @@ pub(super) fn section(facts: &Facts<'_>) -> String {
     let outcome = facts.outcome;
     let mut out = String::from("<section><h2>Over time</h2>");
     if outcome.timeline.iter().all(|window| window.planned == 0) {
-        out.push_str("<p class=\"nothing\">No request was planned, so there is nothing to draw.</p></section>");
+        out.push_str(
+            "<p class=\"nothing\">No request was planned, so there is nothing to draw.</p></section>",
+        );
         return out;
     }
     let points = grouped(&outcome.timeline, POINTS_MAX);
     let end = end_of(outcome);
-    out.push_str("<p>By the second in which requests were planned to start, not the one in which they were answered");
+    out.push_str(
+        "<p>By the second in which requests were planned to start, not the one in which they were answered",
+    );
     let together = outcome.timeline.len().div_ceil(points.len().max(1));
     if together > 1 {
         let _ = write!(out, "; {together} windows are one point, which shows the worst of their percentiles");
@@ -67,7 +71,12 @@ pub(super) fn bands(plot: &mut Plot, outcome: &Outcome, end: f64, named: bool) {
     }
     for episode in &outcome.lab.episodes {
         let (on, off) = (episode.on.as_secs_f64(), episode.off.map_or(end, |off| off.as_secs_f64()));
-        plot.band(&Band { from: on, to: off.max(on), class: "fault", label: if named { &episode.what } else { "" } });
+        plot.band(&Band {
+            from: on,
+            to: off.max(on),
+            class: "fault",
+            label: if named { &episode.what } else { "" },
+        });
     }
 }
 
@@ -120,7 +129,9 @@ fn latency(outcome: &Outcome, points: &[Point], end: f64) -> String {
         ("p50", |window| window.p50_us),
     ];
     for (class, of) in curves {
-        let line = points.iter().map(|point| (point.middle, Some(of(&point.window)).filter(|us| *us > 0).map(float)));
+        let line = points
+            .iter()
+            .map(|point| (point.middle, Some(of(&point.window)).filter(|us| *us > 0).map(float)));
         plot.line(class, line);
     }
     let worst = times().max_by_key(|window| window.p99_us);
@@ -150,9 +161,15 @@ fn rates(outcome: &Outcome, points: &[Point], end: f64) -> String {
     if open {
         plot.line("target dashed", target(outcome));
     } else {
-        plot.line("target dashed", points.iter().map(|point| (point.middle, Some(per_second(point, point.window.planned)))));
+        plot.line(
+            "target dashed",
+            points.iter().map(|point| (point.middle, Some(per_second(point, point.window.planned)))),
+        );
     }
-    plot.line("done", points.iter().map(|point| (point.middle, Some(per_second(point, point.window.finished)))));
+    plot.line(
+        "done",
+        points.iter().map(|point| (point.middle, Some(per_second(point, point.window.finished)))),
+    );
     let all_bad = points.iter().map(|point| bad(&point.window)).sum::<u64>();
     let described = format!(
         "Requests per second: planned, answered, and not ok. At most {} a second; {} not ok in all.",
@@ -195,15 +212,20 @@ fn backlog(outcome: &Outcome, points: &[Point], end: f64) -> String {
 fn heat(outcome: &Outcome, end: f64) -> String {
     let points = grouped(&outcome.timeline, COLUMNS_MAX);
     let used = |bucket: usize| points.iter().any(|point| point.window.heat[bucket] > 0);
-    let (Some(first), Some(last)) = ((0..HEAT_BUCKETS).find(|bucket| used(*bucket)), (0..HEAT_BUCKETS).rev().find(|bucket| used(*bucket)))
-    else {
+    let (Some(first), Some(last)) = (
+        (0..HEAT_BUCKETS).find(|bucket| used(*bucket)),
+        (0..HEAT_BUCKETS).rev().find(|bucket| used(*bucket)),
+    ) else {
         return String::new();
     };
     let low = float(heat_bound_us(first).max(heat_bound_us(1) / 2));
     let high = float(heat_bound_us(last + 1));
     let mut plot = Plot::new(Axis::seconds(end), Axis::log_time(low, high));
     bands(&mut plot, outcome, end, false);
-    let busiest = points.iter().flat_map(|point| point.window.heat.iter().map(|cell| rate_of(point, *cell))).fold(0.0, f64::max);
+    let busiest = points
+        .iter()
+        .flat_map(|point| point.window.heat.iter().map(|cell| rate_of(point, *cell)))
+        .fold(0.0, f64::max);
     for shade in 1..=SHADES {
         let mut path = String::new();
         for point in &points {
@@ -262,7 +284,16 @@ fn shade(rate: f64, busiest: f64) -> u8 {
 /// What the curves show, as numbers.
 fn numbers(points: &[Point]) -> String {
     let columns = [
-        "from", ">planned/s", ">answered/s", ">errors", ">timeouts", ">not started", ">p50", ">p95", ">p99", ">max",
+        "from",
+        ">planned/s",
+        ">answered/s",
+        ">errors",
+        ">timeouts",
+        ">not started",
+        ">p50",
+        ">p95",
+        ">p99",
+        ">max",
         ">in flight or waiting",
     ];
     let mut table = Table::new("Results over time", &columns);
@@ -303,11 +334,23 @@ mod tests {
 
     #[test]
     fn a_long_run_has_no_more_points_and_loses_no_request() {
-        let window = |index: u64| Window { start_ms: index * 1_000, length_ms: 1_000, planned: 3, p99_us: index, ..Window::default() };
+        let window = |index: u64| Window {
+            start_ms: index * 1_000,
+            length_ms: 1_000,
+            planned: 3,
+            p99_us: index,
+            ..Window::default()
+        };
         let timeline: Vec<_> = (0..3_600).map(window).collect();
         let points = grouped(&timeline, POINTS_MAX);
-        assert_eq!((points.len(), points.iter().map(|point| point.window.planned).sum::<u64>()), (360, 10_800));
-        assert_eq!(points.last().map(|point| (point.window.p99_us, point.window.length_ms)), Some((3_599, 10_000)));
+        assert_eq!(
+            (points.len(), points.iter().map(|point| point.window.planned).sum::<u64>()),
+            (360, 10_800)
+        );
+        assert_eq!(
+            points.last().map(|point| (point.window.p99_us, point.window.length_ms)),
+            Some((3_599, 10_000))
+        );
         assert_eq!(grouped(&[], POINTS_MAX).len(), 0);
     }
 
