@@ -4,6 +4,7 @@
 
 mod binomial;
 mod bootstrap;
+mod cluster;
 mod normal;
 mod rank;
 mod trend;
@@ -11,6 +12,7 @@ mod usl;
 
 pub use binomial::{order_interval, percentile_floor, share_high, share_low, share_samples};
 pub use bootstrap::{median, ratio_interval};
+pub use cluster::design_effect;
 pub use rank::{RankTest, mann_whitney};
 pub use trend::{Slope, Trend, mann_kendall, slope};
 pub use usl::{Usl, usl};

@@ -3,6 +3,7 @@
 //! What was sampled is judged by the interval it lies in at 95 %, each bound by itself, so that a run too
 //! short to tell never passes. What is a fact of the run, such as its greatest time, is compared as it is.
 
+mod clusters;
 mod rates;
 mod select;
 mod shares;
@@ -67,6 +68,21 @@ struct Seen {
     note: String,
 }
 
+impl Seen {
+    /// A fact of the run.
+    const fn of(value: f64, samples: u64) -> Self {
+        Self {
+            value,
+            at_least: false,
+            interval: Interval { low: value, high: Some(value) },
+            samples,
+            samples_min: 1,
+            samples_needed: None,
+            note: String::new(),
+        }
+    }
+}
+
 impl Threshold {
     /// Compares it with a run. Warm-up is not looked at.
     #[must_use]
@@ -79,9 +95,9 @@ impl Threshold {
             Err(why) => return self.unseen(why),
         };
         let seen = match self.measure {
-            Measure::Time(clock, statistic) => times::seen(clock, statistic, self.limit, &tally),
+            Measure::Time(clock, statistic) => times::seen(clock, statistic, self.limit, &tally, outcome),
             Measure::Errors | Measure::Availability | Measure::NotStarted => {
-                shares::seen(self.measure, self.limit, &tally)
+                shares::seen(self.measure, self.limit, &tally, outcome)
             }
             _ => rates::seen(self.measure, &tally, outcome),
         };

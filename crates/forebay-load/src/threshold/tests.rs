@@ -234,6 +234,39 @@ fn answers_that_come_after_the_load_are_not_throughput() {
 }
 
 #[test]
+fn what_comes_in_clusters_proves_less() {
+    // 20 windows of 500 requests; 60 of 10,000 are slow, evenly or all within one window.
+    let run = |slow_in: fn(usize) -> u32| {
+        let mut run = outcome(answered((0..10_000).map(|n| if n < 60 { 300_000 } else { 10_000 })));
+        run.stages[0].length = std::time::Duration::from_secs(20);
+        let window = |second: usize| {
+            let slow = slow_in(second);
+            let mut heat = vec![0; crate::outcome::HEAT_BUCKETS];
+            heat[crate::outcome::heat_bucket(10_000)] = 500 - slow;
+            heat[crate::outcome::heat_bucket(300_000)] = slow;
+            let (start_ms, ok) = (second as u64 * 1_000, u64::from(500 - slow));
+            Window { start_ms, length_ms: 1_000, planned: 500, ok, heat, ..Window::default() }
+        };
+        run.timeline = (0..20).map(window).collect();
+        run
+    };
+    let (even, clustered) = (run(|_| 3), run(|second| if second == 7 { 60 } else { 0 }));
+    check("p(99)<200ms", &even, State::Passed, "10 ms", "");
+    check("p(99)<200ms", &clustered, State::Inconclusive, "10 ms", "in clusters, so that");
+    // Nothing was slower than this, in clusters or not; and what a run broke, it broke.
+    check("p(99)<900ms", &clustered, State::Passed, "10 ms", "");
+    check("p(99.9)<200ms", &clustered, State::Failed, "300 ms", "");
+    let bad = |mut run: Outcome| {
+        let tally = &mut run.series[0].stages[0];
+        tally.planned += 60;
+        tally.timeouts = 60;
+        run
+    };
+    check("errors<1%", &bad(even), State::Passed, "0.596 %", "60 timed out");
+    check("errors<1%", &bad(clustered), State::Inconclusive, "0.596 %", "in clusters, so that");
+}
+
+#[test]
 fn a_recovery_is_as_exact_as_its_windows() {
     use std::time::Duration;
 

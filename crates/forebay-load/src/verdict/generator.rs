@@ -35,6 +35,7 @@ pub(super) fn faults(
 pub(super) fn remarks(outcome: &Outcome, total: &Tally) -> Vec<String> {
     let missing = out_of_sockets(total);
     let mut remarks = Vec::new();
+    remarks.extend(own_share(&outcome.generator.lag, total));
     if missing > 0 {
         remarks.push(format!(
             "{missing} requests were not sent, because this machine had no socket or port left; they count as bad"
@@ -63,6 +64,18 @@ fn late(what: &str, by: &Hdr, late_max: f64) -> Option<String> {
         format!(
             "the generator was late: {what} {p99_text} after their time at p99, and at most {max_text} leaves \
              the results true; use more `workers`, a lower rate or a less busy machine"
+        )
+    })
+}
+
+/// Late, but not too late for the limits: who reads the times for themselves should know.
+fn own_share(lag: &Hdr, total: &Tally) -> Option<String> {
+    let (lag, times) = (lag.quantile(0.99)?.as_secs_f64(), total.response.quantile(0.99)?.as_secs_f64());
+    (lag > LATE_SHARE * times).then(|| {
+        format!(
+            "up to {} (p99) of the response times are the generator's own delay, against {} in all",
+            Unit::Seconds.show(lag),
+            Unit::Seconds.show(times)
         )
     })
 }

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::Seen;
-use crate::outcome::{Outcome, Tally};
-use crate::stats::Interval;
+use crate::outcome::{Outcome, Tally, Window};
 use crate::threshold::Measure;
 
 /// Answers that come this long after the last request was planned still count as in time.
@@ -22,21 +21,22 @@ pub(super) fn seen(measure: Measure, tally: &Tally, outcome: &Outcome) -> Result
         Measure::Sent => sent as f64 / length,
         _ => throughput(outcome, tally),
     };
-    Ok(Seen {
-        value,
-        at_least: false,
-        interval: Interval { low: value, high: Some(value) },
-        samples: tally.planned,
-        samples_min: 1,
-        samples_needed: None,
-        note: String::new(),
-    })
+    Ok(Seen::of(value, tally.planned))
 }
 
 /// Good answers of `tally`, a part of the run or all of it, per second of the stages that are judged.
 pub(crate) fn throughput(outcome: &Outcome, tally: &Tally) -> f64 {
     let length = judged_length(outcome).as_secs_f64();
     if length > 0.0 { tally.ok as f64 * in_time(outcome) / length } else { 0.0 }
+}
+
+/// The windows whose middle lies in a stage that is judged.
+pub(super) fn judged_windows(outcome: &Outcome) -> impl Iterator<Item = &Window> + '_ {
+    let spans: Vec<_> = judged_spans(outcome).collect();
+    outcome.timeline.iter().filter(move |window| {
+        let middle = u128::from(window.start_ms.saturating_add(window.length_ms / 2));
+        spans.iter().any(|(from, to)| (from.as_millis()..to.as_millis()).contains(&middle))
+    })
 }
 
 /// How much of the judged stages took place.
@@ -60,11 +60,7 @@ fn in_time(outcome: &Outcome) -> f64 {
     let planned: Duration = outcome.stages.iter().map(|stage| stage.length).sum();
     let total = outcome.total();
     let sent = total.planned.saturating_sub(total.not_started);
-    let spans: Vec<_> = judged_spans(outcome).collect();
-    let within =
-        |ms: u64| spans.iter().any(|(from, to)| (from.as_millis()..to.as_millis()).contains(&u128::from(ms)));
-    let windows =
-        outcome.timeline.iter().filter(|window| within(window.start_ms.saturating_add(window.length_ms / 2)));
+    let windows = judged_windows(outcome);
     let (finished, length_ms) =
         windows.fold((0, 0), |(count, ms), window| (count + window.finished, ms + window.length_ms));
     if outcome.took <= planned + LATE || sent == 0 || length_ms == 0 {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::Seen;
+use super::{Seen, clusters};
 use crate::hdr::Hdr;
-use crate::outcome::Tally;
+use crate::outcome::{Outcome, Tally};
 use crate::stats::{self, CONFIDENCE, Interval};
 use crate::threshold::{Clock, Statistic};
 
@@ -21,7 +21,13 @@ struct Samples {
     cut_short: u64,
 }
 
-pub(super) fn seen(clock: Clock, statistic: Statistic, limit: f64, tally: &Tally) -> Result<Seen, String> {
+pub(super) fn seen(
+    clock: Clock,
+    statistic: Statistic,
+    limit: f64,
+    tally: &Tally,
+    outcome: &Outcome,
+) -> Result<Seen, String> {
     let samples = Samples::of(clock, tally);
     let count = samples.all.count();
     if count == 0 {
@@ -33,7 +39,9 @@ pub(super) fn seen(clock: Clock, statistic: Statistic, limit: f64, tally: &Tally
         .to_owned());
     }
     let mut seen = match statistic {
-        Statistic::Quantile(quantile) => samples.quantile(quantile, limit),
+        Statistic::Quantile(quantile) => {
+            samples.quantile(quantile, limit, clusters::of_times(limit, outcome))
+        }
         Statistic::Mean => samples.mean(limit),
         Statistic::Min => samples.fact(samples.all.min(), samples.known.min()),
         Statistic::Max => {
@@ -44,7 +52,7 @@ pub(super) fn seen(clock: Clock, statistic: Statistic, limit: f64, tally: &Tally
     seen.samples = count;
     if seen.at_least {
         seen.note = format!("{} requests had no answer when waiting for it ended", samples.cut_short);
-    } else if clock != Clock::Response {
+    } else if clock != Clock::Response && seen.note.is_empty() {
         seen.note = "only requests that came so far are in it".to_owned();
     }
     Ok(seen)
@@ -79,10 +87,15 @@ impl Samples {
         seconds(self.all.nth(rank))
     }
 
-    fn quantile(&self, quantile: f64, limit: f64) -> Seen {
+    /// `alike`: so many samples tell no more than one.
+    fn quantile(&self, quantile: f64, limit: f64, alike: f64) -> Seen {
         let count = self.all.count();
         let rank = ((quantile * count as f64 - 1e-9).ceil() as u64).max(1);
-        let (low, high) = stats::order_interval(count, quantile, CONFIDENCE);
+        let (low, _) = stats::order_interval(count, quantile, CONFIDENCE);
+        let fewer = (count as f64 / alike).ceil();
+        let (_, high) = stats::order_interval(fewer as u64, quantile, CONFIDENCE);
+        // The same share of all samples as of those few.
+        let high = high.map(|rank| (rank as f64 / fewer * count as f64).ceil() as u64);
         let value = self.least(rank);
         let beyond = count - self.all.count_within(Duration::from_secs_f64(limit.min(1e6)));
         Seen {
@@ -94,8 +107,11 @@ impl Samples {
             },
             samples: count,
             samples_min: stats::percentile_floor(quantile, CONFIDENCE),
-            samples_needed: stats::share_samples(beyond, count, 1.0 - quantile, CONFIDENCE),
-            note: String::new(),
+            samples_needed: clusters::stretch(
+                stats::share_samples(beyond, count, 1.0 - quantile, CONFIDENCE),
+                alike,
+            ),
+            note: clusters::note(alike),
         }
     }
 
