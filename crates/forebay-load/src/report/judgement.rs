@@ -56,7 +56,7 @@ impl Row {
     fn of(judged: &Judged) -> Self {
         Self {
             text: judged.threshold.clone(),
-            observed: judged.observed.clone(),
+            observed: judged.observed.replace(">= ", "≥ "),
             interval: judged.interval_text(),
             samples: judged.samples,
             state: match judged.state {

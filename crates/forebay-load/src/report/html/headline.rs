@@ -73,7 +73,7 @@ pub(super) fn accounting(facts: &Facts<'_>) -> String {
         let none = if *number == 0 { "none" } else { "" };
         let _ = write!(
             out,
-            "<i>{sign}</i><span class=\"part {class} {none}\"><b>{}</b> {name}</span>",
+            "<span class=\"part {class} {none}\"><i>{sign}</i> <b>{}</b> {name}</span>",
             count(*number)
         );
     }

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::super::facts::Facts;
-use super::super::figures::{self, NONE, bytes, count, digits, duration_or_none, float, length, micros};
+use super::super::figures::{self, NONE, bytes, count, digits, float, length, micros};
 use super::super::text::percent;
 use super::super::{ROWS_MAX, escape};
-use super::plot::{Axis, Plot, clock};
+use super::plot::{Axis, Plot};
 use super::table::{Cell, Table};
 use super::timeline::{self, figure};
 use crate::lab::{Captured, CapturedKind, End, Leak, LeakVerdict, Part, Recovery, Sample, Spread, Watched};
@@ -66,10 +66,10 @@ fn faults(outcome: &Outcome) -> String {
             [
                 Cell::Name(episode.what.clone()),
                 Cell::Number((u64::from(episode.cycle) + 1).to_string()),
-                Cell::Number(at(episode.on)),
-                Cell::Number(episode.off.map_or_else(|| "the end".to_owned(), at)),
+                Cell::Number(length(episode.on)),
+                Cell::Number(episode.off.map_or_else(|| "the end".to_owned(), length)),
                 Cell::Markup(ending(recovery)),
-                Cell::Number(duration_or_none(recovery.ttd)),
+                Cell::Number(recovery.ttd.map_or_else(|| NONE.to_owned(), after)),
                 Cell::Number(recovered(recovery)),
                 Cell::Bad(recovery.bad_requests),
                 Cell::Why(recovery.notes.join("; ")),
@@ -134,7 +134,7 @@ fn ending(recovery: &Recovery) -> String {
 fn recovered(recovery: &Recovery) -> String {
     match recovery.end {
         End::Never => format!("> {}", length(recovery.watched)),
-        _ => recovery.ttr_off.or(recovery.ttr_on).map_or_else(|| NONE.to_owned(), length),
+        _ => recovery.ttr_off.or(recovery.ttr_on).map_or_else(|| NONE.to_owned(), after),
     }
 }
 
@@ -145,8 +145,9 @@ fn spread(spread: Option<Spread>) -> String {
     )
 }
 
-fn at(instant: Duration) -> String {
-    clock(instant.as_secs_f64())
+/// A time that is as good as none is said in words.
+fn after(time: Duration) -> String {
+    if time.is_zero() { "at once".to_owned() } else { length(time) }
 }
 
 fn processes(facts: &Facts<'_>) -> String {
@@ -198,8 +199,10 @@ fn curves(outcome: &Outcome, watched: &Watched) -> String {
         &said,
     );
     [
+        "<div class=\"pair\">".to_owned(),
         figure(&format!("{name}: CPU"), "<span class=\"cpu\">processors used</span>", &cpu),
         figure(&format!("{name}: memory"), "<span class=\"memory\">held in RAM</span>", &held),
+        "</div>".to_owned(),
         leak(&watched.leak),
     ]
     .concat()

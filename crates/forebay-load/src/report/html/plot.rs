@@ -130,6 +130,7 @@ impl Plot {
     /// Marks a part, behind everything.
     pub(super) fn band(&mut self, band: &Band<'_>) {
         let (from, to) = (self.x.place(band.from), self.x.place(band.to));
+        let late = if from > 0.8 { " late" } else { "" };
         let label = if band.label.is_empty() {
             String::new()
         } else {
@@ -137,7 +138,7 @@ impl Plot {
         };
         let _ = write!(
             self.behind,
-            "<div class=\"band {}\" style=\"left:{:.2}%;width:{:.2}%\">{label}</div>",
+            "<div class=\"band {}{late}\" style=\"left:{:.2}%;width:{:.2}%\">{label}</div>",
             band.class,
             from * 100.0,
             (to - from).max(0.0) * 100.0,

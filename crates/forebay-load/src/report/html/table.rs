@@ -33,8 +33,10 @@ impl Table {
     /// A table with these columns; those that begin with `>` hold numbers.
     pub(super) fn new(caption: &str, columns: &[&str]) -> Self {
         let narrow = if columns.len() < 5 { " narrow" } else { "" };
+        // Few columns and a long last one: on a phone a row becomes a paragraph.
+        let stack = if columns.len() == 5 { " stack" } else { "" };
         let mut out = format!(
-            "<div class=\"scroll{narrow}\"><table aria-label=\"{}\"><thead><tr>",
+            "<div class=\"scroll{narrow}{stack}\"><table aria-label=\"{}\"><thead><tr>",
             escape::html(caption)
         );
         for column in columns {

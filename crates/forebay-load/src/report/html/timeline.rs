@@ -151,6 +151,9 @@ fn latency(outcome: &Outcome, points: &[Point], end: f64) -> String {
 fn rates(outcome: &Outcome, points: &[Point], end: f64) -> String {
     let open = outcome.model == "open";
     let per_second = |point: &Point, number: u64| float(number) / point.seconds;
+    // One that has hardly begun when all is over would look like a fall.
+    let whole = points.iter().take_while(|point| point.middle <= end).count();
+    let points = &points[..whole];
     let planned = outcome.stages.iter().map(|stage| stage.from.max(stage.to)).filter(|_| open);
     let seen = points.iter().map(|point| per_second(point, point.window.finished.max(point.window.planned)));
     let high = planned.chain(seen).fold(0.0, f64::max);
