@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use forebay_base::problem::{Position, Problem};
+use forebay_load::import::{Kind, Tree};
 use forebay_load::lab::{Of, Watch};
 use forebay_load::plan::{Plan, Scenario};
 use forebay_load::threshold::Threshold;
@@ -21,6 +22,7 @@ mod feeders;
 mod files;
 mod json;
 mod keys;
+mod lab;
 pub mod levels;
 mod lower;
 mod names;
@@ -106,7 +108,13 @@ pub fn of_url(url: &Url, quick: &Quick, changes: &Changes) -> Result<Loaded, Vec
     let plan = lower::finish(lower, &top, step.map(scenario).into_iter().collect());
     match plan {
         Some(plan) if !problems.fatal() => {
-            let name = format!("http://{}{}", url.authority, url.path);
+            let name = plan
+                .scenarios
+                .iter()
+                .flat_map(|scenario| &scenario.steps)
+                .map(|step| step.name.clone())
+                .next();
+            let name = name.unwrap_or_default();
             Ok(Loaded { plan: Plan { name, ..plan }, warnings: problems.sorted() })
         }
         _ => Err(problems.sorted()),
@@ -119,6 +127,31 @@ pub fn of_url(url: &Url, quick: &Quick, changes: &Changes) -> Result<Loaded, Vec
 /// What is wrong with it.
 pub fn threshold(text: &str) -> Result<Threshold, String> {
     Threshold::parse(text).map_err(|error| error.to_string())
+}
+
+/// Settings of another tool, YAML or JSON, as a tree.
+///
+/// # Errors
+/// Why the text is none, with line and column.
+pub fn tree(text: &str) -> Result<Tree, Vec<String>> {
+    let mut problems = Problems::new("it");
+    let tree = yaml::parse(text, "name another file", &mut problems);
+    match tree {
+        Some(tree) if !problems.fatal() => Ok(tree_of(&tree)),
+        _ => Err(problems.sorted().iter().map(ToString::to_string).collect()),
+    }
+}
+
+fn tree_of(node: &yaml::Node) -> Tree {
+    let kind = match &node.kind {
+        yaml::Kind::Bad => Kind::Text { text: String::new(), plain: true },
+        yaml::Kind::Scalar(scalar) => Kind::Text { text: scalar.text.clone(), plain: scalar.plain },
+        yaml::Kind::List(items) => Kind::List(items.iter().map(tree_of).collect()),
+        yaml::Kind::Map(entries) => {
+            Kind::Map(entries.iter().map(|entry| (entry.key.to_string(), tree_of(&entry.value))).collect())
+        }
+    };
+    Tree { line: node.at.line as usize, kind }
 }
 
 /// Whether this may stand in a request line as its method.

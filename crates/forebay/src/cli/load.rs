@@ -46,7 +46,7 @@ pub enum Command {
     /// Send recorded traffic again, with its timing
     #[command(after_help = STATUS)]
     Replay(Replay),
-    /// Make a plan of another tool's file
+    /// Make a recording of another tool's requests, or a plan of its plan
     Import(Import),
     /// Write reports of a saved result
     #[command(after_help = STATUS)]
@@ -212,6 +212,9 @@ pub struct Capacity {
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
+    /// Write the report, a page that needs nothing else
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
     /// Write the result as JSON
     #[arg(long, value_name = "FILE.json")]
     pub save: Option<PathBuf>,
@@ -239,6 +242,9 @@ pub struct Compare {
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
+    /// Write the report, a page that needs nothing else
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
     /// Keep the result of every run in this folder, which is made if need be
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -252,33 +258,51 @@ pub struct Replay {
     /// Where requests go
     #[arg(long, value_name = "URL", value_parser = url)]
     pub target: target::Url,
-    /// How much faster than it was recorded
+    /// How many times as fast as it was recorded
     #[arg(long, value_name = "FACTOR", value_parser = factor, default_value = "1")]
     pub speed: f64,
     /// A condition for the test to pass; may be given several times
     #[arg(long = "threshold", value_name = "CONDITION", value_parser = threshold)]
     pub thresholds: Vec<Threshold>,
-    /// Longest time for a request [default: 10s]
-    #[arg(long, value_name = "TIME", value_parser = length)]
-    pub timeout: Option<Duration>,
+    /// Send the target's name as `Host`, not the recorded one
+    #[arg(long)]
+    pub new_host: bool,
+    /// Longest time for a request
+    #[arg(long, value_name = "TIME", value_parser = length, default_value = "10s")]
+    pub timeout: Duration,
+    /// Users, and so connections, at once
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub users_max: u32,
     /// Where results go.
     #[command(flatten)]
     pub outputs: Outputs,
 }
 
-/// Make a plan of another tool's file.
+/// Make a recording of another tool's requests, or a plan of its plan.
 #[derive(Debug, Args)]
 pub struct Import {
     /// Whose format it is
     pub format: Format,
     /// The file
     pub file: PathBuf,
-    /// Where the plan goes [default: standard output]
+    /// Where the recording or plan goes [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Where the plan's requests go
-    #[arg(long, value_name = "URL", value_parser = url)]
-    pub target: Option<target::Url>,
+    /// Take only requests to this host, `*` for all; needed when there are several
+    #[arg(long)]
+    pub host: Option<String>,
+    /// Keep cookies, credentials and the like
+    #[arg(long)]
+    pub secrets: bool,
+    /// Take requests from a log that may change something, not GET and HEAD alone
+    #[arg(long)]
+    pub all_methods: bool,
+    /// How fast the requests of a list are to be sent, which has no times
+    #[arg(long, value_name = "RATE", value_parser = levels::rate, default_value = "50/s")]
+    pub rate: f64,
+    /// For how long
+    #[arg(long = "for", value_name = "TIME", value_parser = length, default_value = "30s")]
+    pub length: Duration,
 }
 
 /// What can be imported.

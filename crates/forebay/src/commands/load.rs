@@ -9,11 +9,15 @@ use crate::cli::load::{Command, Load};
 use crate::cli::{EXIT_OK, EXIT_PROBLEMS};
 use crate::load;
 
+mod capacity;
 mod check;
+mod compare;
 mod engine;
+mod import;
 mod live;
 mod outputs;
 mod plan;
+mod replay;
 mod report;
 mod test;
 
@@ -30,9 +34,10 @@ pub fn load(args: &Load, out: &mut Output<'_>) -> anyhow::Result<u8> {
             out.line(format!("{:#}", load::json_schema()))?;
             Ok(EXIT_OK)
         }
-        Some(Command::Capacity(_) | Command::Compare(_) | Command::Replay(_) | Command::Import(_)) => {
-            anyhow::bail!("this is not available yet")
-        }
+        Some(Command::Capacity(args)) => capacity::capacity(args, out),
+        Some(Command::Compare(args)) => compare::compare(args, out),
+        Some(Command::Replay(args)) => replay::replay(args, out),
+        Some(Command::Import(args)) => import::import(args, out),
     }
 }
 

@@ -39,6 +39,11 @@ impl<'a> Output<'a> {
         let _ = writeln!(io::stderr(), "forebay: {error:#}");
     }
 
+    /// Tells something on standard error that is neither a result nor a failure.
+    pub fn noted(text: &str) {
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+
     /// Whether a person reads.
     pub fn is_terminal(&self) -> bool {
         self.terminal

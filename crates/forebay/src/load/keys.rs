@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use crate::config::schema::{Choice, Key, Registry, Shape, Table};
 
+mod lab;
 mod step;
 mod texts;
 
+use lab::{CYCLES, FAULT, LOGS, PROCESS, RECOVERED, WATCH};
 use step::{CAPTURE, EXPECT, STEP};
 use texts::{FILE, HEADER_NAME, LABEL, LEVEL, NAME, STAGES, TAG, TEMPLATE, THRESHOLD, TITLE, URL};
 
@@ -40,8 +42,10 @@ it at once, with line, column and remedy, and `forebay load schema` prints a JSO
 ";
 
 /// Every table, in the order of the reference.
-static TABLES: [&Table; 10] =
-    [&TOP, &STAGE, &PRESET, &SPIKE, &SOAK, &FEEDER, &SCENARIO, &STEP, &CAPTURE, &EXPECT];
+static TABLES: [&Table; 15] = [
+    &TOP, &STAGE, &PRESET, &SPIKE, &SOAK, &FEEDER, &SCENARIO, &STEP, &CAPTURE, &EXPECT, &PROCESS, &WATCH,
+    &FAULT, &CYCLES, &RECOVERED,
+];
 
 /// The whole file.
 static TOP: Table = Table {
@@ -123,6 +127,22 @@ static TOP: Table = Table {
             .default("[]")
             .doc("What must hold for the test to pass: response times `avg`, `min`, `med`, `p(95)`, `max` with a unit; the share of errors `rate<0.1%`; answers `throughput>1000/s`. Too few samples are never a pass.")
             .example("[\"p(95)<100ms\", \"rate<0.1%\"]"),
+        Key::new("processes", Shape::Map { min: 1, key: &NAME, value: &Shape::Table(&PROCESS) })
+            .doc("Programs that are started before the load, in this order, and ended after it.")
+            .example("{other: {command: [sleep, \"60\"]}}"),
+        Key::new("watch", Shape::Map { min: 1, key: &NAME, value: &Shape::Table(&WATCH) })
+            .doc("Processes whose CPU and memory are looked at meanwhile, and profiles taken of.")
+            .example("{service: {port: 3000}}"),
+        Key::new("faults", Shape::List { min: 1, item: &Shape::Table(&FAULT) })
+            .doc("What is broken meanwhile, and when; how long it takes to be well again is measured. Needs `processes`.")
+            .example("[{at: 30s, kill: api, for: 5s}]"),
+        Key::new("cycles", Shape::Table(&CYCLES))
+            .doc("The faults again and again.")
+            .example("{count: 5, every: 2m}"),
+        Key::new("recovered", Shape::Table(&RECOVERED))
+            .doc("When all counts as well again after a fault.")
+            .example("{p99: 200ms}"),
+        LOGS,
     ],
     later: &[],
     choices: &[Choice { keys: &["stages", "preset"], required: false }],

@@ -10,7 +10,7 @@ use forebay_load::threshold::Threshold;
 use super::changes::Changes;
 use super::names::Names;
 use super::target::{self, Url};
-use super::{feeders, scenarios, schedule, threshold};
+use super::{feeders, lab, scenarios, schedule, threshold};
 use crate::config::problems::{Mark, Problems, Spanned};
 use crate::config::read::short;
 use crate::config::value::{Fields, Pair, Value};
@@ -39,9 +39,10 @@ pub(super) fn lower(lower: &mut Lower<'_, '_>, top: &Fields, stem: &str) -> Opti
         feeder.columns().iter().for_each(|column| names.define(column));
     }
     let scenarios = scenarios::lower(lower, top, &names);
+    let lab = lab::lower(lower, top);
     let plan = finish(lower, top, scenarios)?;
     let name = top.text("name").map_or(stem, |name| name.value).to_owned();
-    Some(Plan { name, variables, feeders, ..plan })
+    Some(Plan { name, variables, feeders, lab, ..plan })
 }
 
 /// What a plan is besides what it sends; the target is looked up.

@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use forebay_load::outcome::Outcome;
 use forebay_load::report::{self, Ink};
+use forebay_load::verdict::{Kind, Verdict};
 
+use crate::cli::EXIT_OK;
 use crate::cli::load::Outputs;
 use crate::commands::Output;
 
@@ -29,6 +32,32 @@ pub(super) fn prepare(outputs: &Outputs) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// The exit status of several verdicts: of the one that says least for the target.
+pub(super) fn status(verdicts: impl Iterator<Item = Kind>) -> u8 {
+    let status = |kind| Verdict { kind, ..Verdict::default() }.exit_code();
+    let rank = |kind: &Kind| match kind {
+        Kind::Pass => 0,
+        Kind::Inconclusive => 1,
+        Kind::Fail => 2,
+        Kind::Invalid => 3,
+    };
+    verdicts.max_by_key(rank).map_or(EXIT_OK, status)
+}
+
+/// Writes a file.
+///
+/// # Errors
+/// It cannot be written.
+pub(super) fn write_file(file: &Path, content: impl AsRef<[u8]>) -> anyhow::Result<()> {
+    fs::write(file, content).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Now, in milliseconds since 1970.
+pub(super) fn unix_ms() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A form of a result, and what its file is called in a folder of all of them.
@@ -56,7 +85,7 @@ pub(super) fn write(outputs: &Outputs, outcome: &Outcome, out: &mut Output<'_>) 
     {
         let files = [file.clone(), folder.as_ref().map(|folder| folder.join(name))];
         for file in files.into_iter().flatten() {
-            fs::write(&file, form(outcome)).with_context(|| format!("cannot write {}", file.display()))?;
+            write_file(&file, form(outcome))?;
         }
     }
     if let Some(page) =

@@ -1,13 +1,16 @@
 //! A single test: run, judge, report.
 
+use std::path::Path;
+
+use forebay_load::compare::{Run, Settings, gate};
 use forebay_load::outcome::Outcome;
 use forebay_load::plan::Plan;
 use forebay_load::verdict;
 
 use super::engine::{self, Interrupt};
 use super::live::View;
-use super::{outputs, plan, tell};
-use crate::cli::load::Test;
+use super::{compare, outputs, plan, tell};
+use crate::cli::load::{Outputs, Test};
 use crate::commands::Output;
 
 /// Runs the test. Gives the exit status.
@@ -15,7 +18,7 @@ use crate::commands::Output;
 /// # Errors
 /// It could not be run, or its results not be written.
 pub(super) fn test(args: &Test, out: &mut Output<'_>) -> anyhow::Result<u8> {
-    let Test { what, amount, asked, thresholds, watch, outputs, baseline: _ } = args;
+    let Test { what, amount, asked, thresholds, watch, outputs, baseline } = args;
     let what = what.as_deref().unwrap_or_default();
     let mut loaded = match plan::load(what, amount, asked) {
         Ok(loaded) => loaded,
@@ -27,12 +30,33 @@ pub(super) fn test(args: &Test, out: &mut Output<'_>) -> anyhow::Result<u8> {
     tell(&loaded.warnings)?;
     loaded.plan.thresholds.extend(thresholds.iter().cloned());
     loaded.plan.lab.watch.extend(watch.iter().cloned());
+    judged(&loaded.plan, outputs, baseline.as_deref(), out)
+}
+
+/// Runs a plan, judges it, and writes what came of it. Gives the exit status.
+///
+/// # Errors
+/// It could not be run, or its results not be written.
+pub(super) fn judged(
+    plan: &Plan,
+    outputs: &Outputs,
+    baseline: Option<&Path>,
+    out: &mut Output<'_>,
+) -> anyhow::Result<u8> {
     outputs::prepare(outputs)?;
+    let baseline = baseline.map(compare::saved).transpose()?;
     let interrupt = Interrupt::listen()?;
-    let mut outcome = run(&loaded.plan, &interrupt, outputs.json, out)?;
-    outcome.verdict = verdict::judge(&loaded.plan.thresholds, &outcome);
+    let mut outcome = run(plan, &interrupt, outputs.json, out)?;
+    outcome.verdict = verdict::judge(&plan.thresholds, &outcome);
     outputs::write(outputs, &outcome, out)?;
-    Ok(outcome.verdict.exit_code())
+    let gate = baseline.map(|runs| gate(&runs, &[Run::of(&outcome)], &Settings::default()));
+    if let Some(gate) = gate.as_ref().filter(|_| !outputs.json) {
+        out.line("")?;
+        out.line(out.bold(&format!("Against the baseline: {}", gate.kind.label())))?;
+        compare::show(&gate.comparison, out)?;
+    }
+    let verdicts = [Some(outcome.verdict.kind), gate.map(|gate| gate.kind)];
+    Ok(outputs::status(verdicts.into_iter().flatten()))
 }
 
 /// Runs a plan while a person watches; nobody does if `quiet`. The verdict is left open.

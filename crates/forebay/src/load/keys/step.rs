@@ -58,7 +58,7 @@ pub(super) static CAPTURE: Table = Table {
     name: "capture",
     doc: "Where a captured value is found.",
     keys: &[
-        Key::new("json", Shape::Text(&JSON_PATH)).doc("A place in the body, which is JSON.").example("$.items[0].id"),
+        Key::new("json", Shape::Text(&JSON_PATH)).doc("A place in the body, which is JSON.").example("\"$.items[0].id\""),
         Key::new("header", Shape::Text(&HEADER_NAME)).doc("A header.").example("etag"),
         Key::new("regex", Shape::Text(&PATTERN))
             .doc("The first group of a regular expression (of linear time) in the body, or its match if there is no group.")

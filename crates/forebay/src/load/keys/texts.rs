@@ -47,4 +47,9 @@ pub(super) static JSON_PATH: Text =
 pub(super) static PATTERN: Text = Text { noun: "a regular expression", min: 1, max: 4_096, pattern: None };
 pub(super) static STATUS: Text =
     Text { noun: "a status, such as `200` or `2xx`", min: 1, max: 40, pattern: None };
+pub(super) static WORD: Text = Text { noun: "a word of a command", min: 0, max: 4_096, pattern: None };
+pub(super) static PROBE: Text =
+    Text { noun: "an address or a URL, such as `127.0.0.1:3000`", min: 1, max: 8_192, pattern: None };
+pub(super) static SHARE: Text =
+    Text { noun: "a share, such as `0.1%`", min: 1, max: 40, pattern: Some("%$") };
 pub(super) static CONTENT: Text = Text { noun: "a text", min: 1, max: 8_192, pattern: None };

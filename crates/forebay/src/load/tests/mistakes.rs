@@ -172,6 +172,26 @@ fn mistakes_of_the_rest_are_told() {
 }
 
 #[test]
+fn mistakes_of_the_lab_are_told() {
+    check(
+        "faults: [{at: 1s, kill: api}]",
+        "4:1: error: there is no process `api`: add it to `processes`, or correct the name",
+    );
+    check(
+        "processes: {api: {command: api, ready: localhost}}",
+        "4:40: error: `localhost` is no address with a port, and no URL; write, for example, `127.0.0.1:3000`",
+    );
+    check(
+        "recovered: {errors: much%}",
+        "4:21: error: `errors` cannot be `much%`; write a share, such as `0.1%`",
+    );
+    check(
+        "watch: {api: {profile: 'http://127.0.0.1:1'}}",
+        "4:14: error: this watch does nothing yet; write one of `process`, `pid` and `port`",
+    );
+}
+
+#[test]
 fn all_mistakes_are_told_at_once() {
     let text = "\
 target: ftp://a

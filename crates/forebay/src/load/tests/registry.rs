@@ -46,6 +46,27 @@ const FRAMES: &[Frame] = &[
         keys: &[("file", "other.csv")],
     },
     Frame {
+        table: "process",
+        file: frame!(top "stages: 1s@1, processes: {api: {@}}"),
+        keys: &[("command", "api")],
+    },
+    Frame {
+        table: "watch",
+        file: frame!(top "stages: 1s@1, processes: {api: {command: api}}, watch: {w: {@}}"),
+        keys: &[("port", "3000")],
+    },
+    Frame {
+        table: "fault",
+        file: frame!(top "stages: 1s@1, processes: {api: {command: api, restart: 1s}, db: {command: db}}, faults: [{@}]"),
+        keys: &[("at", "1s"), ("kill", "db"), ("for", "2s")],
+    },
+    Frame {
+        table: "cycles",
+        file: frame!(top "stages: 1s@1, processes: {api: {command: api, restart: 1s}}, cycles: {@}"),
+        keys: &[("count", "2"), ("every", "3m")],
+    },
+    Frame { table: "recovered", file: frame!(top "stages: 1s@1, recovered: {@}"), keys: &[] },
+    Frame {
         table: "scenario",
         file: frame!(scenario "{@}, {steps: [{get: /}]}"),
         keys: &[("steps", "[{get: /}]")],
@@ -79,6 +100,7 @@ impl Frame {
         match key.name {
             // Some keys make sense only with users, or with another file.
             "iterations" => file.replace("1s@1", "1s@1 users"),
+            "faults" => file.replace("stages:", "processes: {api: {command: api}}, stages:"),
             "users" => file.replace("rate: 1}", "users: 1}"),
             "delimiter" if value == key.example => file.replace("other.csv", "semi.csv"),
             _ => file,
