@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn the_greatest_is_the_highest_and_a_gap_is_empty() {
         assert_eq!(spark(&[Some(0.0), None, Some(50.0), Some(100.0)], false), "▁ ▅█");
-        assert_eq!(spark(&[Some(1.0), Some(1.2)], true), "▁▂");
+        assert_eq!(spark(&[Some(1.0), Some(1.2)], true), "▇█");
         assert_eq!(spark(&[Some(1.0), Some(1_000.0)], true), "▁█");
     }
 
