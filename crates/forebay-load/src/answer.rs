@@ -64,7 +64,8 @@ impl<'a> Answer<'a> {
             .map(|(_, value)| value)
     }
 
-    /// What was kept of its body, at most `BODY_KEPT_MAX`.
+    /// What was kept of its body, at most `BODY_KEPT_MAX`. What stands behind that is found by nobody: a
+    /// condition on it fails.
     #[must_use]
     pub const fn body(&self) -> &'a [u8] {
         self.body
@@ -74,5 +75,25 @@ impl<'a> Answer<'a> {
     #[must_use]
     pub const fn body_bytes(&self) -> u64 {
         self.body_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_net::h1::HeadLimits;
+
+    use super::*;
+
+    #[test]
+    fn fields_are_found_whatever_their_case() {
+        let bytes = b"HTTP/1.1 404 Not Found\r\nETag: \"v1\"\r\nVia: 1.1 a\r\nvia:  1.1 b \r\n\r\n";
+        let mut head = ResponseHead::default();
+        head.parse(bytes, &HeadLimits { bytes: 1_000, target: 100, fields: 10 }, false).unwrap();
+        let pairs: &[(&[u8], &[u8])] = &[(b"etag", b"\"v1\""), (b"VIA", b"1.1 a"), (b"Via", b"1.1 b")];
+        for answer in [Answer::h1(&head, bytes, b"x", 1), Answer::of_parts(404, pairs, b"x", 1)] {
+            assert_eq!((answer.status(), answer.header("Etag")), (404, Some(&b"\"v1\""[..])));
+            assert_eq!(answer.headers("via").collect::<Vec<_>>(), [b"1.1 a", b"1.1 b"]);
+            assert_eq!(answer.header("age"), None);
+        }
     }
 }

@@ -31,6 +31,8 @@ mod yaml;
 pub const BYTES_MAX: usize = 1 << 30;
 /// Problems that are told one by one; further ones are counted.
 const PROBLEMS_MAX: usize = 100;
+/// Longest problem, in characters; the rest becomes `…`.
+const PROBLEM_MAX: usize = 500;
 /// Hosts that are told apart in messages.
 const HOSTS_MAX: usize = 1_000;
 /// Requests a list of targets may have.
@@ -102,7 +104,11 @@ struct Problems {
 
 impl Problems {
     fn add(&mut self, what: impl Into<String>) {
-        let what = what.into();
+        let mut what = what.into();
+        if let Some((end, _)) = what.char_indices().nth(PROBLEM_MAX) {
+            what.truncate(end);
+            what.push('…');
+        }
         if self.list.contains(&what) {
             return;
         }

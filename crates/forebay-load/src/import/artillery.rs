@@ -9,6 +9,14 @@ mod config;
 mod flow;
 mod text;
 
+/// What Artillery does unasked and plans do not.
+const DIFFERENT: [&str; 4] = [
+    "cookies are not sent back unasked: capture `set-cookie` where a session needs it",
+    "redirects are not followed",
+    "an answer of 400 or more is an error unless its step expects it",
+    "connections are kept from one user to the next; `keep_alive: false` opens one for each request",
+];
+
 /// Reads a script: YAML or JSON, made a tree by the caller.
 ///
 /// # Errors
@@ -18,6 +26,7 @@ pub fn parse(script: &Tree) -> Result<Draft, Refused> {
         return Err(Refused::from("an Artillery script is a map with `config` and `scenarios`".to_owned()));
     };
     let mut script = Script::default();
+    DIFFERENT.iter().for_each(|note| script.note(*note));
     for (key, value) in entries.iter().filter(|(_, value)| !value.is_null()) {
         match key.as_str() {
             "config" => config::read(&mut script, value),

@@ -82,7 +82,7 @@ fn a_script_becomes_a_plan() {
             "  - \"p(95)<250ms\"",
         ]
     );
-    assert_eq!(draft.notes.len(), 3, "{:?}", draft.notes);
+    assert_eq!(draft.notes.len(), 7, "{:?}", draft.notes);
 }
 
 #[test]
