@@ -1,7 +1,8 @@
 //! Whether a threshold held: yes, no, or one cannot tell.
 //!
 //! What was sampled is judged by the interval it lies in at 95 %, each bound by itself, so that a run too
-//! short to tell never passes; requests that are slow together count as fewer. What is a fact of the run, such as its greatest time, is compared as it is.
+//! short to tell never passes; requests that are slow together count as fewer. What is a fact of the run, such
+//! as its greatest time, is compared as it is.
 
 mod clusters;
 mod rates;
