@@ -101,7 +101,7 @@ pub fn of_url(url: &Url, quick: &Quick, changes: &Changes) -> Result<Loaded, Vec
     let mut problems = Problems::new("forebay load");
     // The path is that of the one step, not a prefix of it.
     let changes = Changes { target: Some(url.without_path()), ..changes.clone() };
-    let top = Fields { at: Mark::FILE, table: keys::PLANS.top(), written: Vec::new() };
+    let top = Fields { at: Mark::FILE, table: keys::PLANS.top(), written: Vec::new(), meant: Vec::new() };
     let lower = &mut Lower { problems: &mut problems, base: Path::new(""), changes: &changes };
     let step = step::quick(lower, &top, quick.method.as_deref(), &url.path, quick.body.as_deref());
     let scenario = |step| Scenario { name: "url".to_owned(), weight: 1, steps: vec![step], tags: Vec::new() };

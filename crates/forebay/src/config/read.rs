@@ -52,16 +52,15 @@ impl Reader<'_> {
                 None => meant.extend(self.unknown_key(entry, table)),
             }
         }
-        let fields = Fields { at, table, written };
-        self.missing(&fields, &meant);
+        let fields = Fields { at, table, written, meant };
+        self.missing(&fields);
         fields
     }
 
-    /// Keys that have to be there, and keys that must not be there together. `meant` are keys that were
-    /// written with a slip, which is told already.
-    fn missing(&mut self, fields: &Fields, meant: &[&str]) {
-        let Fields { at, table, written: _ } = fields;
-        let is_missing = |key: &Key| key.required && !fields.has(key.name) && !meant.contains(&key.name);
+    /// Keys that have to be there, and keys that must not be there together.
+    fn missing(&mut self, fields: &Fields) {
+        let Fields { at, table, written: _, meant: _ } = fields;
+        let is_missing = |key: &Key| key.required && !fields.is_meant(key.name);
         for key in table.keys.iter().filter(|key| is_missing(key)) {
             let place = if table.name == "top" { "file" } else { table.name };
             self.problems.error_fix(
@@ -70,11 +69,11 @@ impl Reader<'_> {
                 format!("write, for example, `{}: {}`", key.name, key.example),
             );
         }
-        table.choices.iter().for_each(|choice| self.chosen(fields, choice, meant));
+        table.choices.iter().for_each(|choice| self.chosen(fields, choice));
     }
 
-    fn chosen(&mut self, fields: &Fields, choice: &Choice, meant: &[&str]) {
-        let Fields { at, table, written } = fields;
+    fn chosen(&mut self, fields: &Fields, choice: &Choice) {
+        let Fields { at, table, written, meant } = fields;
         let Choice { keys, required } = choice;
         let mut chosen = written.iter().filter(|field| keys.contains(&field.name));
         let first = chosen.next();

@@ -39,6 +39,8 @@ pub(crate) struct Fields {
     pub(crate) table: &'static Table,
     /// In the order of the file.
     pub(crate) written: Vec<Field>,
+    /// Keys that were written with a slip, which is told already.
+    pub(crate) meant: Vec<&'static str>,
 }
 
 /// A key that was written.
@@ -64,6 +66,11 @@ impl Fields {
     /// The value of a key, good or bad.
     pub(crate) fn get(&self, name: &str) -> Option<&Spanned<Value>> {
         self.field(name).map(|field| &field.value)
+    }
+
+    /// Whether the key was written, be it with a slip.
+    pub(crate) fn is_meant(&self, name: &str) -> bool {
+        self.has(name) || self.meant.contains(&name)
     }
 
     /// Whether the key was written, be its value good or bad.

@@ -96,7 +96,7 @@ fn url(lower: &mut Lower<'_, '_>, top: &Fields) -> Option<Spanned<Url>> {
         return Some(Spanned { at: Mark::FILE, value: url.clone() });
     }
     let Some(written) = top.text("target") else {
-        if !top.has("target") {
+        if !top.is_meant("target") {
             let fix = "write, for example, `target: http://127.0.0.1:8080`, or give `--target`";
             lower.problems.error_fix(top.at, "`target` is missing in this file", fix);
         }

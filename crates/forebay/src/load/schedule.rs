@@ -112,7 +112,7 @@ fn of_plan(lower: &mut Lower<'_, '_>, top: &Fields) -> Option<Vec<Piece>> {
             read.into_iter().collect::<Option<Vec<_>>>()?
         }
         (_, Some(preset)) => self::preset(lower, preset)?,
-        _ if top.has("stages") || top.has("preset") => return None,
+        _ if top.is_meant("stages") || top.is_meant("preset") => return None,
         _ if top.written.is_empty() => vec![piece(LENGTH_DEFAULT, LEVEL_DEFAULT)],
         _ => {
             let fix = "write, for example, `stages: \"30s@50, 1m@50..200\"`, or give `--rate` or `--users`";

@@ -192,6 +192,18 @@ fn mistakes_of_the_lab_are_told() {
 }
 
 #[test]
+fn a_slip_is_told_once() {
+    let text = BASE.replace("stages:", "steges:").replace("target:", "tarqet:");
+    assert_eq!(
+        problems(&text),
+        [
+            "1:1: error: unknown key `tarqet`; did you mean `target`?",
+            "2:1: error: unknown key `steges`; did you mean `stages`?",
+        ]
+    );
+}
+
+#[test]
 fn all_mistakes_are_told_at_once() {
     let text = "\
 target: ftp://a

@@ -1,0 +1,63 @@
+//! `forebay load` as it is typed: what is wrong is told with places and remedies, and the exit status says whether
+//! the line or the plan is wrong.
+
+use std::process::{Command, Output};
+
+use forebay_testkit::binary;
+use forebay_testkit::scratch::Scratch;
+use forebay_testkit::servers::run;
+use serde_json::Value;
+
+fn load(arguments: &[&str]) -> Output {
+    run(Command::new(binary!()).arg("load").args(arguments))
+}
+
+fn check(arguments: &[&str], status: i32, part: &str) {
+    let output = load(arguments);
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");
+    assert!(said.contains(part), "{arguments:?}: {said}");
+}
+
+#[test]
+fn a_wrong_line_is_told_from_a_wrong_plan() {
+    check(&["https://127.0.0.1/"], 2, "without TLS");
+    check(&["http://127.0.0.1:1/", "--http2"], 2, "HTTP/1.1");
+    check(&["http://127.0.0.1:1/", "--rate", "5", "--iterations", "9"], 2, "counted of users");
+    check(&["http://127.0.0.1:1/", "-d", "@nothing-here"], 2, "cannot read `nothing-here`");
+    check(&["http://127.0.0.1:1/", "--target", "http://127.0.0.1:2"], 2, "leave it out");
+    check(&["nothing-here.yaml"], 1, "cannot be read");
+    check(&["127.0.0.1:8080"], 1, "write `http://127.0.0.1:8080`");
+    check(&["nothing-here.yaml", "-d", "body"], 2, "with a URL only");
+    check(&["compare", "http://127.0.0.1:1/", "."], 2, "one side is a saved result");
+    check(&["capacity", "http://127.0.0.1:1/"], 2, "something that must hold");
+    check(&["replay", "nothing-here", "--target", "http://127.0.0.1:1"], 1, "cannot read nothing-here");
+}
+
+#[test]
+fn a_plan_is_checked_without_being_run() {
+    let scratch = Scratch::new("load-check");
+    let right = scratch.write(
+        "right.yaml",
+        "target: http://127.0.0.1:1\nstages: 30s@50\nscenarios: [{steps: [{get: /}]}]\n",
+    );
+    let wrong = scratch.write(
+        "wrong.yaml",
+        "target: http://127.0.0.1:1\nsteges: 30s@50\nscenarios: [{steps: [{get: a}]}]\n",
+    );
+    let (right, wrong) = (right.display().to_string(), wrong.display().to_string());
+    check(&["check", &right], 0, "1 scenario (1 step), 1 stage in 30s, about 1500 arrivals");
+    check(&["check", &wrong], 1, "wrong.yaml:2:1: error: unknown key `steges`; did you mean `stages`?");
+    check(&[&wrong], 1, "wrong.yaml:3:28: error: `a`: a path begins with `/`");
+    let report: Value =
+        serde_json::from_slice(&load(&["check", &wrong, "--json"]).stdout).expect("it is JSON");
+    assert_eq!((report["ok"].as_bool(), report["errors"].as_u64()), (Some(false), Some(2)));
+}
+
+#[test]
+fn the_schema_of_plans_is_json() {
+    let schema: Value = serde_json::from_slice(&load(&["schema"]).stdout).expect("it is JSON");
+    assert_eq!(schema["title"], "Forebay load plan");
+    assert!(schema["properties"]["stages"].is_object() && schema["$defs"]["step"].is_object());
+}
