@@ -1,8 +1,9 @@
 //! A load tester that cannot lie: what is sent, when, what came of it, and how sure one can be.
 
+use forebay_base::base64;
+
 pub mod answer;
 mod arrival;
-pub mod base64;
 pub mod capacity;
 pub mod capture;
 mod client;

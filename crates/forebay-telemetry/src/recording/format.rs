@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use forebay_base::base64;
 use forebay_base::time::Instant;
 
 use super::{Head, Settings, Share};
@@ -11,7 +12,6 @@ use crate::escape;
 const REDACTED: &str = "REDACTED";
 /// Version of the format.
 const VERSION: u32 = 1;
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// The first line: which format this is, when it began since 1970, and the share of requests in it.
 pub(super) fn first_line(unix: Duration, sample: Share) -> Vec<u8> {
@@ -67,7 +67,7 @@ pub(super) fn head<'a>(
 pub(super) fn body(out: &mut Vec<u8>, body: Option<&[u8]>, bytes: u64) {
     if let Some(body) = body.filter(|body| !body.is_empty()) {
         out.extend_from_slice(br#","body":""#);
-        base64(out, body);
+        base64::encode_into(body, out);
         out.push(b'"');
     }
     out.extend_from_slice(br#","body_bytes":"#);
@@ -142,20 +142,6 @@ fn means(written: &[u8], name: &str) -> bool {
         Some(first)
     });
     decoded.map(|byte| byte.to_ascii_lowercase()).eq(name.bytes().map(|byte| byte.to_ascii_lowercase()))
-}
-
-/// Appends bytes as text (RFC 4648 §4).
-fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.reserve(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let [a, b, c] = [0, 1, 2].map(|index| group.get(index).copied().unwrap_or(0));
-        let bits = u32::from(a) << 16 | u32::from(b) << 8 | u32::from(c);
-        let digit = |place: usize| match place <= group.len() {
-            true => BASE64[(bits >> (18 - 6 * place)) as usize & 63],
-            false => b'=',
-        };
-        out.extend_from_slice(&[digit(0), digit(1), digit(2), digit(3)]);
-    }
 }
 
 #[cfg(test)]

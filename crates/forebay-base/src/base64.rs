@@ -3,18 +3,28 @@
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// The text of `bytes`, padded.
+///
+/// # Panics
+/// Never: the alphabet is ASCII.
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    let mut text = Vec::new();
+    encode_into(bytes, &mut text);
+    String::from_utf8(text).expect("the alphabet is ASCII")
+}
+
+/// Appends the text of `bytes`, padded.
+pub fn encode_into(bytes: &[u8], out: &mut Vec<u8>) {
+    out.reserve(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
         let [a, b, c] = [0, 1, 2].map(|index| group.get(index).copied().unwrap_or(0));
         let bits = u32::from(a) << 16 | u32::from(b) << 8 | u32::from(c);
-        for place in 0..4 {
-            let digit = ALPHABET[(bits >> (18 - 6 * place)) as usize & 63];
-            text.push(if place <= group.len() { char::from(digit) } else { '=' });
-        }
+        let digit = |place: usize| match place <= group.len() {
+            true => ALPHABET[(bits >> (18 - 6 * place)) as usize & 63],
+            false => b'=',
+        };
+        out.extend_from_slice(&[digit(0), digit(1), digit(2), digit(3)]);
     }
-    text
 }
 
 /// The bytes of `text`, padded or not; `None`: it is not base64. The URL-safe alphabet is taken as well.
@@ -60,10 +70,14 @@ mod tests {
             ("foob", "Zm9vYg=="),
             ("fooba", "Zm9vYmE="),
             ("foobar", "Zm9vYmFy"),
+            ("\u{fb}~", "w7t+"),
         ] {
             assert_eq!(encode(bytes.as_bytes()), text);
             assert_eq!(decode(text).as_deref(), Some(bytes.as_bytes()));
         }
+        let mut out = b"before ".to_vec();
+        encode_into(b"f", &mut out);
+        assert_eq!(out, b"before Zg==");
         assert_eq!(decode("_-8"), decode("/+8="));
         assert_eq!((decode("Zg=x"), decode("Z")), (None, None));
     }
