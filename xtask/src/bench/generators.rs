@@ -62,6 +62,8 @@ pub(crate) struct Bench {
     /// `proxy` is the generator's core.
     pinning: Pinning,
     backend: Backend,
+    /// For files of a run.
+    folder: PathBuf,
 }
 
 /// What came of the parts that were run.
@@ -78,7 +80,7 @@ pub(crate) struct Results {
 /// Measures, prints, and writes down.
 pub(crate) fn run(settings: Settings) -> Result<()> {
     tools::provide(tools::FOR_BENCH)?;
-    machine::raise_open_files_to(OPEN_FILES)?;
+    machine::raise_open_files()?;
     let folder = Folder::create()?;
     machine::clean_up_on_signals(folder.path().to_owned())?;
     let forebay = match &settings.forebay {
@@ -88,7 +90,7 @@ pub(crate) fn run(settings: Settings) -> Result<()> {
     let (tools, missing) = tool::provide(&forebay);
     let pinning = Pinning::choose(settings.split)?;
     let backend = Backend::start(folder.path(), &pinning)?;
-    let bench = Bench { settings, tools, pinning, backend };
+    let bench = Bench { settings, tools, pinning, backend, folder: folder.path().to_owned() };
     let results = bench.measure()?;
     let text = report::markdown(&bench, &results, &missing)?;
     println!("{text}");
@@ -98,9 +100,6 @@ pub(crate) fn run(settings: Settings) -> Result<()> {
     }
     Ok(())
 }
-
-/// 10,000 connections at both ends, and some more.
-const OPEN_FILES: u64 = 24_000;
 
 impl Bench {
     fn measure(&self) -> Result<Results> {

@@ -15,23 +15,25 @@ const OPEN_FILES: u64 = 18_000;
 
 /// Raises the limit of open files for us and for every child.
 pub(crate) fn raise_open_files() -> Result<()> {
-    raise_open_files_to(OPEN_FILES)
-}
-
-/// Raises the limit of open files to so many, for us and for every child.
-pub(crate) fn raise_open_files_to(files: u64) -> Result<()> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current.is_none_or(|current| current >= files) {
+    if current.is_none_or(|current| current >= OPEN_FILES) {
         return Ok(());
     }
-    let maximum = maximum.map(|maximum| maximum.max(files));
-    setrlimit(Resource::Nofile, Rlimit { current: Some(files), maximum }).with_context(|| {
-        format!("cannot open enough files at once: needs {files}, see `ulimit -Hn`; raise it and try again")
+    let maximum = maximum.map(|maximum| maximum.max(OPEN_FILES));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(OPEN_FILES), maximum }).with_context(|| {
+        format!(
+            "cannot open enough files at once: needs {OPEN_FILES}, see `ulimit -Hn`; raise it and try again"
+        )
     })
 }
 
 /// Takes the highest ordinary priority, for us and for every child.
 pub(crate) fn run_ahead() -> Result<()> {
+    // Where the kernel shares time among sessions first, priorities only count within one: see sched(7).
+    let autogroup = Path::new("/proc/self/autogroup");
+    if autogroup.exists() {
+        fs::write(autogroup, "-20").context("cannot run ahead of other sessions; that needs root")?;
+    }
     rustix::process::setpriority_process(None, -20).context("cannot run ahead of other work; that needs root")
 }
 

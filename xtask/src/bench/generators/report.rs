@@ -133,7 +133,7 @@ fn stall_table(out: &mut String, results: &Results) -> Result<()> {
     writeln!(
         out,
         "{} requests per second over {} connections for {} s; after 10 s the server does nothing for 1.4 s, else it \
-         answers at once. By arithmetic p99 is {:.2} s and more by what it takes to catch up, and the longest wait \
+         answers at once. wrk keeps no rate and sends as fast as it can. By arithmetic p99 is {:.2} s and more by what it takes to catch up, and the longest wait \
          1.4 s.\n",
         truth::STALL_RATE,
         truth::STALL_USERS,
@@ -142,15 +142,19 @@ fn stall_table(out: &mut String, results: &Results) -> Result<()> {
     )?;
     writeln!(
         out,
-        "| generator | p50, ms | p99, ms | max, ms | answered | counted as bad | reached the server |"
+        "| generator | times from | p50, ms | p99, ms | max, ms | answered | counted as bad | reached the server |"
     )?;
-    writeln!(out, "|---|---:|---:|---:|---:|---:|---:|")?;
+    writeln!(out, "|---|---|---:|---:|---:|---:|---:|---:|")?;
     for truth::Sample { kind, claim, requests, .. } in &results.stall {
         let max = claim.max.map_or_else(|| "–".to_owned(), |max| format!("{max:.0}"));
         writeln!(
             out,
-            "| {kind} | {:.2} | {:.2} | {max} | {} | {} | {requests} |",
-            claim.p50, claim.p99, claim.ok, claim.bad
+            "| {kind} | {} | {:.2} | {:.2} | {max} | {} | {} | {requests} |",
+            kind.clock(),
+            claim.p50,
+            claim.p99,
+            claim.ok,
+            claim.bad
         )?;
     }
     writeln!(out)?;
@@ -168,11 +172,13 @@ fn limits(out: &mut String, bench: &Bench, results: &Results) -> Result<()> {
         let ok: u64 = results.pacing.iter().map(|pacing| pacing.ok).sum();
         writeln!(
             out,
-            "- {} requests per second: a request starts late by {} µs at the median and by {} µs at p99, from its \
-             planned instant to when it is sent ({ok} answered, {bad} bad)",
+            "- {} requests per second, all of the generator on one core: pacing error p99 {} µs, from the planned \
+             instant to when the arrival is handed out; to when it is sent {} µs at the median and {} µs at p99 \
+             ({ok} answered, {bad} bad)",
             scale::PACING_RATE,
-            spread(of(|pacing| pacing.p50 * 1e3), 0, false),
-            spread(of(|pacing| pacing.p99 * 1e3), 0, false),
+            spread(of(|pacing| pacing.handed * 1e3), 0, false),
+            spread(of(|pacing| pacing.sent_p50 * 1e3), 0, false),
+            spread(of(|pacing| pacing.sent_p99 * 1e3), 0, false),
         )?;
     }
     if let Some(scale::Memory { ok, bad, early, late, max, time }) = &results.memory {

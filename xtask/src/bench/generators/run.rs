@@ -15,8 +15,8 @@ use crate::bench::process::launcher;
 
 /// How often memory is looked at.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long after its time a generator may still be at work.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// Longest run of a generator.
+const PATIENCE: Duration = Duration::from_secs(1800);
 /// Ticks of the kernel's process times per second: the same on every Linux.
 const TICKS: f64 = 100.0;
 
@@ -44,17 +44,17 @@ impl Run {
 
 /// Runs `tool` on these cores; any exit code will do as long as it prints its figures.
 pub(crate) fn run(tool: &Tool, load: &Load, cores: &[usize]) -> Result<Run> {
-    run_words(tool, &tool.arguments(load), Duration::from_secs(load.seconds.into()), cores)
+    run_words(tool, &tool.arguments(load), cores)
 }
 
 /// As `run`, in the generator's own words.
-pub(crate) fn run_words(tool: &Tool, words: &[String], time: Duration, cores: &[usize]) -> Result<Run> {
+pub(crate) fn run_words(tool: &Tool, words: &[String], cores: &[usize]) -> Result<Run> {
     let mut command = launcher(&tool.program, cores);
     command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().with_context(|| format!("cannot start {}", tool.program.display()))?;
     let mut running = Running(child);
     let printed = running.collect();
-    let memory = running.watch(&printed, time + PATIENCE)?;
+    let memory = running.watch(&printed)?;
     let cpu = running.end()?;
     let texts = printed.texts()?;
     let claim = tool.claim(&texts.0).with_context(|| tail(&texts.1))?;
@@ -103,12 +103,12 @@ impl Running {
     }
 
     /// Looks at its memory until it has said everything.
-    fn watch(&self, printed: &Printed, most: Duration) -> Result<Vec<(Duration, u64)>> {
+    fn watch(&self, printed: &Printed) -> Result<Vec<(Duration, u64)>> {
         let started = Instant::now();
         let mut memory = Vec::new();
         loop {
             match printed.over.recv_timeout(LOOK) {
-                Err(RecvTimeoutError::Timeout) if started.elapsed() > most => bail!("it does not end"),
+                Err(RecvTimeoutError::Timeout) if started.elapsed() > PATIENCE => bail!("it does not end"),
                 Err(RecvTimeoutError::Timeout) => {
                     memory.extend(self.memory().map(|bytes| (started.elapsed(), bytes)));
                 }

@@ -1,5 +1,7 @@
 //! Forebay's own limits: how exactly it starts requests, what memory long runs take, how many connections it holds.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -18,10 +20,12 @@ pub(crate) const CONNECTIONS: u32 = 10_000;
 /// How late requests were started.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pacing {
-    /// In milliseconds.
-    pub(crate) p50: f64,
-    /// In milliseconds.
-    pub(crate) p99: f64,
+    /// From the planned instant to when the arrival is handed out, p99 in milliseconds.
+    pub(crate) handed: f64,
+    /// From the planned instant to when the request is sent, p50 in milliseconds.
+    pub(crate) sent_p50: f64,
+    /// The same, p99.
+    pub(crate) sent_p99: f64,
     pub(crate) ok: u64,
     pub(crate) bad: u64,
 }
@@ -56,12 +60,26 @@ pub(crate) fn pacing(bench: &Bench) -> Result<Vec<Pacing>> {
     let mut all = Vec::new();
     for _ in 0..rounds {
         let load = Load { url: bench.fast_url(), connections: 256, seconds, rate: Some(PACING_RATE) };
-        let Run { claim, .. } = forebay(bench, &load)?;
-        let (p50, p99) = claim.delay.context("forebay tells no start delay")?;
-        eprintln!("pacing · start delay p50 {p50:.3} p99 {p99:.3} ms");
-        all.push(Pacing { p50, p99, ok: claim.ok, bad: claim.bad });
+        let tool = bench.forebay()?;
+        let metrics = bench.folder.join("pacing.prom");
+        let mut words = tool.arguments(&load);
+        words.extend(["--prometheus".to_owned(), metrics.to_string_lossy().into_owned()]);
+        let Run { claim, .. } = run::run_words(tool, &words, &bench.pinning.proxy)?;
+        let (sent_p50, sent_p99) = claim.delay.context("forebay tells no start delay")?;
+        let handed = handed(&metrics)?;
+        let pacing = Pacing { handed, sent_p50, sent_p99, ok: claim.ok, bad: claim.bad };
+        eprintln!("pacing · {pacing:?}");
+        all.push(pacing);
     }
     Ok(all)
+}
+
+/// How late arrivals were handed out at p99, in milliseconds.
+fn handed(metrics: &Path) -> Result<f64> {
+    let text = fs::read_to_string(metrics).with_context(|| format!("cannot read {}", metrics.display()))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("forebay_load_generator_pacing_p99_seconds"));
+    let seconds = line.and_then(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok());
+    Ok(seconds.context("forebay does not tell its pacing")? * 1e3)
 }
 
 /// Ten million requests by users who ask again once answered.
@@ -73,7 +91,7 @@ pub(crate) fn memory(bench: &Bench) -> Result<Memory> {
     let tool = bench.forebay()?;
     let mut words = tool.arguments(&load);
     words.extend(["--iterations".to_owned(), requests.to_string()]);
-    let run = run::run_words(tool, &words, Duration::from_secs(seconds.into()), &bench.pinning.proxy)?;
+    let run = run::run_words(tool, &words, &bench.pinning.proxy)?;
     let time = run.memory.last().map(|(at, _)| *at).unwrap_or_default();
     let most = |from: Duration, to: Duration| {
         let within = run.memory.iter().filter(|(at, _)| *at >= from && *at <= to);

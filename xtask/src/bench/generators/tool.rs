@@ -162,8 +162,8 @@ impl Kind {
         match self {
             Self::Forebay => "planned start",
             Self::Oha => "planned start (`--latency-correction`)",
-            Self::Autocannon => "real send, samples filled in",
-            Self::Wrk | Self::Hey => "real send",
+            Self::Wrk | Self::Autocannon => "real send, samples filled in",
+            Self::Hey => "real send",
         }
     }
 }
