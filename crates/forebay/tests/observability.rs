@@ -104,6 +104,8 @@ fn labels_do_not_grow_with_what_strangers_send() {
     let origin = origin();
     let gateway = gateway(&origin, "");
     assert_eq!(gateway.get("/x").status, 200);
+    // A client has its answer before its request is counted, and durations are shown once there is one.
+    gateway.await_metric("forebay_request_duration_seconds_count", |count| count == 1.0);
     // Buckets appear with the durations that fall into them; all else is there from the first request on.
     let series = || gateway.metrics().lines().filter(|line| !line.contains("_bucket{")).count();
     let before = series();

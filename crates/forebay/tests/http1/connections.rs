@@ -179,6 +179,8 @@ fn an_idle_upstream_connection_is_kept_no_longer_than_told() {
         origin.address()
     );
     assert_eq!(gateway.get("/x").status, 200);
+    // None is idle before the connection is given back either; a request is counted after that.
+    gateway.await_metric("forebay_requests_total", |count| count == 1.0);
     gateway.await_metric("forebay_upstream_connections_idle", |idle| idle == 0.0);
     assert_eq!(gateway.get("/y").headers.get("x-connection"), Some("1"));
 }
