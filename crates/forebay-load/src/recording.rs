@@ -16,7 +16,8 @@
 //!
 //! `at_us` is when its head had arrived, in microseconds after the start; lines need not be in that order. `body`
 //! is base64; with `"body_omitted":true` there was a body of `body_bytes` bytes that was not kept. A secret's
-//! value is `REDACTED`. Keys nobody knows are passed over, so that later versions may add some.
+//! value is `REDACTED`. Keys nobody knows are passed over, so that later versions may add some. A request that is
+//! larger than this reads is skipped and counted: it is no reason to do without the others.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -64,6 +65,16 @@ pub struct Recording {
     /// When which request was sent. At most `ENTRIES_MAX`.
     entries: Vec<(Duration, u32)>,
     bytes: usize,
+    skipped: Skipped,
+}
+
+/// Lines that are left out because they are larger than is read.
+#[derive(Clone, Copy, Debug, Default)]
+struct Skipped {
+    /// Of more than `LINE_BYTES_MAX`.
+    long: u64,
+    /// Of more than `FIELDS_MAX` header fields.
+    fields: u64,
 }
 
 /// A request.
@@ -132,7 +143,7 @@ impl Recording {
     /// Reads a whole file. A last line that was not written to its end is left out.
     ///
     /// # Errors
-    /// The first line that is none of a recording, or goes beyond a limit.
+    /// The first line that is none of a recording, or goes beyond a limit of the recording as a whole.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let mut reader = Reader::default();
         let (whole, rest) = bytes.split_at(memchr::memrchr(b'\n', bytes).map_or(0, |end| end + 1));
@@ -240,6 +251,20 @@ impl Recording {
     }
 }
 
+impl Skipped {
+    /// What was left out, for people.
+    fn notes(self) -> impl Iterator<Item = String> {
+        let Self { long, fields } = self;
+        let note = |(count, why): (u64, String)| match count {
+            0 => None,
+            1 => Some(format!("1 request is left out: its line has more than {why}")),
+            _ => Some(format!("{count} requests are left out: their lines have more than {why}")),
+        };
+        let fields = (fields, format!("{FIELDS_MAX} header fields"));
+        [(long, format!("{LINE_BYTES_MAX} bytes")), fields].into_iter().filter_map(note)
+    }
+}
+
 impl Request {
     /// Leaves out the fields that are not to be sent again.
     pub fn keep_headers(&mut self) {
@@ -295,10 +320,11 @@ fn short(text: &str) -> String {
 }
 
 impl Reader {
-    /// Reads the next line, with or without its line feed. Empty lines are passed over.
+    /// Reads the next line, with or without its line feed. Empty lines are passed over, and requests that are
+    /// larger than is read are only counted.
     ///
     /// # Errors
-    /// If it is none of a recording, or goes beyond a limit.
+    /// If it is none of a recording, or goes beyond a limit of the recording as a whole.
     pub fn line(&mut self, line: &[u8]) -> Result<(), Error> {
         self.line += 1;
         let read = lines::read(line, self.recording_is_begun(), &mut self.recording);
@@ -311,7 +337,9 @@ impl Reader {
     /// If there was no line, or none with a request.
     pub fn finish(mut self) -> Result<Recording, Error> {
         if self.recording.is_empty() {
-            return Err(Error { line: self.line, what: "there is no request in it".to_owned() });
+            let skipped = self.recording.skipped.notes();
+            let what = skipped.fold("there is no request in it".to_owned(), |what, note| what + "; " + &note);
+            return Err(Error { line: self.line, what });
         }
         self.recording.sort();
         Ok(self.recording)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LINE_BYTES_MAX, Payload, Recording, Request};
+use super::{FIELDS_MAX, LINE_BYTES_MAX, Payload, Recording, Request};
 use crate::base64;
 
 /// Version of the format.
@@ -41,7 +41,11 @@ struct Line {
 /// Takes one line into `recording`; the first one is about the recording itself.
 pub(super) fn read(line: &[u8], begun: bool, recording: &mut Recording) -> Result<(), String> {
     if line.len() > LINE_BYTES_MAX {
-        return Err(format!("it has {} bytes; at most {LINE_BYTES_MAX} are read", line.len()));
+        if !begun {
+            return Err(format!("it has {} bytes; at most {LINE_BYTES_MAX} are read", line.len()));
+        }
+        recording.skipped.long += 1;
+        return Ok(());
     }
     let line = line.trim_ascii();
     if !begun {
@@ -59,6 +63,10 @@ pub(super) fn read(line: &[u8], begun: bool, recording: &mut Recording) -> Resul
     };
     let mut request = Request { method, target, host, headers, body };
     request.keep_headers();
+    if request.headers.len() > FIELDS_MAX {
+        recording.skipped.fields += 1;
+        return Ok(());
+    }
     recording.push(Duration::from_micros(at_us), request).map_err(|error| error.what)
 }
 

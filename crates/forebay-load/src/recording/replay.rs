@@ -100,7 +100,7 @@ impl Recording {
     }
 
     fn notes(&self, fillers: &Fillers) -> Vec<String> {
-        let mut notes = Vec::new();
+        let mut notes: Vec<_> = self.skipped.notes().collect();
         if fillers.used > 0 {
             notes.push(format!(
                 "{} different requests had bodies that were not kept: `x` is sent instead, up to {FILLER_MAX} bytes",

@@ -72,6 +72,32 @@ fn what_is_no_recording_is_refused_with_its_line() {
 }
 
 #[test]
+fn a_request_that_is_too_large_is_skipped_and_said() {
+    let line = |fields: usize| {
+        let headers = vec![r#"["a","b"]"#; fields].join(",");
+        format!(r#"{{"at_us":1,"method":"GET","target":"/","headers":[{headers}]}}"#)
+    };
+    let (fits, many, blanks) = (line(FIELDS_MAX), line(FIELDS_MAX + 1), " ".repeat(LINE_BYTES_MAX));
+    let long = format!("{fits}{blanks}");
+    let recording = parse(&[FIRST, &many, &fits, &long, &many]).unwrap();
+    assert_eq!(recording.len(), 1);
+    let notes = recording.plan_parts(&Replay::at(1.0)).unwrap().notes;
+    assert_eq!(
+        notes,
+        [
+            "1 request is left out: its line has more than 16777216 bytes",
+            "2 requests are left out: their lines have more than 256 header fields"
+        ]
+    );
+    let error = parse(&[FIRST, &many]).unwrap_err().to_string();
+    let says =
+        "line 2: there is no request in it; 1 request is left out: its line has more than 256 header fields";
+    assert_eq!(error, says);
+    let error = parse(&[&format!("{FIRST}{blanks}"), &fits]).unwrap_err().to_string();
+    assert!(error.starts_with("line 1: it has"), "{error}");
+}
+
+#[test]
 fn a_line_cut_off_at_the_end_is_left_out() {
     let whole = format!("{FIRST}\n{{\"at_us\":1,\"method\":\"GET\",\"target\":\"/\"}}\n");
     for (rest, expected) in [
