@@ -308,10 +308,25 @@ impl Outcome {
         total
     }
 
-    /// How long the stages that are judged took together.
+    /// How long the stages that are judged took together, as far as the run came.
     #[must_use]
     pub fn judged_length(&self) -> Duration {
-        self.stages.iter().filter(|stage| !stage.warmup).map(|stage| stage.length).sum()
+        self.length_of(|stage| !stage.warmup)
+    }
+
+    /// How long the stages that fit took together, as far as the run came: one that was stopped, or whose
+    /// iterations were used up, has not had them all.
+    #[must_use]
+    pub fn length_of(&self, fits: impl Fn(&Stage) -> bool) -> Duration {
+        let mut start = Duration::ZERO;
+        let mut sum = Duration::ZERO;
+        for stage in &self.stages {
+            if fits(stage) {
+                sum += stage.length.min(self.took.saturating_sub(start));
+            }
+            start += stage.length;
+        }
+        sum
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use forebay_base::seed::Random;
 
-use crate::plan::{Body, Plan, SERIES_MAX, Step};
+use crate::plan::{Body, Model, Plan, SERIES_MAX, Step};
 use crate::scope::Variables;
 use crate::template::{Fault, Template};
 
@@ -78,7 +78,12 @@ impl Prepared {
             weight += u64::from(scenario.weight);
             weights.push(weight);
             let steps = scenario.steps.iter().map(|step| {
-                let tags = scenario.tags.iter().chain(&step.tags);
+                // A recording has as many scenarios as different requests: their names select nothing.
+                let own = match plan.model {
+                    Model::Recorded(_) => None,
+                    _ => Some(("scenario".to_owned(), scenario.name.clone())),
+                };
+                let tags = scenario.tags.iter().chain(&step.tags).chain(&own);
                 let series = series_of(&mut series, &step.name, tags);
                 Ready::new(plan, step, series)
             });

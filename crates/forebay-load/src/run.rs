@@ -246,7 +246,10 @@ impl Parts {
             })
             .collect();
         let mut windows = Windows::new(plan.length() + plan.grace);
+        let interrupted = stop.load(Ordering::Relaxed);
         let end = self.workers.iter().map(|worker| worker.end).max().unwrap_or(took);
+        // The last arrival of an open plan may come, and be answered, well before its last stage is over.
+        let end = if plan.is_open() && !interrupted { end.max(plan.length()) } else { end };
         for Finished { recorder, .. } in &self.workers {
             for (ours, theirs) in series.iter_mut().zip(&recorder.series) {
                 for (ours, theirs) in ours.stages.iter_mut().zip(theirs) {
@@ -274,7 +277,7 @@ impl Parts {
             users_max: plan.users_max,
             stages: plan.stages.clone(),
             took: end,
-            interrupted: stop.load(Ordering::Relaxed),
+            interrupted,
             series,
             timeline: windows.into_timeline(),
             generator,

@@ -50,7 +50,7 @@ impl<'a> Facts<'a> {
             warmup: outcome.select(|_| true, |stage| stage.warmup),
             response: Response::of(&total),
             total,
-            seconds: judged_seconds(outcome),
+            seconds: outcome.judged_length().as_secs_f64(),
         }
     }
 
@@ -134,20 +134,6 @@ impl Quantile {
 /// The percentile as text, or a dash.
 pub(crate) fn quantile_text(quantile: Option<Quantile>) -> String {
     quantile.map_or_else(|| super::figures::NONE.to_owned(), Quantile::text)
-}
-
-fn judged_seconds(outcome: &Outcome) -> f64 {
-    let mut begin = Duration::ZERO;
-    let mut judged = Duration::ZERO;
-    for stage in &outcome.stages {
-        let end = begin.saturating_add(stage.length);
-        if !stage.warmup {
-            let reached = if outcome.interrupted { end.min(outcome.took) } else { end };
-            judged = judged.saturating_add(reached.saturating_sub(begin));
-        }
-        begin = end;
-    }
-    judged.as_secs_f64()
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ impl Threshold {
             Measure::Errors | Measure::Availability | Measure::NotStarted => {
                 shares::seen(self.measure, self.limit, &tally, outcome)
             }
-            _ => rates::seen(self.measure, &tally, outcome),
+            _ => rates::seen(self.measure, &tally, select::length(&self.select, outcome), outcome),
         };
         seen.map_or_else(|why| self.unseen(why), |seen| self.decide(seen))
     }

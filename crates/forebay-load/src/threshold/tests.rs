@@ -234,6 +234,17 @@ fn answers_that_come_after_the_load_are_not_throughput() {
 }
 
 #[test]
+fn a_stages_throughput_is_that_of_the_stage_as_far_as_it_came() {
+    let stages = vec![stage("low", 10, 10.0), stage("high", 10, 100.0)];
+    let tallies = vec![answered([5_000; 100]), answered([5_000; 1_000])];
+    let mut run = of(stages, vec![series("main", &[], tallies)]);
+    check("throughput{stage:high}>99/s", &run, State::Passed, "100/s", "");
+    check("throughput>99/s", &run, State::Failed, "55/s", "");
+    run.took = std::time::Duration::from_secs(15);
+    check("throughput{stage:high}>199/s", &run, State::Passed, "200/s", "");
+}
+
+#[test]
 fn what_comes_in_clusters_proves_less() {
     // 20 windows of 500 requests; 60 of 10,000 are slow, evenly or all within one window.
     let run = |slow_in: fn(usize) -> u32| {

@@ -9,24 +9,29 @@ use crate::threshold::Measure;
 /// Answers that come this long after the last request was planned still count as in time.
 const LATE: Duration = Duration::from_secs(1);
 
-/// Facts of the run, without an interval.
-pub(super) fn seen(measure: Measure, tally: &Tally, outcome: &Outcome) -> Result<Seen, String> {
+/// Facts of the run, without an interval; `length` is that of the stages `tally` is of.
+pub(super) fn seen(
+    measure: Measure,
+    tally: &Tally,
+    length: Duration,
+    outcome: &Outcome,
+) -> Result<Seen, String> {
     let sent = tally.planned.saturating_sub(tally.not_started);
-    let length = judged_length(outcome).as_secs_f64();
+    let length = length.as_secs_f64();
     if length <= 0.0 && measure != Measure::Count {
         return Err("no stage that is judged was reached".to_owned());
     }
     let value = match measure {
         Measure::Count => sent as f64,
         Measure::Sent => sent as f64 / length,
-        _ => throughput(outcome, tally),
+        _ => tally.ok as f64 * in_time(outcome) / length,
     };
     Ok(Seen::of(value, tally.planned))
 }
 
-/// Good answers of `tally`, a part of the run or all of it, per second of the stages that are judged.
+/// Good answers of `tally`, all steps or some, per second of the stages that are judged.
 pub(crate) fn throughput(outcome: &Outcome, tally: &Tally) -> f64 {
-    let length = judged_length(outcome).as_secs_f64();
+    let length = outcome.judged_length().as_secs_f64();
     if length > 0.0 { tally.ok as f64 * in_time(outcome) / length } else { 0.0 }
 }
 
@@ -37,11 +42,6 @@ pub(super) fn judged_windows(outcome: &Outcome) -> impl Iterator<Item = &Window>
         let middle = u128::from(window.start_ms.saturating_add(window.length_ms / 2));
         spans.iter().any(|(from, to)| (from.as_millis()..to.as_millis()).contains(&middle))
     })
-}
-
-/// How much of the judged stages took place.
-fn judged_length(outcome: &Outcome) -> Duration {
-    judged_spans(outcome).map(|(from, to)| to.min(outcome.took).saturating_sub(from)).sum()
 }
 
 /// Each judged stage, from when to when.
@@ -67,5 +67,5 @@ fn in_time(outcome: &Outcome) -> f64 {
         return 1.0;
     }
     let rate = finished as f64 / (length_ms as f64 / 1e3);
-    (rate * judged_length(outcome).as_secs_f64() / sent as f64).min(1.0)
+    (rate * outcome.judged_length().as_secs_f64() / sent as f64).min(1.0)
 }

@@ -1,5 +1,7 @@
 //! Which requests a threshold is about.
 
+use std::time::Duration;
+
 use crate::outcome::{Outcome, Series, Tally};
 use crate::plan::Stage;
 use crate::threshold::nearest::nearest;
@@ -21,6 +23,12 @@ pub(super) fn tally(select: &[(String, String)], outcome: &Outcome) -> Result<Ta
     }
     Err(if select.is_empty() { "no requests were planned" } else { "no planned requests fit the selector" }
         .to_owned())
+}
+
+/// How long the stages took that fit, warm-up left out.
+pub(super) fn length(select: &[(String, String)], outcome: &Outcome) -> Duration {
+    let names = || select.iter().filter(|(key, _)| key == "stage").map(|(_, name)| name);
+    outcome.length_of(|stage| !stage.warmup && names().all(|name| stage.name == *name))
 }
 
 fn has(series: &Series, key: &str, value: &str) -> bool {
