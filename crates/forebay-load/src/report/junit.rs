@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::escape::{without_secrets, xml};
-use super::facts::{Facts, quantile_text};
-use super::figures::{self, count, float};
+use super::facts::Facts;
+use super::figures::{self, float};
 use super::judgement::{Row, State};
 use super::text::percent;
 use super::{ROWS_MAX, escape};
@@ -37,10 +37,9 @@ pub fn junit(outcome: &Outcome) -> String {
     let _ = writeln!(
         out,
         "  <testsuite name=\"{}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" \
-         skipped=\"{skipped}\" timestamp=\"{}\" hostname=\"{}\" time=\"{time:.3}\">",
+         skipped=\"{skipped}\" timestamp=\"{}\" time=\"{time:.3}\">",
         xml(&outcome.name),
         figures::iso_date(outcome.started_unix_ms),
-        xml(&without_secrets(&outcome.target)),
     );
     properties(&mut out, &facts);
     for case in &cases {
@@ -136,21 +135,24 @@ fn overall(facts: &Facts<'_>) -> Case {
 
 fn properties(out: &mut String, facts: &Facts<'_>) {
     let Facts { outcome, total, response, .. } = facts;
-    let at = |quantile| quantile_text(response.quantile(quantile));
+    let ms = |quantile| {
+        response.quantile(quantile).map_or_else(String::new, |at| format!("{:.3}", at.at.as_secs_f64() * 1e3))
+    };
     let known = [
         ("verdict", facts.judgement.state.label().to_owned()),
+        ("target", without_secrets(&outcome.target).into_owned()),
         ("seed", outcome.seed.to_string()),
         ("model", outcome.model.clone()),
-        ("planned", count(total.planned)),
-        ("ok", count(total.ok)),
-        ("errors", count(total.errors())),
-        ("timeouts", count(total.timeouts)),
-        ("not_started", count(total.not_started)),
+        ("planned", total.planned.to_string()),
+        ("ok", total.ok.to_string()),
+        ("errors", total.errors().to_string()),
+        ("timeouts", total.timeouts.to_string()),
+        ("not_started", total.not_started.to_string()),
         ("error_rate", format!("{:.6}", float(total.bad()) / float(total.planned.max(1)))),
-        ("response_p50", at(0.5)),
-        ("response_p95", at(0.95)),
-        ("response_p99", at(0.99)),
-        ("response_max", at(1.0)),
+        ("response_p50_ms", ms(0.5)),
+        ("response_p95_ms", ms(0.95)),
+        ("response_p99_ms", ms(0.99)),
+        ("response_max_ms", ms(1.0)),
     ];
     out.push_str("    <properties>\n");
     let tags = outcome.tags.iter().take(ROWS_MAX).map(|(name, value)| (format!("tag.{name}"), value.clone()));
@@ -158,4 +160,73 @@ fn properties(out: &mut String, facts: &Facts<'_>) {
         let _ = writeln!(out, "      <property name=\"{}\" value=\"{}\"/>", xml(&name), xml(&value));
     }
     out.push_str("    </properties>\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::synthetic::{Story, hostile, outcome};
+    use super::*;
+    use crate::threshold;
+    use crate::verdict::Kind;
+
+    /// The names of elements as they are opened and closed; fails unless they nest.
+    fn elements(xml: &str) -> Vec<&str> {
+        let mut open = Vec::new();
+        let mut all = Vec::new();
+        for tag in xml.split('<').skip(2) {
+            let inside = tag.split('>').next().unwrap_or_default();
+            let name = inside.trim_start_matches('/').split([' ', '/']).next().unwrap_or_default();
+            if inside.starts_with('/') {
+                assert_eq!(open.pop(), Some(name), "{tag}");
+                continue;
+            }
+            all.push(name);
+            if !inside.ends_with('/') {
+                open.push(name);
+            }
+        }
+        assert_eq!(open, Vec::<&str>::new());
+        all
+    }
+
+    fn count(xml: &str, name: &str) -> usize {
+        elements(xml).iter().filter(|element| **element == name).count()
+    }
+
+    #[test]
+    fn each_threshold_is_a_case_and_failures_are_failures() {
+        let xml = junit(&outcome(&Story::stalled()));
+        assert_eq!((count(&xml, "testcase"), count(&xml, "failure"), count(&xml, "error")), (7, 5, 0));
+        assert!(xml.contains("tests=\"7\" failures=\"5\" errors=\"0\""), "{xml}");
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_not_green() {
+        let mut outcome = outcome(&Story::calm());
+        let before = count(&junit(&outcome), "error");
+        outcome.verdict.thresholds[0].state = threshold::State::Inconclusive;
+        assert_eq!(count(&junit(&outcome), "error"), before + 1);
+    }
+
+    #[test]
+    fn an_invalid_run_is_an_error_and_its_thresholds_are_skipped() {
+        let xml = junit(&outcome(&Story { late: true, ..Story::stalled() }));
+        assert_eq!((count(&xml, "error"), count(&xml, "skipped"), count(&xml, "failure")), (1, 6, 0));
+    }
+
+    #[test]
+    fn a_plan_without_thresholds_has_a_case_for_the_run() {
+        let mut outcome = outcome(&Story::calm());
+        outcome.verdict.thresholds.clear();
+        outcome.verdict.kind = Kind::Inconclusive;
+        assert_eq!((count(&junit(&outcome), "testcase"), count(&junit(&outcome), "error")), (2, 1));
+    }
+
+    #[test]
+    fn names_are_text_whatever_they_say() {
+        let xml = junit(&hostile());
+        assert!(!xml.contains("<img") && !xml.contains("secret"), "{xml}");
+        assert!(xml.chars().all(|letter| letter == '\n' || !letter.is_control()));
+        assert!(count(&xml, "testcase") > 1);
+    }
 }

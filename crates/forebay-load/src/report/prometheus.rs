@@ -2,13 +2,14 @@
 //!
 //! All of it are gauges and summaries of one run: the next run's take their place.
 
+use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
 use super::escape::{label, without_secrets};
 use super::facts::Facts;
 use super::judgement::State;
-use super::{ROWS_MAX, text};
+use super::{NAME_MAX, ROWS_MAX, escape, text};
 use crate::hdr::Hdr;
 use crate::outcome::{Outcome, Tally};
 
@@ -18,13 +19,24 @@ pub fn prometheus(outcome: &Outcome) -> String {
     let facts = Facts::of(outcome);
     let mut page = Page(String::new());
     about(&mut page, &facts);
-    let steps = text::step_rows(outcome);
-    let steps = &steps[..steps.len().min(ROWS_MAX)];
-    requests(&mut page, steps);
-    times(&mut page, steps);
+    let mut steps = text::step_rows(outcome);
+    steps.truncate(ROWS_MAX);
+    tell_apart(&mut steps);
+    requests(&mut page, &steps);
+    times(&mut page, &steps);
     thresholds(&mut page, &facts);
     generator(&mut page, outcome);
     page.0
+}
+
+/// Names that look the same once they are cut would be the same series.
+fn tell_apart(steps: &mut [(String, Tally)]) {
+    let mut seen = BTreeSet::new();
+    for (index, (name, _)) in steps.iter_mut().enumerate() {
+        if !seen.insert(escape::plain(name)) {
+            *name = format!("{} ({index})", escape::shorten(name, NAME_MAX - 10));
+        }
+    }
 }
 
 struct Page(String);
@@ -126,7 +138,9 @@ fn times(page: &mut Page, steps: &[(String, Tally)]) {
 
 fn thresholds(page: &mut Page, facts: &Facts<'_>) {
     page.family("threshold", "gauge", "1 for the state a threshold ended in, 0 for the others.");
-    for row in facts.judgement.thresholds.iter().take(ROWS_MAX) {
+    let mut seen = BTreeSet::new();
+    let rows = facts.judgement.thresholds.iter().filter(|row| seen.insert(label(&row.text)));
+    for row in rows.take(ROWS_MAX) {
         for state in [State::Pass, State::Fail, State::Inconclusive] {
             let labels = [("threshold", row.text.as_str()), ("state", state.label())];
             page.sample("threshold", &labels, u8::from(state == row.state));
@@ -147,4 +161,60 @@ fn generator(page: &mut Page, outcome: &Outcome) {
     page.gauge("generator_cpu_seconds", "CPU time of all threads.", generator.cpu.as_secs_f64());
     page.gauge("generator_connections", "Connections opened.", generator.connects);
     page.gauge("generator_memory_bytes", "Most memory held.", generator.memory_max);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::synthetic::{Story, hostile, outcome};
+    use super::*;
+
+    /// Name, labels and value of each sample; fails on a line that is none.
+    fn samples(text: &str) -> Vec<(String, String, f64)> {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines
+            .map(|line| {
+                let (series, value) = line.rsplit_once(' ').expect("a sample has a value");
+                let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+                assert!(labels.ends_with('}'), "{line}");
+                let quotes = labels.replace("\\\\", "").replace("\\\"", "").matches('"').count();
+                assert!(quotes.is_multiple_of(2), "{line}");
+                (name.to_owned(), labels.to_owned(), value.parse().expect("a value is a number"))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_family_is_described_once_and_no_series_appears_twice() {
+        let mut twice = hostile();
+        let repeated = twice.verdict.thresholds[0].clone();
+        twice.verdict.thresholds.push(repeated);
+        for outcome in [outcome(&Story::stalled()), twice] {
+            let text = prometheus(&outcome);
+            let families: Vec<&str> =
+                text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+            assert_eq!(families.len(), families.iter().collect::<BTreeSet<_>>().len());
+            let mut seen = BTreeSet::new();
+            for (name, labels, _) in samples(&text) {
+                let family = name.trim_end_matches("_sum").trim_end_matches("_count");
+                assert!(families.contains(&family), "{name}");
+                assert!(seen.insert((name.clone(), labels.clone())), "{name}{{{labels}");
+            }
+        }
+    }
+
+    #[test]
+    fn requests_add_up() {
+        let outcome = outcome(&Story::stalled());
+        let all = samples(&prometheus(&outcome));
+        let sum: f64 =
+            all.iter().filter(|(name, ..)| name == "forebay_load_requests").map(|(.., value)| value).sum();
+        assert!((sum - super::super::figures::float(outcome.total().planned)).abs() < 0.5, "{sum}");
+    }
+
+    #[test]
+    fn names_stay_within_their_quotes() {
+        let text = prometheus(&hostile());
+        assert!(samples(&text).len() > 20);
+        assert!(!text.contains("secret"));
+    }
 }

@@ -199,14 +199,18 @@ impl Page<'_> {
         if rows.is_empty() {
             return;
         }
-        self.heading("Thresholds");
+        let invalid = facts.judgement.state == State::Invalid;
+        self.heading(if invalid { "Thresholds, which say nothing of an invalid run" } else { "Thresholds" });
+        let widths = rows.iter().map(|one| escape::plain(&one.text).chars().count());
+        let width = widths.max().unwrap_or(0).min(NAME * 2);
         for one in rows.iter().take(ROWS_MAX) {
             let word = format!("{:<13}", one.state.label());
-            let word = (self.paint)(ink(one.state), &word);
+            let word = (self.paint)(if invalid { Ink::Soft } else { ink(one.state) }, &word);
             // The reason usually says it already.
             let interval = one.interval.as_ref().filter(|text| !one.why.contains(text.as_str()));
             let interval = interval.map(|text| format!(" ({text})")).unwrap_or_default();
-            let mut line = format!("  {word} {:<26} {}{interval}", escape::plain(&one.text), one.observed);
+            let text = escape::plain(&one.text);
+            let mut line = format!("  {word} {text:<width$}  {}{interval}", one.observed);
             let _ = write!(line, ", {}", things(one.samples, "sample"));
             if !one.why.is_empty() {
                 let _ = write!(line, ": {}", escape::shorten(&one.why, 300));
@@ -220,10 +224,11 @@ impl Page<'_> {
         self.heading("Generator");
         let at = |hdr: &Hdr| duration_or_none(hdr.quantile(0.99));
         self.line(&format!(
-            "  pacing p99 {}, start lag p99 {}, busiest thread {} of a core",
+            "  pacing p99 {}, start lag p99 {}, busiest thread {} of a core, kept from running {} of the time",
             at(&generator.pacing),
             at(&generator.lag),
             percent(generator.busiest),
+            percent(generator.starved),
         ));
         let per = if facts.outcome.series.is_empty() { NONE.to_owned() } else { per_request(facts) };
         self.soft(&format!(

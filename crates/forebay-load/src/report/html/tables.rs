@@ -26,13 +26,16 @@ pub(super) fn thresholds(facts: &Facts<'_>) -> String {
     }
     let mut table =
         Table::new("Thresholds", &["must hold", "state", ">seen", ">samples", "at 95 %, and why"]);
+    let invalid = facts.judgement.state == State::Invalid;
     for row in rows {
         let label = row.state.label();
+        // Green would be read as a promise.
+        let class = if invalid { "off" } else { label };
         table.row(
             "",
             [
                 Cell::Markup(format!("<code>{}</code>", escape::html(&row.text))),
-                Cell::Markup(format!("<span class=\"state {label}\">{label}</span>")),
+                Cell::Markup(format!("<span class=\"state {class}\">{label}</span>")),
                 Cell::Number(row.observed.clone()),
                 Cell::Number(count(row.samples)),
                 Cell::Why(reason(row)),
