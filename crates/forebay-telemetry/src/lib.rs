@@ -8,6 +8,7 @@ pub mod exposition;
 pub mod log;
 pub mod metric;
 pub mod process;
+pub mod profile;
 pub mod recording;
 pub mod stats;
 pub mod summary;
