@@ -65,7 +65,7 @@ pub fn digits(number: f64) -> String {
     match size {
         _ if !number.is_finite() => NONE.to_owned(),
         _ if size == 0.0 => "0".to_owned(),
-        ..0.0995 => format!("{number:.3}"),
+        ..0.0995 => trimmed(format!("{number:.3}")),
         ..9.995 => trimmed(format!("{number:.2}")),
         ..99.95 => trimmed(format!("{number:.1}")),
         ..1e15 => format!("{}{}", if number < 0.0 { "-" } else { "" }, count(whole(size))),

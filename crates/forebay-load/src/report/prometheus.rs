@@ -109,8 +109,11 @@ fn requests(page: &mut Page, steps: &[(String, Tally)]) {
     }
 }
 
+/// A family's name and description, and what of a tally it shows.
+type Times = (&'static str, &'static str, fn(&Tally) -> Hdr);
+
 fn times(page: &mut Page, steps: &[(String, Tally)]) {
-    let families: [(&str, &str, fn(&Tally) -> Hdr); 3] = [
+    let families: [Times; 3] = [
         (
             "response_seconds",
             "From the planned start to the last byte; what timed out or was not started as long as it was waited for.",

@@ -95,7 +95,7 @@ pub(super) fn accounting(facts: &Facts<'_>) -> String {
         figures::bytes(total.bytes_out),
         figures::bytes(total.bytes_in)
     ));
-    let _ = write!(out, "<p class=\"note\">{}.</p></section>\n", notes.join(" · "));
+    let _ = writeln!(out, "<p class=\"note\">{}.</p></section>", notes.join(" · "));
     out
 }
 

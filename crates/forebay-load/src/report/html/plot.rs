@@ -253,8 +253,8 @@ pub(super) fn clock(seconds: f64) -> String {
     let whole = figures::whole(seconds);
     match whole {
         0 => "0".to_owned(),
-        ..60 => format!("{whole} s"),
-        ..3_600 => format!("{}:{:02}", whole / 60, whole % 60),
+        1..60 => format!("{whole} s"),
+        60..3_600 => format!("{}:{:02}", whole / 60, whole % 60),
         _ => format!("{}:{:02}:{:02}", whole / 3_600, whole / 60 % 60, whole % 60),
     }
 }

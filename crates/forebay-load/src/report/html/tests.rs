@@ -183,7 +183,7 @@ fn a_comparison_has_a_page() {
             p95: time(90),
             p99: time(200),
             mean: time(60),
-            ..capacity_found().steps[0].result.run.clone()
+            ..capacity_found().steps[0].result.run
         }
     };
     let side = |factor: f64| (0..5).map(|index| run(index, factor)).collect::<Vec<_>>();

@@ -80,6 +80,9 @@ pub(super) fn bands(plot: &mut Plot, outcome: &Outcome, end: f64, named: bool) {
     }
 }
 
+/// How a curve looks, and what of a window it shows.
+type Curve = (&'static str, fn(&Window) -> u64);
+
 /// Some windows as one.
 #[derive(Debug, Default)]
 struct Point {
@@ -122,7 +125,7 @@ fn latency(outcome: &Outcome, points: &[Point], end: f64) -> String {
     let high = times().map(|window| window.max_us).max().unwrap_or(1_000);
     let mut plot = Plot::new(Axis::seconds(end), Axis::log_time(float(low), float(high)));
     bands(&mut plot, outcome, end, true);
-    let curves: [(&str, fn(&Window) -> u64); 4] = [
+    let curves: [Curve; 4] = [
         ("max", |window| window.max_us),
         ("p99", |window| window.p99_us),
         ("p95", |window| window.p95_us),
@@ -149,35 +152,24 @@ fn latency(outcome: &Outcome, points: &[Point], end: f64) -> String {
 }
 
 fn rates(outcome: &Outcome, points: &[Point], end: f64) -> String {
-    let open = outcome.model == "open";
-    let per_second = |point: &Point, number: u64| float(number) / point.seconds;
+    let bad = |window: &Window| window.errors + window.timeouts + window.not_started;
     // One that has hardly begun when all is over would look like a fall.
-    let whole = points.iter().take_while(|point| point.middle <= end).count();
-    let points = &points[..whole];
-    let planned = outcome.stages.iter().map(|stage| stage.from.max(stage.to)).filter(|_| open);
-    let seen = points.iter().map(|point| per_second(point, point.window.finished.max(point.window.planned)));
-    let high = planned.chain(seen).fold(0.0, f64::max);
+    let points = &points[..points.iter().take_while(|point| point.middle <= end).count()];
+    let curve = |of: fn(&Window) -> u64| {
+        points.iter().map(move |point| (point.middle, Some(float(of(&point.window)) / point.seconds)))
+    };
+    // Arrivals may be several requests each: what stages ask for is no number of requests.
+    let (planned, finished) = (|window: &Window| window.planned, |window: &Window| window.finished);
+    let high = curve(planned).chain(curve(finished)).filter_map(|(_, rate)| rate).fold(0.0, f64::max);
     let mut plot = Plot::new(Axis::seconds(end), Axis::even(high, figures::digits));
     bands(&mut plot, outcome, end, false);
-    let bad = |window: &Window| window.errors + window.timeouts + window.not_started;
-    plot.area("bad", points.iter().map(|point| (point.middle, Some(per_second(point, bad(&point.window))))));
-    if open {
-        plot.line("target dashed", target(outcome));
-    } else {
-        plot.line(
-            "target dashed",
-            points.iter().map(|point| (point.middle, Some(per_second(point, point.window.planned)))),
-        );
-    }
-    plot.line(
-        "done",
-        points.iter().map(|point| (point.middle, Some(per_second(point, point.window.finished)))),
-    );
-    let all_bad = points.iter().map(|point| bad(&point.window)).sum::<u64>();
+    plot.area("bad", curve(bad));
+    plot.line("done", curve(finished));
+    plot.line("target dashed", curve(planned));
     let described = format!(
         "Requests per second: planned, answered, and not ok. At most {} a second; {} not ok in all.",
         figures::digits(high),
-        count(all_bad)
+        count(points.iter().map(|point| bad(&point.window)).sum::<u64>())
     );
     figure(
         "Requests per second",
@@ -185,18 +177,6 @@ fn rates(outcome: &Outcome, points: &[Point], end: f64) -> String {
          box\">planned then and not ok</span>",
         &plot.finish("low", &described, " data-columns=\"1,2,3,4,5\""),
     )
-}
-
-/// The rate the stages ask for.
-fn target(outcome: &Outcome) -> Vec<(f64, Option<f64>)> {
-    let mut from = 0.0;
-    let mut line = Vec::with_capacity(outcome.stages.len() * 2);
-    for stage in &outcome.stages {
-        let to = from + stage.length.as_secs_f64();
-        line.extend([(from, Some(stage.from)), (to, Some(stage.to))]);
-        from = to;
-    }
-    line
 }
 
 fn backlog(outcome: &Outcome, points: &[Point], end: f64) -> String {

@@ -164,7 +164,7 @@ fn rates(picture: &Picture<'_>, room: usize) -> Line {
     let mut line = Line::new(room);
     line.add(None, format!("  {:>9}/s ok", digits(progress.rate)));
     match target(stages, progress.elapsed) {
-        Some(rate) if *rated => line.add(Ink::Soft, format!("  {:>9}/s planned", digits(rate))),
+        Some(rate) if *rated => line.add(Ink::Soft, format!("  {:>9}/s arrive", digits(rate))),
         Some(users) if users > 0.0 => line.add(Ink::Soft, format!("  {:>9} users", digits(users))),
         _ => {}
     }
