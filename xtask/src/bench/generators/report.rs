@@ -25,11 +25,56 @@ pub(crate) fn markdown(bench: &Bench, results: &Results, missing: &[Missing]) ->
         writeln!(out, "- {name}: not measured: {why}")?;
     }
     writeln!(out)?;
+    goals(&mut out, results)?;
     cost_table(&mut out, bench, results)?;
     truth_table(&mut out, bench, results)?;
     stall_table(&mut out, results)?;
     limits(&mut out, bench, results)?;
     Ok(out)
+}
+
+/// What forebay was to reach, and whether the median of the rounds did.
+fn goals(out: &mut String, results: &Results) -> Result<()> {
+    let mut rows: Vec<(String, f64, f64)> = Vec::new();
+    for (kind, most) in [(Kind::Wrk, 1.3), (Kind::Oha, 0.5)] {
+        let ratio = cost_ratio(results, kind).map(|ratio| ratio.median);
+        rows.extend(ratio.map(|ratio| (format!("CPU per request over {kind}'s"), ratio, most)));
+    }
+    let truth = || results.truth.iter().filter(|sample| sample.kind == Kind::Forebay);
+    let p50 = Spread::of(truth().map(|sample| (sample.claim.p50 / sample.truth.0 - 1.0).abs() * 100.0));
+    let p99 = Spread::of(truth().map(|sample| (sample.claim.p99 / sample.truth.1 - 1.0).abs() * 100.0));
+    rows.extend(
+        p50.map(|off| ("p50 off the truth at 5,000 requests per second, %".to_owned(), off.max, 2.0)),
+    );
+    rows.extend(p99.map(|off| ("p99 off the truth, %".to_owned(), off.max, 2.0)));
+    let pacing = Spread::of(results.pacing.iter().map(|pacing| pacing.handed * 1e3));
+    rows.extend(
+        pacing
+            .map(|p99| ("pacing error p99 at 10,000 requests per second, µs".to_owned(), p99.median, 200.0)),
+    );
+    let memory = results.memory.as_ref().map(|memory| mega(memory.max));
+    rows.extend(memory.map(|memory| ("memory over ten million requests, MB".to_owned(), memory, 100.0)));
+    if rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "## Won and lost\n")?;
+    writeln!(out, "| goal | at most | measured | |")?;
+    writeln!(out, "|---|---:|---:|---|")?;
+    for (goal, measured, most) in rows {
+        let word = if measured <= most { "reached" } else { "**missed**" };
+        writeln!(out, "| {goal} | {most} | {measured:.2} | {word} |")?;
+    }
+    writeln!(out)?;
+    Ok(())
+}
+
+/// Forebay's CPU per request over another's, round by round.
+fn cost_ratio(results: &Results, kind: Kind) -> Option<Spread> {
+    let of = |kind: Kind| results.cost.iter().filter(move |sample| sample.kind == kind);
+    Spread::of(of(kind).filter_map(|sample| {
+        let forebay = of(Kind::Forebay).find(|forebay| forebay.round == sample.round)?;
+        Some(forebay.run.cpu_per_request() / sample.run.cpu_per_request())
+    }))
 }
 
 fn pinning(bench: &Bench) -> String {
@@ -62,10 +107,7 @@ fn cost_table(out: &mut String, bench: &Bench, results: &Results) -> Result<()> 
     for tool in &bench.tools {
         let of = |kind: Kind| samples.iter().filter(move |sample| sample.kind == kind);
         let own = of(tool.kind);
-        let ratio = Spread::of(own.clone().filter_map(|sample| {
-            let forebay = of(Kind::Forebay).find(|forebay| forebay.round == sample.round)?;
-            Some(forebay.run.cpu_per_request() / sample.run.cpu_per_request())
-        }));
+        let ratio = cost_ratio(results, tool.kind);
         let cpu = Spread::of(own.clone().map(|sample| sample.run.cpu_per_request()));
         let rate =
             Spread::of(own.clone().map(|sample| sample.run.claim.ok as f64 / f64::from(sample.seconds)));
