@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 
 mod api;
 mod guard;
+mod pprof;
 mod reply;
 
 /// Open admin connections; more wait in the listen queue.

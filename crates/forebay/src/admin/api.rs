@@ -13,6 +13,7 @@ use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
 use super::guard::{Caller, Denial};
+use super::pprof::{self, Missing};
 use super::reply::{self, Reply};
 use super::{AdminState, Phase, Reload};
 
@@ -36,6 +37,10 @@ enum Resource {
     Routes,
     Services,
     Reload,
+    Profiles,
+    CpuProfile,
+    CommandLine,
+    MissingProfile(Missing),
 }
 
 /// Who may ask for it.
@@ -60,7 +65,10 @@ impl Resource {
             "/api/v1/routes" => Self::Routes,
             "/api/v1/services" => Self::Services,
             "/api/v1/reload" => Self::Reload,
-            _ => return None,
+            "/debug/pprof" | "/debug/pprof/" => Self::Profiles,
+            "/debug/pprof/profile" => Self::CpuProfile,
+            "/debug/pprof/cmdline" => Self::CommandLine,
+            _ => Self::MissingProfile(Missing::by_name(path.strip_prefix("/debug/pprof/")?)?),
         })
     }
 
@@ -69,6 +77,7 @@ impl Resource {
             Self::Live | Self::Ready => Access::Anyone,
             Self::Page => Access::OwnName,
             Self::Metrics | Self::Status | Self::Routes | Self::Services | Self::Reload => Access::Token,
+            Self::Profiles | Self::CpuProfile | Self::CommandLine | Self::MissingProfile(_) => Access::Token,
         }
     }
 
@@ -76,6 +85,8 @@ impl Resource {
     const fn methods(self) -> &'static str {
         match self {
             Self::Reload => "POST",
+            // The head alone is not worth the work.
+            Self::CpuProfile => "GET",
             _ => "GET, HEAD",
         }
     }
@@ -120,6 +131,10 @@ where
         Resource::Routes => reply::json(StatusCode::OK, &state.control.routes()),
         Resource::Services => reply::json(StatusCode::OK, &state.control.services()),
         Resource::Reload => reload(state, request).await,
+        Resource::Profiles => pprof::index(),
+        Resource::CpuProfile => pprof::cpu(request.uri().query()).await,
+        Resource::CommandLine => pprof::command_line(),
+        Resource::MissingProfile(missing) => missing.reply(),
     }
 }
 
@@ -135,6 +150,7 @@ fn admit<B>(
         uri: request.uri(),
         version: request.version(),
         headers: request.headers(),
+        costly: resource == Some(Resource::CpuProfile),
     };
     match resource.map_or(Access::Token, Resource::access) {
         Access::Anyone => Ok(()),
@@ -151,7 +167,7 @@ fn refuse(denial: Denial) -> Reply {
             StatusCode::MISDIRECTED_REQUEST,
             "call this server by its address or as localhost, or send the token",
         ),
-        Denial::CrossOrigin => (StatusCode::FORBIDDEN, "changes are taken from this server's own page only"),
+        Denial::CrossOrigin => (StatusCode::FORBIDDEN, "work and changes are not taken from pages elsewhere"),
     };
     reply::problem(status, denial.reason(), detail)
 }

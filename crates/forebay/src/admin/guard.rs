@@ -14,7 +14,7 @@ pub(super) enum Denial {
     HostMissing,
     /// A name that is not ours: a page elsewhere may have had its own name resolved to this address.
     HostUnknown,
-    /// A change asked for by a page from elsewhere.
+    /// A change, or work, asked for by a page from elsewhere.
     CrossOrigin,
     /// No token, or a wrong one.
     Unauthorized,
@@ -27,6 +27,8 @@ pub(super) struct Caller<'a> {
     pub(super) uri: &'a Uri,
     pub(super) version: Version,
     pub(super) headers: &'a HeaderMap,
+    /// It makes work, so that even looking at it is not for pages from elsewhere.
+    pub(super) costly: bool,
 }
 
 impl Denial {
@@ -65,9 +67,9 @@ impl Caller<'_> {
         if ours { Ok(()) } else { Err(Denial::HostUnknown) }
     }
 
-    /// A browser says where the page that changes something is from; other clients say nothing.
+    /// A browser says where the page that wants something done is from; other clients say nothing.
     fn origin_is_ours(&self) -> Result<(), Denial> {
-        if matches!(*self.method, Method::GET | Method::HEAD) {
+        if matches!(*self.method, Method::GET | Method::HEAD) && !self.costly {
             return Ok(());
         }
         let same_site =
@@ -140,11 +142,21 @@ mod tests {
         pairs: &[(&'static str, &'static str)],
         token: Option<&str>,
     ) -> Result<(), Denial> {
+        check_work(method, pairs, token, false)
+    }
+
+    fn check_work(
+        method: &str,
+        pairs: &[(&'static str, &'static str)],
+        token: Option<&str>,
+        costly: bool,
+    ) -> Result<(), Denial> {
         Caller {
             method: &method.parse().unwrap(),
             uri: &Uri::from_static("/api/v1/reload"),
             version: Version::HTTP_11,
             headers: &headers(pairs),
+            costly,
         }
         .admit(token, &["gateway.test".into()])
     }
@@ -200,7 +212,7 @@ mod tests {
                 }
                 map
             });
-            Caller { method: &method, uri: &Uri::from_static(uri), version, headers: &headers }
+            Caller { method: &method, uri: &Uri::from_static(uri), version, headers: &headers, costly: false }
                 .name_is_ours(&[])
         };
         assert_eq!(caller(Version::HTTP_10, "/", &[]), Ok(()));
@@ -246,6 +258,18 @@ mod tests {
         let pairs = [("host", "forebay.prod.internal"), ("authorization", "Bearer s3cret")];
         assert_eq!(check("GET", &pairs, Some("s3cret")), Ok(()));
         assert_eq!(check("GET", &[("host", "evil.test")], Some("s3cret")), Err(Denial::HostUnknown));
+    }
+
+    #[test]
+    fn a_page_from_elsewhere_makes_no_work() {
+        let get = |pairs: &[(&'static str, &'static str)], costly| {
+            check_work("GET", &[&[("host", "localhost")], pairs].concat(), None, costly)
+        };
+        let elsewhere = [("sec-fetch-site", "cross-site")];
+        assert_eq!(get(&elsewhere, true), Err(Denial::CrossOrigin));
+        assert_eq!(get(&elsewhere, false), Ok(()));
+        assert_eq!(get(&[("sec-fetch-site", "none")], true), Ok(()));
+        assert_eq!(get(&[], true), Ok(()));
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
+    HeaderValue, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -32,6 +32,15 @@ pub(super) fn text(status: StatusCode, word: &str) -> Reply {
 /// JSON for tools.
 pub(super) fn json(status: StatusCode, value: &Value) -> Reply {
     body(status, "application/json", value.to_string())
+}
+
+/// Bytes to be kept under a name that is plain ASCII.
+pub(super) fn file(name: &str, bytes: Vec<u8>) -> Reply {
+    let mut reply = body(StatusCode::OK, "application/octet-stream", bytes);
+    let kept = format!("attachment; filename=\"{name}\"");
+    let kept = HeaderValue::from_str(&kept).expect("the names of our files are plain");
+    reply.headers_mut().insert(CONTENT_DISPOSITION, kept);
+    reply
 }
 
 /// The page. Its only script and style are its own: they carry `nonce`.
@@ -63,6 +72,12 @@ pub(super) fn problem_with(status: StatusCode, reason: &str, detail: &str, probl
         value["problems"] = problems;
     }
     body(status, "application/problem+json", value.to_string())
+}
+
+/// Says when to try again.
+pub(super) fn retry_after(mut reply: Reply, seconds: u64) -> Reply {
+    reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    reply
 }
 
 /// The method does not fit the resource.
