@@ -17,6 +17,7 @@ use forebay_telemetry::stats::Class;
 use crate::plan::{Limits, Route};
 use crate::recording;
 use crate::refusal::Refusal;
+use crate::route::HeaderEdits;
 use crate::upstream::Endpoint;
 use crate::worker::{Active, Worker};
 
@@ -157,6 +158,18 @@ impl<'a> Record<'a> {
     /// The route, once found.
     pub(crate) fn matched(&self) -> Option<&'a Route> {
         self.active.plan.routes.get(self.route.get()?)
+    }
+
+    /// What the route changes in the heads of its responses, if anything.
+    #[inline]
+    pub(crate) fn response_edits(&self) -> Option<&'a HeaderEdits> {
+        self.matched().map(|route| &route.response_headers).filter(|edits| !edits.is_empty())
+    }
+
+    /// What the route changes in the heads of its requests, if anything.
+    #[inline]
+    pub(crate) fn request_edits(&self) -> Option<&'a HeaderEdits> {
+        self.matched().map(|route| &route.request_headers).filter(|edits| !edits.is_empty())
     }
 
     /// A route is found: from here on the request is counted as in flight on it.

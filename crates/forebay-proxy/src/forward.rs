@@ -22,7 +22,7 @@ use crate::heads::{self, RequestParts};
 use crate::pipeline::{self, Next, Turn};
 use crate::plan::{Route, TimeoutOverrides, Timeouts};
 use crate::refusal::{Refusal, Side};
-use crate::route::Values;
+use crate::route::{HeaderEdits, Values};
 use crate::upstream::{ConnectError, Endpoint, InFlight, Pooled, connect};
 
 /// Endpoints tried for one request while none accepts a connection.
@@ -208,6 +208,7 @@ fn no_connection(error: ConnectError) -> Refusal {
         ConnectError::PoolFull => Refusal::PoolFull,
         ConnectError::NoAddress => Refusal::NoEndpoint,
         ConnectError::Failed => Refusal::ConnectFailed,
+        ConnectError::NoDescriptors => Refusal::NoDescriptors,
         ConnectError::TimedOut => Refusal::ConnectTimeout,
     }
 }
@@ -256,7 +257,7 @@ fn write_message(
     if request.framing == Framing::Chunked {
         push_chunk(out, &bytes[data]);
         if body.is_done() {
-            push_last_chunk(out, body.trailers());
+            push_last_chunk(out, body.trailers(), record.request_edits());
         }
         return Ok(0..0);
     }
@@ -277,20 +278,20 @@ fn push_chunk(out: &mut Vec<u8>, data: &[u8]) {
     }
 }
 
-/// The end of a chunked body, given its trailers.
-fn last_chunk(trailers: &[u8]) -> Cow<'static, [u8]> {
+/// The end of a chunked body, given its trailers and what the route makes of them.
+fn last_chunk(trailers: &[u8], edits: Option<&HeaderEdits>) -> Cow<'static, [u8]> {
     if trailers.is_empty() {
         return Cow::Borrowed(b"0\r\n\r\n");
     }
     let mut end = Vec::new();
-    push_last_chunk(&mut end, trailers);
+    push_last_chunk(&mut end, trailers, edits);
     Cow::Owned(end)
 }
 
 /// Appends the end of a chunked body.
-fn push_last_chunk(out: &mut Vec<u8>, trailers: &[u8]) {
+fn push_last_chunk(out: &mut Vec<u8>, trailers: &[u8], edits: Option<&HeaderEdits>) {
     out.extend_from_slice(b"0\r\n");
-    out.extend_from_slice(trailers);
+    heads::push_trailers(out, trailers, edits);
     out.extend_from_slice(b"\r\n");
 }
 

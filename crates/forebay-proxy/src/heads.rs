@@ -320,7 +320,7 @@ pub(crate) struct ResponseParts<'a> {
 pub(crate) fn write_response(out: &mut Vec<u8>, parts: &ResponseParts<'_>) {
     let ResponseParts { record, response, head, framing, .. } = parts;
     push_status_line(out, response, head);
-    let edits = record.matched().map(|route| &route.response_headers).filter(|edits| !edits.is_empty());
+    let edits = record.response_edits();
     // Without a body the length is only information, as of a HEAD or a 304 (RFC 9110 §8.6).
     let length_is_information =
         response.framing == Framing::None && !matches!(response.status, 100..=199 | 204);
@@ -343,15 +343,35 @@ pub(crate) fn write_response(out: &mut Vec<u8>, parts: &ResponseParts<'_>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes an interim response's head into `out`.
-pub(crate) fn write_interim(out: &mut Vec<u8>, response: &ResponseHead, head: &[u8]) {
+/// Writes an interim response's head into `out`. The fields a route sets or adds are those of its final
+/// responses, but what it removes or sets does not come from the service in any head.
+pub(crate) fn write_interim(
+    out: &mut Vec<u8>,
+    response: &ResponseHead,
+    head: &[u8],
+    edits: Option<&HeaderEdits>,
+) {
     push_status_line(out, response, head);
     for field in &response.fields {
-        if field.known != Name::ContentLength && !field.hop_by_hop {
-            push_field(out, field.name.of_head(head), field.value.of_head(head));
+        let name = field.name.of_head(head);
+        let dropped = edits.is_some_and(|edits| edits.drops(name));
+        if field.known != Name::ContentLength && !field.hop_by_hop && !dropped {
+            push_field(out, name, field.value.of_head(head));
         }
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Appends trailers, lines of `name: value`, but for those the route removes or sets: behind the body as in
+/// the head.
+pub(crate) fn push_trailers(out: &mut Vec<u8>, trailers: &[u8], edits: Option<&HeaderEdits>) {
+    let Some(edits) = edits else { return out.extend_from_slice(trailers) };
+    for line in trailers.split_inclusive(|byte| *byte == b'\n') {
+        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        if !edits.drops(name) {
+            out.extend_from_slice(line);
+        }
+    }
 }
 
 fn push_status_line(out: &mut Vec<u8>, response: &ResponseHead, head: &[u8]) {

@@ -106,6 +106,8 @@ refusals! {
     Loop, 508, "loop", Gateway, "The request has come through this gateway too often";
     /// Every endpoint has as many connections as its pool allows.
     PoolFull, 503, "pool_full", Gateway, "Every endpoint of the service has as many connections as allowed";
+    /// There is no file descriptor left for a connection to an endpoint.
+    NoDescriptors, 503, "no_descriptors", Gateway, "Forebay has no file descriptor left for a connection to the service";
     /// No endpoint has an address: its name does not resolve.
     NoEndpoint, 503, "no_endpoint", Upstream, "No endpoint of the service is available";
     /// Connecting took too long, at every endpoint tried.
@@ -151,7 +153,7 @@ impl Refusal {
     #[must_use]
     pub const fn retry_after(self) -> Option<u32> {
         match self {
-            Self::PoolFull | Self::NoEndpoint => Some(1),
+            Self::PoolFull | Self::NoDescriptors | Self::NoEndpoint => Some(1),
             _ => None,
         }
     }

@@ -47,7 +47,7 @@ pub(crate) fn write(
     manner: Manner,
     now: Instant,
 ) {
-    let edits = record.matched().map(|route| &route.response_headers).filter(|edits| !edits.is_empty());
+    let edits = record.response_edits();
     out.extend_from_slice(b"HTTP/1.1 ");
     heads::push_number(out, u64::from(answer.status));
     out.push(b' ');
@@ -140,6 +140,7 @@ fn proxy_error(refusal: Refusal) -> &'static str {
         Refusal::UpstreamHeadTooLarge => "http_response_header_section_size",
         Refusal::UpstreamTimeout | Refusal::RequestTimeout => "http_response_timeout",
         Refusal::PoolFull => "connection_limit_reached",
+        Refusal::NoDescriptors => "proxy_internal_error",
         Refusal::NoEndpoint => "destination_unavailable",
         Refusal::NoRoute => "destination_not_found",
         Refusal::Loop => "proxy_loop_detected",

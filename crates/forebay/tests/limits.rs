@@ -6,7 +6,7 @@ use forebay_testkit::check::{eventually, problem};
 use forebay_testkit::gateway;
 use forebay_testkit::gateway::Gateway;
 use forebay_testkit::origin::{Gate, Origin};
-use forebay_testkit::settings::in_front_of;
+use forebay_testkit::settings::{in_front_of, top};
 use forebay_testkit::wire::{Client, End};
 
 fn in_front(origin: &Origin, limits: &str) -> Gateway {
@@ -63,6 +63,49 @@ fn more_connections_than_allowed_wait_their_turn() {
 }
 
 #[test]
+fn want_of_descriptors_is_not_blamed_on_the_service() {
+    let gate = Gate::new();
+    let wait = gate.clone();
+    let origin = Origin::start(move |conn| {
+        while let Ok(request) = conn.request() {
+            wait.pass();
+            conn.echo(&request);
+        }
+    });
+    let settings = format!(
+        "{}services:\n  app: {{ endpoints: [\"{}\"] }}\n\
+         routes:\n  - {{ match: /*, to: app }}\n  - {{ match: /fixed, respond: hello }}\n",
+        top(),
+        origin.address()
+    );
+    let gateway = Gateway::start_after(env!("CARGO_BIN_EXE_forebay"), "ulimit -n 64", &settings);
+    let mut clients: Vec<Client> = (0..30).map(|_| gateway.client()).collect();
+    for client in &mut clients {
+        assert_eq!(client.get("/fixed").status, 200);
+    }
+    for client in &mut clients {
+        client.send("GET /held HTTP/1.1\r\nHost: t\r\n\r\n").expect("connected");
+    }
+    // Each of those that are held has a connection of its own, and there is not one for all.
+    eventually("a refusal", || gateway.stderr().contains("no file descriptor left").then_some(()));
+    gate.open();
+    let mut refused = 0;
+    for client in &mut clients {
+        let response = client.response("GET").unwrap_or_else(|failed| panic!("{failed}"));
+        if response.status != 200 {
+            assert_eq!(problem(&response, 503), Ok("no_descriptors".to_owned()));
+            assert_eq!(response.headers.get("retry-after"), Some("1"));
+            refused += 1;
+        }
+    }
+    drop(clients);
+    assert!(refused > 0);
+    let counted = "forebay_refusals_total{reason=\"no_descriptors\"}";
+    gateway.await_metric(counted, |count| count == f64::from(refused));
+    assert_eq!(gateway.metric("forebay_upstream_connect_failures_total"), 0.0);
+}
+
+#[test]
 fn running_out_of_descriptors_is_survived() {
     let origin = Origin::echo();
     let settings = in_front_of(origin.address(), "");
@@ -73,7 +116,7 @@ fn running_out_of_descriptors_is_survived() {
     }
     // With nothing left to connect with, a refusal is the best there is; but it has to come.
     let first = kept[0].response("GET").unwrap_or_else(|failed| panic!("{failed}"));
-    assert!([200, 502, 503].contains(&first.status), "{first}");
+    assert!([200, 503].contains(&first.status), "{first}");
     drop(kept);
     // Descriptors come back one by one, so the first answers may still be refusals.
     eventually("recovery", || {

@@ -136,7 +136,7 @@ async fn relay_interim(
         return Ok(());
     }
     reply.clear();
-    heads::write_interim(reply, response, head);
+    heads::write_interim(reply, response, head, call.record.response_edits());
     write(call, [reply], false).await
 }
 
@@ -190,7 +190,7 @@ async fn send_head(
     let beside = if chunked {
         push_chunk(reply, data);
         if body.is_done() {
-            push_last_chunk(reply, body.trailers());
+            push_last_chunk(reply, body.trailers(), record.response_edits());
         }
         &[]
     } else if data.len() <= COPY_BYTES_MAX {
@@ -277,7 +277,11 @@ async fn readable(
 
 async fn send_chunk(call: &Call<'_>, data: &[u8], body: &Body) -> Result<(), Fault> {
     let (start, len) = chunk_start(data.len());
-    let end = if body.is_done() { last_chunk(body.trailers()) } else { Cow::Borrowed(&[][..]) };
+    let end = if body.is_done() {
+        last_chunk(body.trailers(), call.record.response_edits())
+    } else {
+        Cow::Borrowed(&[][..])
+    };
     let chunk = if data.is_empty() { [&[][..]; 3] } else { [&start[..len], data, CHUNK_END] };
     write(call, [chunk[0], chunk[1], chunk[2], &end], false).await
 }

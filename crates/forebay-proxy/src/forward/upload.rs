@@ -77,7 +77,11 @@ async fn pass_on(
     let alarm = &call.client.alarm;
     let wrote = if chunked {
         let (start, len) = chunk_start(data.len());
-        let end = if body.is_done() { last_chunk(body.trailers()) } else { Cow::Borrowed(&[][..]) };
+        let end = if body.is_done() {
+            last_chunk(body.trailers(), call.record.request_edits())
+        } else {
+            Cow::Borrowed(&[][..])
+        };
         let chunk = if data.is_empty() { [&[][..]; 3] } else { [&start[..len], data, CHUNK_END] };
         link.write_all([chunk[0], chunk[1], chunk[2], &end], alarm, until).await
     } else {

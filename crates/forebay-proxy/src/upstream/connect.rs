@@ -1,6 +1,7 @@
 //! A connection to an endpoint: an idle one, or a new one.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -29,6 +30,8 @@ pub(crate) enum ConnectError {
     NoAddress,
     /// Refused, unreachable, reset.
     Failed,
+    /// This process, or the system, has no file descriptor left: nothing the endpoint could help.
+    NoDescriptors,
     /// The deadline passed.
     TimedOut,
 }
@@ -68,7 +71,9 @@ async fn open(endpoint: &Rc<Endpoint>, alarm: &Alarm, deadline: Instant) -> Resu
             Ok(Pooled { held: place.fill(Link::new(stream)), reused: false })
         }
         Err(error) => {
-            endpoint.stats.connect_failures.inc();
+            if error != ConnectError::NoDescriptors {
+                endpoint.stats.connect_failures.inc();
+            }
             Err(error)
         }
     }
@@ -99,8 +104,18 @@ async fn reclaim(endpoint: &Endpoint, alarm: &Alarm, deadline: Instant) -> Resul
 async fn open_at(address: SocketAddr, alarm: &Alarm, deadline: Instant) -> Result<TcpStream, ConnectError> {
     let mut connecting = std::pin::pin!(TcpStream::connect(address));
     std::future::poll_fn(|cx| match connecting.as_mut().poll(cx) {
-        Poll::Ready(result) => Poll::Ready(result.map_err(|_| ConnectError::Failed)),
+        Poll::Ready(result) => Poll::Ready(result.map_err(|error| why(&error))),
         Poll::Pending => alarm.poll(cx, deadline).map(|()| Err(ConnectError::TimedOut)),
     })
     .await
+}
+
+fn why(error: &io::Error) -> ConnectError {
+    // The numbers are those of Linux, the BSDs and macOS alike; the standard library has no name for them.
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    match error.raw_os_error() {
+        Some(ENFILE | EMFILE) => ConnectError::NoDescriptors,
+        _ => ConnectError::Failed,
+    }
 }

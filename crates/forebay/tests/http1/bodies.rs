@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use forebay_testkit::gateway;
 use forebay_testkit::gateway::Gateway;
+use forebay_testkit::message::{Request, Response};
 use forebay_testkit::origin::{Conn, Gate, Origin};
 use forebay_testkit::settings::in_front_of;
 use forebay_testkit::wire::{Client, End};
@@ -41,6 +42,50 @@ fn trailers_go_both_ways() {
         let seen = origin.last();
         assert_eq!((&seen.body[..], seen.trailers.get("x-sum")), (&b"hi"[..], Some("of-request")));
     }
+}
+
+#[test]
+fn what_a_route_removes_or_sets_does_not_come_as_a_trailer_either() {
+    const BEGIN: &str = "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n";
+    const END: &str = "0\r\nX-Sum: 1\r\nX-SECRET: 2\r\nX-Set: theirs\r\nX-Secretive: 3\r\n\r\n";
+    let gate = Gate::new();
+    let wait = gate.clone();
+    let origin = Origin::start(move |conn| {
+        while let Ok(request) = conn.request() {
+            // The trailers come with the rest, or long after it.
+            if request.target == "/late" {
+                conn.send(format!("HTTP/1.1 200 OK\r\n{BEGIN}"));
+                wait.pass();
+                conn.send(END);
+            } else {
+                conn.send(format!("HTTP/1.1 200 OK\r\n{BEGIN}{END}"));
+            }
+        }
+    });
+    let edits = "{ remove: [x-secret], set: { x-set: ours }, add: { x-added: ours } }";
+    let more = format!("defaults: {{ headers: {{ request: {edits}, response: {edits} }} }}");
+    let gateway = gateway!("{}", in_front_of(origin.address(), &more));
+    let mut client = gateway.client();
+    let head = |path: &str| format!("POST {path} HTTP/1.1\r\nHost: t\r\nTE: trailers\r\n{BEGIN}");
+    let check = |response: &Response, request: &Request| {
+        for (headers, trailers) in
+            [(&response.headers, &response.trailers), (&request.headers, &request.trailers)]
+        {
+            let names: Vec<&str> = trailers.0.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(names, ["X-Sum", "X-Secretive"]);
+            assert_eq!((headers.get("x-set"), headers.get("x-added")), (Some("ours"), Some("ours")));
+        }
+    };
+    let response = ask(&mut client, format!("{}{END}", head("/at-once")));
+    check(&response, &origin.last());
+
+    client.send(head("/late")).expect("connected");
+    origin.await_count(2);
+    client.send(END).expect("connected");
+    let begun = client.head().unwrap_or_else(|failed| panic!("{failed}"));
+    gate.open();
+    let response = client.body("POST", begun).unwrap_or_else(|failed| panic!("{failed}"));
+    check(&response, &origin.last());
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use forebay_testkit::gateway;
 use forebay_testkit::origin::{Gate, Origin};
+use forebay_testkit::settings::in_front_of;
 use forebay_testkit::wire::End;
 
 use crate::{answer, ask, in_front};
@@ -36,6 +38,21 @@ fn early_hints_reach_the_client_before_the_answer_exists() {
     assert_eq!((hints.status, hints.headers.get("link")), (103, Some("</a.css>; rel=preload")));
     gate.open();
     assert_eq!(answer(&mut client).text(), "hello");
+}
+
+#[test]
+fn what_a_route_removes_or_sets_does_not_come_before_the_answer_either() {
+    let origin = origin_of(
+        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nX-Secret: 1\r\nX-Set: theirs\r\n\r\n\
+         HTTP/1.1 200 OK\r\nX-Secret: 2\r\nX-Set: theirs\r\nContent-Length: 2\r\n\r\nok",
+    );
+    let edits = "defaults: { headers: { response: { remove: [x-secret], set: { x-set: ours }, add: { x-added: ours } } } }";
+    let gateway = gateway!("{}", in_front_of(origin.address(), edits));
+    let response = gateway.get("/x");
+    let names: Vec<&str> = response.interim[0].headers.0.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["Link"]);
+    let header = |name: &str| response.headers.get(name);
+    assert_eq!((header("x-secret"), header("x-set"), header("x-added")), (None, Some("ours"), Some("ours")));
 }
 
 #[test]

@@ -106,6 +106,9 @@ const fn meaning(refusal: Refusal) -> &'static str {
         Refusal::PoolFull => {
             "`pool.connections_max`: the service is too slow for what is asked of it, or the bound too tight."
         }
+        Refusal::NoDescriptors => {
+            "The process, or the whole system, has as many files and sockets open as it may: raise `ulimit -n` (`LimitNOFILE`), or lower `limits.connections` or `pool.connections_max`. The endpoint is not to blame."
+        }
         Refusal::NoEndpoint => {
             "No name among `endpoints` resolves. Names are looked up again every ten seconds."
         }

@@ -107,7 +107,7 @@ pub(super) static HEADERS: Table = Table {
             .doc("On the way to the service.")
             .example("{set: {x-env: test}}"),
         Key::new("response", Shape::Table(&EDITS))
-            .doc("On the way to the client; answers Forebay makes itself for this route are edited too.")
+            .doc("On the way to the client; answers Forebay makes itself for this route are edited too, and interim ones (1xx) and trailers as `edits` says.")
             .example("{remove: [server]}"),
     ],
     later: &[],
@@ -116,7 +116,7 @@ pub(super) static HEADERS: Table = Table {
 
 pub(super) static EDITS: Table = Table {
     name: "edits",
-    doc: "First `remove`, then `set`, then `add`. Headers that frame the message or belong to one connection cannot be edited.",
+    doc: "First `remove`, then `set`, then `add`. Headers that frame the message or belong to one connection cannot be edited. What is removed or set is also taken out of trailers and of interim (1xx) answers; what is set or added goes into the head of the request or of the final answer alone.",
     keys: &[
         Key::new("set", Shape::Map { min: 1, key: &HEADER_NAME, value: &Shape::Text(&HEADER_VALUE) })
             .doc("Takes the place of all headers of that name.")
