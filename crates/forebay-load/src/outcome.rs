@@ -103,7 +103,8 @@ pub struct Tally {
     pub censored: Hdr,
     /// Service time of what is ok: from the actual start to the last byte.
     pub service: Hdr,
-    /// Start delay of whatever was started: from the planned to the actual start.
+    /// Start delay of whatever was started: from the planned to the actual start. Empty in a closed model, whose
+    /// requests are planned when they start.
     pub delay: Hdr,
     /// Time to the first byte of the answer, from the actual start.
     pub first_byte: Hdr,

@@ -61,3 +61,39 @@ fn the_schema_of_plans_is_json() {
     assert_eq!(schema["title"], "Forebay load plan");
     assert!(schema["properties"]["stages"].is_object() && schema["$defs"]["step"].is_object());
 }
+
+#[test]
+fn scale_runs_the_plan_with_each_number_of_workers() {
+    let scratch = Scratch::new("load-scale");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let at = port.expect("a port is free");
+    let settings = scratch.write(
+        "gateway.yaml",
+        &format!("listen: {at}\nadmin: off\nworkers: ${{WORKERS}}\nroutes: [{{match: /, respond: 204}}]\n"),
+    );
+    let plan = scratch.write(
+        "plan.yaml",
+        &format!(
+            "target: http://{at}\nstages: 1s@2 users\nscenarios: [{{steps: [{{get: /}}]}}]\nprocesses:\n  gateway:\n    \
+             command: [{}, run, -c, {}]\n    env: {{WORKERS: \"{{workers}}\"}}\n    ready: http://{at}/\n",
+            binary!().display(),
+            settings.display()
+        ),
+    );
+    let plan = plan.display().to_string();
+    let output = load(&["scale", &plan, "--counts", "1,2", "--json"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    // A busy machine makes runs invalid, but they are made.
+    assert!(matches!(output.status.code(), Some(0 | 4)), "{said}");
+    let rows: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let workers: Vec<_> =
+        (0..2).map(|row| rows[row]["reached"]["workers"].as_u64().unwrap_or_default()).collect();
+    assert_eq!(workers, [1, 2], "{rows}");
+    assert!(rows[1]["reached"]["rate"].as_f64().is_some_and(|rate| rate > 0.0), "{rows}");
+    assert_eq!(rows[0]["speedup"], 1.0);
+    check(
+        &["scale", "../../examples/load/smallest.yaml"],
+        1,
+        "no process of the plan has a number of workers",
+    );
+}

@@ -83,6 +83,10 @@ struct Summary {
     response_ms: Times,
     service_ms: Times,
     start_delay_ms: Times,
+    /// How late the generator handed arrivals out.
+    generator_pacing_ms: Times,
+    /// How late it started requests although a user was free.
+    generator_lag_ms: Times,
     errors_by_kind: BTreeMap<&'static str, u64>,
     statuses: BTreeMap<u16, u64>,
     bytes_in: u64,
@@ -127,6 +131,8 @@ impl Summary {
             response_ms: response,
             service_ms: Times::of(&total.service),
             start_delay_ms: Times::of(&total.delay),
+            generator_pacing_ms: Times::of(&facts.outcome.generator.pacing),
+            generator_lag_ms: Times::of(&facts.outcome.generator.lag),
             errors_by_kind: total.errors.iter().map(|(kind, count)| (kind.label(), *count)).collect(),
             statuses: total.statuses.clone(),
             bytes_in: total.bytes_in,

@@ -43,6 +43,9 @@ pub enum Command {
     /// Tell whether one side is faster, from repeated runs or from saved results
     #[command(after_help = STATUS)]
     Compare(Compare),
+    /// Tell what 1, 2, 4 workers of a process bring
+    #[command(after_help = STATUS)]
+    Scale(Scale),
     /// Send recorded traffic again, with its timing
     #[command(after_help = STATUS)]
     Replay(Replay),
@@ -182,6 +185,25 @@ pub struct Outputs {
     pub hgrm: Option<PathBuf>,
 }
 
+/// Tell what more workers of a process bring.
+#[derive(Debug, Args)]
+pub struct Scale {
+    /// A plan file that starts a process with `{workers}` in its `command` or `env`
+    #[arg(value_name = "PLAN")]
+    pub plan: String,
+    /// How many workers, each in turn; the first is what the others are compared with
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "1,2,4", value_parser = clap::value_parser!(u32).range(1..=1_024))]
+    pub counts: Vec<u32>,
+    /// Runs with each number, of which the middle one counts
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub runs: u16,
+    /// How it is asked.
+    #[command(flatten)]
+    pub asked: Asked,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
 /// Find the highest rate at which objectives hold.
 #[derive(Debug, Args)]
 pub struct Capacity {

@@ -19,6 +19,7 @@ mod outputs;
 mod plan;
 mod replay;
 mod report;
+mod scale;
 mod test;
 
 /// Does what the words after `load` say. Gives the exit status.
@@ -35,6 +36,7 @@ pub fn load(args: &Load, out: &mut Output<'_>) -> anyhow::Result<u8> {
             Ok(EXIT_OK)
         }
         Some(Command::Capacity(args)) => capacity::capacity(args, out),
+        Some(Command::Scale(args)) => scale::scale(args, out),
         Some(Command::Compare(args)) => compare::compare(args, out),
         Some(Command::Replay(args)) => replay::replay(args, out),
         Some(Command::Import(args)) => import::import(args, out),
