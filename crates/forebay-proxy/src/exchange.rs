@@ -23,6 +23,8 @@ use crate::worker::{Active, Worker};
 
 /// Length of a request id, in hexadecimal digits or whatever a trusted peer sent.
 pub(crate) const REQUEST_ID_MAX: usize = 64;
+/// What the log says of a request that draining could not wait for.
+const CUT_OFF: &str = "drain_limit";
 /// A scratch pad that has grown beyond this is not kept.
 const SCRATCH_BYTES_MAX: usize = 64 << 10;
 
@@ -109,11 +111,14 @@ pub(crate) struct Record<'a> {
     /// The request as far as it is written down, if it is and its body has not ended.
     pub(crate) tape: Cell<Option<Box<Tape>>>,
     request_id: OnceCell<RequestId>,
+    /// Draining had to end before the request did.
+    cut_off: Cell<bool>,
     settled: Cell<bool>,
 }
 
 impl Drop for Record<'_> {
-    /// A request that was cut off with its task, at the end of a drain or by a panic, is counted too.
+    /// A request that ended with its task, and not as one that draining could not wait for, is counted too: after
+    /// a panic.
     fn drop(&mut self) {
         if self.settled.get() {
             return;
@@ -147,6 +152,7 @@ impl<'a> Record<'a> {
             aborted: Cell::new(false),
             tape: Cell::new(None),
             request_id: OnceCell::new(),
+            cut_off: Cell::new(false),
             settled: Cell::new(false),
         }
     }
@@ -225,6 +231,19 @@ impl<'a> Record<'a> {
         self.bytes_out.set(self.bytes_out.get() + n as u64);
     }
 
+    /// Whether the exchange is over, and written down.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled.get()
+    }
+
+    /// Draining could not wait any longer: settles the exchange as far as it came.
+    pub(crate) fn cut_off(&self, scratch: &Scratch, head: &[u8]) {
+        self.cut_off.set(true);
+        self.aborted.set(true);
+        self.worker.stats.requests_cut.inc();
+        self.settle(Instant::now(), scratch, head);
+    }
+
     /// The exchange is over: writes it into the metrics and the access log. `head` is the request head's
     /// bytes, empty if it could not be read.
     pub(crate) fn settle(&self, now: Instant, scratch: &Scratch, head: &[u8]) {
@@ -280,7 +299,7 @@ impl<'a> Record<'a> {
                 Version::Http11 => "HTTP/1.1",
             },
             status: self.status.get(),
-            reason: self.refusal.get().map(Refusal::reason),
+            reason: self.refusal.get().map(Refusal::reason).or(self.cut_off.get().then_some(CUT_OFF)),
             route: self.matched().map(|route| &*route.name),
             service: endpoint.as_ref().map(|endpoint| &*endpoint.service),
             endpoint: endpoint.as_ref().map(|endpoint| &*endpoint.address),

@@ -177,7 +177,10 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
         match attempt(turn, &call, pooled, beside.clone(), replayable).await {
             Ok(next) => return Ok(next),
             // The server had closed it already. A new connection tells whether the server is still there.
-            Err(Fault::Stale) => again = Some(index),
+            Err(Fault::Stale) => {
+                endpoint.stats.resent.inc();
+                again = Some(index);
+            }
             Err(Fault::Refuse(refusal)) => {
                 if refusal.side() == Side::Upstream {
                     let Endpoint { service, address, .. } = &**endpoint;

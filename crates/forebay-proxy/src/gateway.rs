@@ -225,7 +225,15 @@ impl Birth {
         match runtime {
             Ok(runtime) => {
                 let _ = born.send(Ok(()));
-                runtime.block_on(self.work());
+                let cut = Arc::clone(&self.cut);
+                let (worker, inbox) = runtime.block_on(self.work());
+                cut.fetch_add(worker.open.get(), Ordering::Release);
+                // What is still being served ends with its task, and leaves its account.
+                drop(runtime);
+                worker.flush_access();
+                worker.flush_recording();
+                // Tells the control plane that we are done.
+                drop(inbox);
             }
             Err(error) => {
                 let _ = born.send(Err(error));
@@ -233,7 +241,8 @@ impl Birth {
         }
     }
 
-    async fn work(self) {
+    /// Works until told to drain, and then until all is done or time is up.
+    async fn work(self) -> (Rc<Worker>, mpsc::Receiver<Order>) {
         let Self {
             index,
             listeners,
@@ -244,7 +253,7 @@ impl Birth {
             access,
             recording,
             log,
-            cut,
+            cut: _,
             connections_cap,
             mut inbox,
         } = self;
@@ -274,11 +283,7 @@ impl Birth {
         while worker.open.get() > 0 && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        worker.flush_access();
-        worker.flush_recording();
-        // Counted before the inbox is dropped, which tells the control plane that we are done.
-        cut.fetch_add(worker.open.get(), Ordering::Release);
-        drop(inbox);
+        (worker, inbox)
     }
 }
 

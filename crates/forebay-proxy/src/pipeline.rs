@@ -117,6 +117,21 @@ pub(crate) async fn refuse_unread(
     if wrote.is_ok() { Next::Linger } else { Next::Close }
 }
 
+impl Drop for Turn<'_> {
+    /// The task ended before the request did: draining had to end. What a panic left behind is not looked at.
+    fn drop(&mut self) {
+        if self.record.is_settled() || std::thread::panicking() {
+            return;
+        }
+        if self.record.status.get() != 0 {
+            // The client must not take what it got for a whole response.
+            self.client.link.reset_on_close();
+        }
+        let head = self.input.filled().get(..self.head_len).unwrap_or_default();
+        self.record.cut_off(self.scratch, head);
+    }
+}
+
 impl<'a> Turn<'a> {
     /// Everything that is decided from the head alone, in order.
     /// `None`: the request is about the gateway as a whole.

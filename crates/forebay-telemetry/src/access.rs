@@ -88,7 +88,7 @@ pub struct AccessRecord<'a> {
     pub protocol: &'static str,
     /// Status sent to the client; 0 if none was.
     pub status: u16,
-    /// Why Forebay answered itself, if it did.
+    /// Why Forebay answered itself, or broke the request off, if it did.
     pub reason: Option<&'a str>,
     /// The matched route.
     pub route: Option<&'a str>,
@@ -112,7 +112,7 @@ pub struct AccessRecord<'a> {
     pub user_agent: Option<&'a [u8]>,
     /// The header of that name.
     pub referer: Option<&'a [u8]>,
-    /// The client went away before the last byte.
+    /// The client did not get the last byte.
     pub aborted: bool,
 }
 

@@ -13,6 +13,7 @@ pub(crate) type ByClass = [u64; Class::ALL.len()];
 pub(crate) struct Collected {
     pub(crate) connections: Connections,
     pub(crate) unrouted: ByClass,
+    pub(crate) cut: u64,
     /// By the index of the reason.
     pub(crate) refusals: Vec<u64>,
     /// In order of name. Those nothing ever happened on are left out.
@@ -44,6 +45,7 @@ pub(crate) struct Endpoint {
     pub(crate) connects: u64,
     pub(crate) connect_failures: u64,
     pub(crate) reused: u64,
+    pub(crate) resent: u64,
     pub(crate) in_flight: i64,
     pub(crate) idle: i64,
     pub(crate) timeouts: u64,
@@ -77,6 +79,7 @@ impl Collected {
             self.connections.idle += worker.connections_idle.get();
             self.connections.refused_per_ip += worker.connections_refused_per_ip.get();
             worker.requests_before_route.add_to(&mut self.unrouted);
+            self.cut += worker.requests_cut.get();
             for (sum, counter) in self.refusals.iter_mut().zip(&worker.refusals) {
                 *sum += counter.get();
             }
@@ -143,6 +146,7 @@ fn endpoints(telemetry: &Telemetry) -> Vec<Endpoint> {
         connects: parts.iter().map(|part| part.connects.get()).sum(),
         connect_failures: parts.iter().map(|part| part.connect_failures.get()).sum(),
         reused: parts.iter().map(|part| part.reused.get()).sum(),
+        resent: parts.iter().map(|part| part.resent.get()).sum(),
         in_flight: parts.iter().map(|part| part.in_flight.get()).sum(),
         idle: parts.iter().map(|part| part.idle.get()).sum(),
         timeouts: parts.iter().map(|part| part.timeouts.get()).sum(),

@@ -65,6 +65,8 @@ pub struct WorkerStats {
     pub refusals: Box<[Counter]>,
     /// Requests that were answered before a route was known: malformed ones and those no route matches.
     pub requests_before_route: Classes,
+    /// Requests that had not ended when draining had to; they are among the aborted ones too.
+    pub requests_cut: Counter,
     registry: Mutex<Registry>,
 }
 
@@ -96,6 +98,8 @@ pub struct EndpointStats {
     pub connect_failures: Counter,
     /// Requests sent on a connection that had served one before.
     pub reused: Counter,
+    /// Requests sent again on a new connection, because the one that had been kept was closed.
+    pub resent: Counter,
     /// Requests between being sent and the response's last byte.
     pub in_flight: Gauge,
     /// Idle connections kept for reuse.
@@ -260,6 +264,12 @@ impl Telemetry {
         self.access_log_dropped.load(Ordering::Relaxed)
     }
 
+    /// Requests that had not ended when draining had to.
+    #[must_use]
+    pub fn requests_cut(&self) -> u64 {
+        self.workers.iter().map(|worker| worker.requests_cut.get()).sum()
+    }
+
     /// What became of requests picked for recordings, to be given to each recording; it outlives them.
     #[must_use]
     pub fn recorded(&self) -> &Arc<recording::Counts> {
@@ -331,6 +341,7 @@ impl WorkerStats {
             connections_refused_per_ip: Counter::new(),
             refusals: (0..reasons).map(|_| Counter::new()).collect(),
             requests_before_route: Classes::default(),
+            requests_cut: Counter::new(),
             registry: Mutex::default(),
         }
     }

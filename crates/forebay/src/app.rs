@@ -232,8 +232,8 @@ impl App {
         let began = Instant::now();
         tokio::select! {
             cut = self.gateway.drain(limit) => {
-                let cut = cut as u64;
-                self.log.emit(&Event::Drained { took: Instant::now().since(began), cut });
+                let (took, requests) = (Instant::now().since(began), self.gateway.telemetry().requests_cut());
+                self.log.emit(&Event::Drained { took, cut: cut as u64, requests });
             }
             () = signals.stop() => self.log.emit(&Event::StoppedInHaste),
         }

@@ -12,6 +12,7 @@ use forebay_testkit::gateway::{Gateway, Signal};
 use forebay_testkit::origin::{Gate, Origin};
 use forebay_testkit::settings::in_front_of;
 use forebay_testkit::wire::{Client, End};
+use serde_json::Value;
 
 /// Answers once the gate is open.
 fn gated() -> (Origin, Gate) {
@@ -86,6 +87,43 @@ fn draining_has_a_limit() {
     origin.await_count(1);
     gateway.signal(Signal::Terminate);
     gateway.await_exit();
+}
+
+#[test]
+fn what_draining_could_not_wait_for_leaves_its_account() {
+    let origin = Origin::start(|conn| {
+        if conn.request().is_ok_and(|request| request.target == "/half") {
+            conn.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+        }
+        conn.stall();
+    });
+    let more = "limits: { drain: 300ms }\nlogs: { access: json, to: access.log }";
+    let mut gateway = gateway!("{}", in_front_of(origin.address(), more));
+    let (mut half, mut silent) = (gateway.client(), gateway.client());
+    half.send("GET /half HTTP/1.0\r\n\r\n").expect("connected");
+    let head = half.head().unwrap_or_else(|failed| panic!("{failed}"));
+    silent.send("GET /silent HTTP/1.1\r\nHost: t\r\n\r\n").expect("connected");
+    origin.await_count(2);
+    gateway.signal(Signal::Terminate);
+    gateway.await_exit();
+    // Where only the connection's end tells the body's, half of one must not pass for the whole.
+    assert!(half.body("GET", head).is_err());
+    let text = std::fs::read_to_string(gateway.directory().join("access.log")).expect("it is written");
+    let mut lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
+    lines.sort_by_key(|line| line["path"].to_string());
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            let text = |key: &str| line[key].as_str().unwrap_or_default();
+            (text("path"), text("reason"), line["status"].as_u64(), line["aborted"].as_bool())
+        })
+        .collect();
+    let reason = "drain_limit";
+    assert_eq!(told, [("/half", reason, Some(200), Some(true)), ("/silent", reason, Some(0), Some(true))]);
+    assert!(gateway.stderr().contains(r#""requests":"2""#), "{}", gateway.stderr());
 }
 
 #[test]

@@ -140,6 +140,25 @@ fn an_endpoint_that_comes_back_is_used_again() {
 }
 
 #[test]
+fn what_is_sent_again_on_a_new_connection_is_counted() {
+    let origin = Origin::start(|conn| {
+        if let Ok(request) = conn.request() {
+            conn.echo(&request);
+        }
+        // The next one finds the connection closed, as if it had been idle for too long.
+        let _ = conn.request();
+    });
+    let gateway = in_front(&format!("endpoints: [\"{}\"]", origin.address()));
+    let mut client = gateway.client();
+    let resent = || gateway.metric("forebay_upstream_resent_total");
+    assert_eq!((client.get("/a").headers.get("x-connection"), resent()), (Some("0"), 0.0));
+    assert_eq!((client.get("/b").headers.get("x-connection"), resent()), (Some("1"), 1.0));
+    let posted = client.ask("POST /c HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nhi");
+    let posted = posted.unwrap_or_else(|failed| panic!("{failed}"));
+    assert_eq!((problem(&posted, 502), resent()), (Ok("upstream_closed".to_owned()), 1.0));
+}
+
+#[test]
 fn connecting_that_takes_too_long_becomes_504() {
     let (_listener, _waiting, address) = hanging();
     let gateway = in_front(&format!("endpoints: [\"{address}\"], timeout: {{ connect: 200ms }}"));

@@ -56,7 +56,7 @@ const REQUESTS: &[Family] = &[
     Family {
         name: "forebay_requests_total",
         kind: Kind::Counter,
-        help: "Requests that have ended, by the class of their status, or aborted: the client left before the last byte.",
+        help: "Requests that have ended, by the class of their status, or aborted: the client left before the last byte, or Forebay had to end.",
         labels: &["route", "class"],
         samples: |page, seen| {
             for route in &seen.collected.routes {
@@ -70,6 +70,13 @@ const REQUESTS: &[Family] = &[
         help: "Requests answered before a route was known: malformed, or matched by none.",
         labels: &["class"],
         samples: |page, seen| page.classes(&[], &seen.collected.unrouted),
+    },
+    Family {
+        name: "forebay_requests_cut_total",
+        kind: Kind::Counter,
+        help: "Requests broken off because they had not ended when draining had to; they count as aborted too.",
+        labels: &[],
+        samples: |page, seen| page.sample(&[], seen.collected.cut),
     },
     Family {
         name: "forebay_requests_in_flight",
@@ -201,6 +208,13 @@ const UPSTREAMS: &[Family] = &[
         help: "Requests sent on a connection that had served one before.",
         labels: BY_ENDPOINT,
         samples: |page, seen| each_endpoint(page, seen, |endpoint| endpoint.reused.into()),
+    },
+    Family {
+        name: "forebay_upstream_resent_total",
+        kind: Kind::Counter,
+        help: "Requests sent again on a new connection: the endpoint had closed the one that was kept, and the request may be repeated.",
+        labels: BY_ENDPOINT,
+        samples: |page, seen| each_endpoint(page, seen, |endpoint| endpoint.resent.into()),
     },
     Family {
         name: "forebay_upstream_timeouts_total",

@@ -69,6 +69,8 @@ pub enum Event<'a> {
         took: Duration,
         /// Connections that were cut off at the limit.
         cut: u64,
+        /// Requests that were being served on them.
+        requests: u64,
     },
     /// The process ends.
     Stopped,
@@ -212,13 +214,14 @@ impl Event<'_> {
                     .with("connections", connections)
                     .with_duration("limit", limit)
             }
-            Self::Drained { took, cut: 0 } => {
+            Self::Drained { took, cut: 0, .. } => {
                 parts(Info, "drained", "all connections have finished").with_duration("took", took)
             }
-            Self::Drained { took, cut } => {
+            Self::Drained { took, cut, requests } => {
                 parts(Warn, "drained", "time is up, the last connections were cut off")
                     .with_duration("took", took)
                     .with("cut", cut)
+                    .with("requests", requests)
             }
             Self::Stopped => parts(Info, "stopped", "stopped"),
             Self::StoppedInHaste => parts(Warn, "stopped_in_haste", "second signal: stopping at once"),
