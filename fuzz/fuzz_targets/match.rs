@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 
 const OPTIONS: TargetOptions = TargetOptions { merge_slashes: false, bytes_max: 4 << 10 };
 
-/// The lines: host and target of a request, then one `match` each.
+// The lines: host and target of a request, then one `match` each.
 fuzz_target!(|text: &str| {
     let mut lines = text.split('\n');
     let (name, raw) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
