@@ -21,6 +21,8 @@ const BUFFER: usize = 16 << 10;
 /// Read buffers and heads kept while nobody reads.
 const SPARE_MAX: usize = 256;
 const LIMITS: HeadLimits = HeadLimits { bytes: 256 << 10, fields: 1_000, target: 0 };
+/// A request of so many bytes is sent before its answer is looked for; the system takes them at once.
+const AT_ONCE: usize = 32 << 10;
 /// Answers before the final one.
 const INTERIM_MAX: usize = 100;
 
@@ -128,23 +130,76 @@ pub(crate) async fn exchange(
     message: Message<'_>,
     reading: &Reading,
     progress: &Progress,
+    kept: Option<&mut Kept>,
+    alarm: &Alarm,
+    deadline: impl Fn() -> Instant,
+) -> Result<Answer, Failure> {
+    let send = send(link, message, progress, alarm, &deadline);
+    let receive = receive(link, message, reading, progress, kept, alarm, &deadline);
+    let (answer, whole) = if message.bytes.len() <= AT_ONCE {
+        let whole = send.await?;
+        (receive.await?, whole)
+    } else {
+        both(send, receive).await?
+    };
+    Ok(Answer { keep: answer.keep && whole, ..answer })
+}
+
+/// Sends a request. Returns whether all of it was taken: a server may answer and close before it has read
+/// everything, and then the answer counts, not the failed write.
+async fn send(
+    link: &Link,
+    message: Message<'_>,
+    progress: &Progress,
+    alarm: &Alarm,
+    deadline: impl Fn() -> Instant,
+) -> Result<bool, Failure> {
+    match link.write_all([message.bytes], alarm, deadline).await {
+        Ok(()) => {
+            progress.bytes_out.set(message.bytes.len() as u64);
+            Ok(true)
+        }
+        Err(LinkError::TimedOut) => Err(Failure::Timeout),
+        Err(LinkError::Io(_)) => Ok(false),
+    }
+}
+
+/// Runs both at the same time, until the answer is complete: it may be so before the request is.
+async fn both(
+    send: impl Future<Output = Result<bool, Failure>>,
+    receive: impl Future<Output = Result<Answer, Failure>>,
+) -> Result<(Answer, bool), Failure> {
+    let (mut send, mut receive) = (pin!(send), pin!(receive));
+    let mut whole = None;
+    std::future::poll_fn(|cx| {
+        if whole.is_none() {
+            match send.as_mut().poll(cx) {
+                Poll::Ready(Ok(sent)) => whole = Some(sent),
+                Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                Poll::Pending => {}
+            }
+        }
+        receive.as_mut().poll(cx).map(|answer| answer.map(|answer| (answer, whole == Some(true))))
+    })
+    .await
+}
+
+/// Reads the whole answer.
+async fn receive(
+    link: &Link,
+    message: Message<'_>,
+    reading: &Reading,
+    progress: &Progress,
     mut kept: Option<&mut Kept>,
     alarm: &Alarm,
     deadline: impl Fn() -> Instant,
 ) -> Result<Answer, Failure> {
-    // A server may answer and close before it has read all: then the answer counts, not the failed write.
-    let sent = link.write_all([message.bytes], alarm, &deadline).await;
-    match &sent {
-        Ok(()) => progress.bytes_out.set(message.bytes.len() as u64),
-        Err(LinkError::TimedOut) => return Err(Failure::Timeout),
-        Err(LinkError::Io(_)) => {}
-    }
     link.readable(alarm, &deadline).await.map_err(failure)?;
     let mut input = reading.begin();
     let Input { buffer, head, .. } = &mut input;
     let length = read_head(link, message, buffer, head, progress, alarm, &deadline).await?;
     let (status, framing) = (head.status, head.framing);
-    let keep = head.keep_alive && framing != Framing::UntilClose && sent.is_ok();
+    let keep = head.keep_alive && framing != Framing::UntilClose;
     if let Some(kept) = kept.as_deref_mut() {
         kept.head.clear();
         kept.head.extend_from_slice(&buffer.filled()[..length]);

@@ -42,6 +42,8 @@ pub struct Outcome {
     pub stages: Vec<Stage>,
     /// From the first planned instant to the end of the last request, grace included.
     pub took: Duration,
+    /// How far into its stages the run came: to their end, unless it was stopped or its iterations were used up.
+    pub loaded: Duration,
     /// Whether it was ended before its time.
     pub interrupted: bool,
     /// Results by step name, each by stage. Only planned instants say which stage a request belongs to.
@@ -138,6 +140,8 @@ pub enum ErrorKind {
     Truncated,
     /// The answer is not HTTP.
     Protocol,
+    /// The body is longer than what is looked at, so that a condition on it cannot be told: the plan's fault.
+    BodyTooLong,
     /// This machine had no socket or port left: the generator's fault.
     OutOfSockets,
     /// A value of a template was missing: the plan's fault.
@@ -161,8 +165,10 @@ pub struct Window {
     pub timeouts: u64,
     /// Those that were not started.
     pub not_started: u64,
-    /// Answers that arrived in it, whenever they were asked for.
+    /// Requests that ended in it, however they did, whenever they were asked for.
     pub finished: u64,
+    /// Those of them that were answered, as expected or not.
+    pub answered: u64,
     /// Requests in flight or waiting for a user at its end.
     pub backlog: u64,
     /// Response time in microseconds of those planned in it, timeouts and the not started counted as long as
@@ -185,8 +191,13 @@ pub struct Generator {
     pub workers: usize,
     /// How late arrivals were handed out, against the plan.
     pub pacing: Hdr,
-    /// How late requests were started although a user was free: pacing, and the generator's own queue.
+    /// How late requests were started although a user was free: pacing, and the generator's own queue. All
+    /// stages that are judged.
     pub lag: Hdr,
+    /// The same for each stage of the plan, warm-up included: a hiccup in one must not be hidden by the others.
+    pub lags: Vec<Hdr>,
+    /// Requests that were not started although a user was free: the generator's fault, not the target's.
+    pub unsent: u64,
     /// CPU time of all its threads.
     pub cpu: Duration,
     /// Greatest share of a core one of its threads used over all stages that are judged, 0 to 1.
@@ -323,7 +334,7 @@ impl Outcome {
         let mut sum = Duration::ZERO;
         for stage in &self.stages {
             if fits(stage) {
-                sum += stage.length.min(self.took.saturating_sub(start));
+                sum += stage.length.min(self.loaded.saturating_sub(start));
             }
             start += stage.length;
         }
@@ -333,7 +344,7 @@ impl Outcome {
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Status,
         Self::Check,
         Self::Capture,
@@ -343,6 +354,7 @@ impl ErrorKind {
         Self::Closed,
         Self::Truncated,
         Self::Protocol,
+        Self::BodyTooLong,
         Self::OutOfSockets,
         Self::Template,
     ];
@@ -360,6 +372,7 @@ impl ErrorKind {
             Self::Closed => "closed",
             Self::Truncated => "truncated",
             Self::Protocol => "protocol",
+            Self::BodyTooLong => "body_too_long",
             Self::OutOfSockets => "out_of_sockets",
             Self::Template => "template",
         }

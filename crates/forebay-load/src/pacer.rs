@@ -51,7 +51,14 @@ impl Ticks {
 
 /// Releases every arrival at its time, in turn to each of `shards`; ends with the last one, or when `stop` is
 /// set. Returns how late each was.
-pub(crate) fn pace(cursor: Cursor, shards: &[Arc<Ticks>], start: Instant, stop: &AtomicBool) -> Hdr {
+/// Arrivals before `judged` are paced, but not measured: they warm up.
+pub(crate) fn pace(
+    cursor: Cursor,
+    shards: &[Arc<Ticks>],
+    start: Instant,
+    judged: Duration,
+    stop: &AtomicBool,
+) -> Hdr {
     if let Some(slack) = std::num::NonZeroU64::new(SLACK_NANOS) {
         // Without it sleeps are a little longer, which is measured.
         let _ = rustix::thread::set_current_timer_slack(Some(slack));
@@ -73,7 +80,9 @@ pub(crate) fn pace(cursor: Cursor, shards: &[Arc<Ticks>], start: Instant, stop: 
             break;
         }
         before = due;
-        pacing.record(now.since(due));
+        if planned.at >= judged {
+            pacing.record(now.since(due));
+        }
         let shard = (planned.index % shards.len() as u64) as usize;
         shards[shard].released.fetch_add(1, Ordering::Release);
         touched[shard] = true;
@@ -130,7 +139,7 @@ mod tests {
     fn every_arrival_is_handed_out_in_turn_and_none_before_its_time() {
         let shards = [Arc::new(Ticks::default()), Arc::new(Ticks::default())];
         let start = Instant::now();
-        let pacing = pace(cursor(1_010.0), &shards, start, &AtomicBool::new(false));
+        let pacing = pace(cursor(1_010.0), &shards, start, Duration::ZERO, &AtomicBool::new(false));
         assert_eq!(pacing.count(), 101);
         assert_eq!(shards.each_ref().map(|shard| shard.released()), [51, 50]);
         assert!(shards.iter().all(|shard| shard.is_over()));
@@ -141,7 +150,7 @@ mod tests {
     fn a_stopped_pacer_hands_out_nothing_more() {
         let shards = [Arc::new(Ticks::default())];
         let start = Instant::now() + Duration::from_secs(3_600);
-        let pacing = pace(cursor(1_000.0), &shards, start, &AtomicBool::new(true));
+        let pacing = pace(cursor(1_000.0), &shards, start, Duration::ZERO, &AtomicBool::new(true));
         assert_eq!((pacing.count(), shards[0].released(), shards[0].is_over()), (0, 0, true));
     }
 }

@@ -12,6 +12,7 @@ use crate::capture::Capture;
 use crate::expect::Expect;
 use crate::feeder::Feeder;
 use crate::lab::Lab;
+use crate::prepare::Prepared;
 use crate::template::Template;
 use crate::threshold::Threshold;
 
@@ -21,8 +22,10 @@ pub const STAGES_MAX: usize = 100;
 pub const SCENARIOS_MAX: usize = 100;
 /// Steps of a scenario.
 pub const STEPS_MAX: usize = 100;
-/// Different names of steps: each has histograms of its own for every stage. Further ones share `other`.
+/// Different names and tags of steps: each has histograms of its own for every stage. Further ones share `other`.
 pub const SERIES_MAX: usize = 200;
+/// Series times stages: what memory is bounded by. With many stages there are fewer series.
+pub const CELLS_MAX: usize = 400;
 /// Users, and so connections, at once.
 pub const USERS_MAX: usize = 100_000;
 /// Arrivals per second.
@@ -140,7 +143,7 @@ pub struct Scenario {
 /// One request of a scenario and what is done with its answer.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// What reports call it; steps of the same name are counted together.
+    /// What reports call it; steps of the same name and the same tags are counted together.
     pub name: String,
     /// The method.
     pub method: String,
@@ -175,7 +178,22 @@ pub enum Body {
     Template(Template),
 }
 
+/// What results are kept apart by, and thresholds select by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labels {
+    /// The name that one step has, or several; `other` where there are too many names.
+    pub step: String,
+    /// Their tags, those of their scenarios, and `scenario`.
+    pub tags: Vec<(String, String)>,
+}
+
 impl Plan {
+    /// What results will be kept apart by, in the order of the steps.
+    #[must_use]
+    pub fn labels(&self) -> Vec<Labels> {
+        Prepared::new(self).series.into_iter().map(|(step, tags)| Labels { step, tags }).collect()
+    }
+
     /// How long all stages take together.
     #[must_use]
     pub fn length(&self) -> Duration {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use forebay_base::seed::Random;
 
-use crate::plan::{Body, Model, Plan, SERIES_MAX, Step};
+use crate::plan::{Body, CELLS_MAX, Model, Plan, SERIES_MAX, Step};
 use crate::scope::Variables;
 use crate::template::{Fault, Template};
 
@@ -74,6 +74,7 @@ impl Prepared {
         let mut scenarios = Vec::with_capacity(plan.scenarios.len());
         let mut weights = Vec::with_capacity(plan.scenarios.len());
         let mut weight = 0;
+        let most = SERIES_MAX.min(CELLS_MAX / plan.stages.len().max(1)).max(1);
         for scenario in &plan.scenarios {
             weight += u64::from(scenario.weight);
             weights.push(weight);
@@ -84,7 +85,7 @@ impl Prepared {
                     _ => Some(("scenario".to_owned(), scenario.name.clone())),
                 };
                 let tags = scenario.tags.iter().chain(&step.tags).chain(&own);
-                let series = series_of(&mut series, &step.name, tags);
+                let series = series_of(&mut series, most, &step.name, tags);
                 Ready::new(plan, step, series)
             });
             scenarios.push(Sequence { steps: steps.collect() });
@@ -105,29 +106,26 @@ impl Prepared {
     }
 }
 
-/// The number of the series of that name, which is made if it is new.
+/// The number of the series with that name and just these tags, which is made if it is new: what a threshold
+/// selects by a tag must not hold what others have sent. Beyond `most`, all share one without tags.
 fn series_of<'a>(
     series: &mut Vec<(String, Vec<(String, String)>)>,
+    most: usize,
     name: &str,
     tags: impl Iterator<Item = &'a (String, String)>,
 ) -> u16 {
-    let known = |series: &[(String, Vec<(String, String)>)], name: &str| {
-        series.iter().position(|(known, _)| known == name)
-    };
-    let found = known(series, name).or_else(|| {
-        // The last one is for all that follow.
-        (series.len() + 1 >= SERIES_MAX).then(|| known(series, OTHER)).flatten()
-    });
+    let mut own: Vec<(String, String)> = tags.cloned().collect();
+    own.sort();
+    own.dedup();
+    let full = series.len() + 1 >= most;
+    let wanted = (name.to_owned(), own);
+    let other = (OTHER.to_owned(), Vec::new());
+    let found = series.iter().position(|known| *known == wanted);
+    let found = found.or_else(|| full.then(|| series.iter().position(|known| *known == other)).flatten());
     let index = found.unwrap_or_else(|| {
-        let name = if series.len() + 1 >= SERIES_MAX { OTHER } else { name };
-        series.push((name.to_owned(), Vec::new()));
+        series.push(if full { other } else { wanted });
         series.len() - 1
     });
-    for tag in tags {
-        if !series[index].1.contains(tag) {
-            series[index].1.push(tag.clone());
-        }
-    }
     u16::try_from(index).unwrap_or(u16::MAX)
 }
 

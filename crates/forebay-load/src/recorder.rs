@@ -15,8 +15,10 @@ pub(crate) struct Recorder {
     /// By series, then by stage.
     pub(crate) series: Vec<Vec<Tally>>,
     pub(crate) windows: Windows,
-    /// See `outcome::Generator::lag`.
-    pub(crate) lag: Hdr,
+    /// See `outcome::Generator::lags`.
+    pub(crate) lags: Vec<Hdr>,
+    /// See `outcome::Generator::unsent`.
+    pub(crate) unsent: u64,
     /// What has happened since somebody last asked.
     moment: Moment,
     in_flight: u64,
@@ -38,6 +40,8 @@ pub(crate) struct Moment {
     pub(crate) response: Hdr,
     /// Requests in flight at its end; not a sum.
     pub(crate) in_flight: u64,
+    /// How long it was.
+    pub(crate) span: Duration,
 }
 
 /// A request that was started.
@@ -76,7 +80,8 @@ impl Recorder {
             stages: stages.to_vec(),
             series: vec![vec![Tally::default(); stages.len()]; series],
             windows: Windows::new(length),
-            lag: Hdr::default(),
+            lags: vec![Hdr::default(); stages.len()],
+            unsent: 0,
             moment: Moment::default(),
             in_flight: 0,
             in_flight_max: 0,
@@ -98,7 +103,8 @@ impl Recorder {
         if self.open {
             self.tally(started.series, started.planned).delay.record(delay);
             if free {
-                self.lag.record(delay);
+                let stage = stage_of(&self.stages, started.planned);
+                self.lags[stage].record(delay);
             }
         }
         self.in_flight += 1;
@@ -140,7 +146,7 @@ impl Recorder {
                 Bucket::Timeout
             }
         };
-        self.windows.settle(planned, bucket, response);
+        self.windows.settle(planned, bucket, status.is_some(), response);
         match bucket {
             Bucket::Ok => {
                 self.moment.ok += 1;
@@ -153,19 +159,25 @@ impl Recorder {
         self.in_flight -= 1;
     }
 
-    /// A planned request never started, because nobody was free until `now`.
-    pub(crate) fn give_up(&mut self, series: u16, planned: Duration, now: Duration) {
+    /// A planned request never started until `now`: because nobody was free, or, if somebody was (`free`),
+    /// because we did not get to it.
+    pub(crate) fn give_up(&mut self, series: u16, planned: Duration, now: Duration, free: bool) {
         let waited = now.saturating_sub(planned);
+        if free {
+            let stage = stage_of(&self.stages, planned);
+            self.lags[stage].record(waited);
+            self.unsent += 1;
+        }
         let tally = self.tally(series, planned);
         tally.not_started += 1;
         tally.censored.record(waited);
-        self.windows.settle(planned, Bucket::NotStarted, waited);
+        self.windows.settle(planned, Bucket::NotStarted, false, waited);
         self.moment.not_started += 1;
     }
 
-    /// What has happened since the last call.
-    pub(crate) fn take_moment(&mut self) -> Moment {
-        Moment { in_flight: self.in_flight, ..std::mem::take(&mut self.moment) }
+    /// What has happened in the `span` since the last call.
+    pub(crate) fn take_moment(&mut self, span: Duration) -> Moment {
+        Moment { in_flight: self.in_flight, span, ..std::mem::take(&mut self.moment) }
     }
 
     #[inline]
@@ -176,9 +188,9 @@ impl Recorder {
 }
 
 impl Moment {
-    /// Adds what happened in another.
+    /// Adds what happened after it.
     pub(crate) fn merge(&mut self, other: &Self) {
-        let Self { planned, ok, errors, timeouts, not_started, response, in_flight } = other;
+        let Self { planned, ok, errors, timeouts, not_started, response, in_flight, span } = other;
         self.planned += planned;
         self.ok += ok;
         self.errors += errors;
@@ -186,5 +198,6 @@ impl Moment {
         self.not_started += not_started;
         self.response.merge(response);
         self.in_flight = *in_flight;
+        self.span += *span;
     }
 }

@@ -24,6 +24,8 @@ use crate::worker::{self, Desk, Finished, Shared, StageUsage};
 
 /// How often the observer is told.
 const TELL: Duration = Duration::from_millis(500);
+/// A moment shorter than this has no rate.
+const MOMENT_MIN: Duration = Duration::from_millis(90);
 /// Between the making of threads and the first arrival.
 const HEAD_START: Duration = Duration::from_millis(50);
 /// A thread that does not end this long after its time is given up.
@@ -98,6 +100,7 @@ pub fn run(
         started,
         stop: Arc::clone(stop),
         iterations: AtomicU64::new(0),
+        stopped: AtomicU64::new(u64::MAX),
     });
     let threads = Threads::start(&shared)?;
     threads.watch(&shared, observer);
@@ -156,7 +159,9 @@ impl Threads {
                 let shared = Arc::clone(shared);
                 let pace = move || {
                     let cursor = Cursor::new(&shared.plan);
-                    let pacing = pacer::pace(cursor, &ticks, shared.start, &shared.stop);
+                    let warm = shared.plan.stages.iter().take_while(|stage| stage.warmup);
+                    let judged = warm.map(|stage| stage.length).sum();
+                    let pacing = pacer::pace(cursor, &ticks, shared.start, judged, &shared.stop);
                     (pacing, usage::thread_cpu())
                 };
                 Some(spawn("load-pacer".to_owned(), pace)?)
@@ -169,16 +174,16 @@ impl Threads {
     fn watch(&self, shared: &Shared, observer: &mut (dyn FnMut(&Progress) + Send)) {
         let plan = &shared.plan;
         let mut progress = Progress { length: plan.length(), ..Progress::default() };
-        let mut before = Instant::now();
         loop {
             let waiting = self.done.recv_timeout(TELL);
             let now = Instant::now();
-            let moment = self.moment();
+            let (moment, rate) = self.moment();
             progress.elapsed = now.since(shared.start);
             progress.stage = stage_of(&plan.stages, progress.elapsed);
-            progress.add(&moment, now.since(before));
+            progress.add(&moment);
+            // What is left at the very end is too short a moment for a rate.
+            progress.rate = rate.unwrap_or(progress.rate);
             progress.backlog = self.desks.iter().map(|desk| desk.backlog.load(Ordering::Relaxed)).sum();
-            before = now;
             observer(&progress);
             let late = progress.elapsed > progress.length + plan.grace + PATIENCE;
             if waiting == Err(mpsc::RecvTimeoutError::Disconnected) || late {
@@ -187,17 +192,23 @@ impl Threads {
         }
     }
 
-    fn moment(&self) -> Moment {
+    /// What happened since the last call, and answers as expected per second; `None`: there was no time.
+    fn moment(&self) -> (Moment, Option<f64>) {
         let mut sum = Moment::default();
         let mut in_flight = 0;
+        let mut rate = None;
         for desk in &self.desks {
             let mut moment = desk.moment.lock().expect("no panic under this lock");
             in_flight += moment.in_flight;
+            if moment.span >= MOMENT_MIN {
+                let own = moment.ok as f64 / moment.span.as_secs_f64();
+                rate = Some(rate.unwrap_or(0.0) + own);
+            }
             let left = Moment { in_flight: moment.in_flight, ..Moment::default() };
             sum.merge(&std::mem::replace(&mut *moment, left));
         }
         sum.in_flight = in_flight;
-        sum
+        (sum, rate)
     }
 
     fn join(self, shared: &Shared) -> Result<Parts, Error> {
@@ -219,15 +230,14 @@ impl Threads {
 }
 
 impl Progress {
-    fn add(&mut self, moment: &Moment, took: Duration) {
-        let Moment { planned, ok, errors, timeouts, not_started, response, in_flight } = moment;
+    fn add(&mut self, moment: &Moment) {
+        let Moment { planned, ok, errors, timeouts, not_started, response, in_flight, span: _ } = moment;
         self.planned += planned;
         self.ok += ok;
         self.errors += errors;
         self.timeouts += timeouts;
         self.not_started += not_started;
         self.in_flight = *in_flight;
-        self.rate = *ok as f64 / took.as_secs_f64().max(1e-3);
         [self.p50, self.p95, self.p99] = [0.5, 0.95, 0.99].map(|quantile| response.quantile(quantile));
     }
 }
@@ -235,7 +245,7 @@ impl Progress {
 impl Parts {
     fn outcome(self, shared: &Shared, took: Duration) -> Outcome {
         let Shared { plan, prepared, started, stop, .. } = shared;
-        let mut generator = self.generator(plan);
+        let mut generator = self.generator(plan, took);
         let mut series: Vec<Series> = prepared
             .series
             .iter()
@@ -249,7 +259,12 @@ impl Parts {
         let interrupted = stop.load(Ordering::Relaxed);
         let end = self.workers.iter().map(|worker| worker.end).max().unwrap_or(took);
         // The last arrival of an open plan may come, and be answered, well before its last stage is over.
-        let end = if plan.is_open() && !interrupted { end.max(plan.length()) } else { end };
+        let loaded = match shared.stopped.load(Ordering::Relaxed) {
+            u64::MAX if plan.is_open() => plan.length(),
+            u64::MAX => end.min(plan.length()),
+            stopped => Duration::from_nanos(stopped).min(plan.length()),
+        };
+        let end = end.max(loaded);
         for Finished { recorder, .. } in &self.workers {
             for (ours, theirs) in series.iter_mut().zip(&recorder.series) {
                 for (ours, theirs) in ours.stages.iter_mut().zip(theirs) {
@@ -277,6 +292,7 @@ impl Parts {
             users_max: plan.users_max,
             stages: plan.stages.clone(),
             took: end,
+            loaded,
             interrupted,
             series,
             timeline: windows.into_timeline(),
@@ -286,13 +302,26 @@ impl Parts {
         }
     }
 
-    fn generator(&self, plan: &Plan) -> Generator {
-        let mut generator =
-            Generator { workers: self.workers.len(), pacing: self.pacing.clone(), ..Generator::default() };
+    fn generator(&self, plan: &Plan, took: Duration) -> Generator {
+        let mut generator = Generator {
+            workers: self.workers.len(),
+            pacing: self.pacing.clone(),
+            lags: vec![Hdr::default(); plan.stages.len()],
+            ..Generator::default()
+        };
         generator.cpu = self.pacer_cpu;
         for Finished { recorder, usage: StageUsage { stages, cpu }, .. } in &self.workers {
-            generator.lag.merge(&recorder.lag);
+            for ((ours, theirs), stage) in generator.lags.iter_mut().zip(&recorder.lags).zip(&plan.stages) {
+                ours.merge(theirs);
+                if !stage.warmup {
+                    generator.lag.merge(theirs);
+                }
+            }
+            generator.unsent += recorder.unsent;
             generator.cpu += *cpu;
+            // A thread too busy to look at its clock in time is seen by its sum.
+            let whole = (cpu.as_secs_f64() / took.as_secs_f64().max(1e-3)).min(1.0);
+            generator.busiest = generator.busiest.max(whole);
             generator.connects += recorder.connects;
             generator.in_flight_max += recorder.in_flight_max;
             let judged = plan.stages.iter().zip(stages).filter(|(stage, _)| !stage.warmup);
@@ -308,10 +337,12 @@ impl Parts {
 
 /// Threads that send.
 fn workers(plan: &Plan) -> usize {
-    match plan.workers {
+    let wanted = match plan.workers {
         0 => (cores() / 2).max(1),
         workers => workers,
-    }
+    };
+    // Each has at least one user.
+    wanted.clamp(1, plan.users_max.max(1))
 }
 
 fn cores() -> usize {

@@ -36,11 +36,25 @@ struct Own {
     kept: Kept,
 }
 
+/// What came of a run of a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ran {
+    /// It was answered, as expected or not.
+    Answered,
+    /// Its last request was not answered; perhaps nothing was waited for.
+    Unanswered,
+    /// A feeder has no more rows.
+    Exhausted,
+}
+
 /// Whether a scenario goes on after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     Next,
+    /// It makes no sense without what the step was to give.
     Stop,
+    /// There was no answer.
+    Unanswered,
 }
 
 impl User {
@@ -55,9 +69,11 @@ impl User {
     }
 
     /// Runs a scenario. Its first step has been counted as planned already.
-    pub(crate) async fn run(&mut self, task: Task) {
+    pub(crate) async fn run(&mut self, task: Task) -> Ran {
         let worker = Rc::clone(&self.worker);
-        let Some(scenario) = worker.shared.prepared.scenarios.get(task.scenario) else { return };
+        let Some(scenario) = worker.shared.prepared.scenarios.get(task.scenario) else {
+            return Ran::Exhausted;
+        };
         let fed = self.begin(task);
         for (index, step) in scenario.steps.iter().enumerate() {
             let now = worker.now();
@@ -69,23 +85,24 @@ impl User {
                 Started { series: step.series, planned: now, at: now }
             };
             worker.recorder.borrow_mut().start(started, task.free && index == 0);
-            let then = if fed {
-                self.step(step, started).await
-            } else {
-                self.settle(started, Times::default(), Ending::Error(ErrorKind::Template));
-                Then::Stop
-            };
-            if then == Then::Stop {
-                return;
+            if !fed {
+                self.settle(started, Times::default(), Ending::Error(ErrorKind::Template), worker.now());
+                return Ran::Exhausted;
+            }
+            match self.step(step, started).await {
+                Then::Next => {}
+                Then::Stop => return Ran::Answered,
+                Then::Unanswered => return Ran::Unanswered,
             }
             let last = index + 1 == scenario.steps.len();
             if !(last && worker.shared.plan.is_open()) {
                 self.think(step).await;
             }
             if !last && worker.is_over() {
-                return;
+                return Ran::Answered;
             }
         }
+        Ran::Answered
     }
 
     /// Forgets the last run and takes rows from feeders; `false`: one has no more.
@@ -108,13 +125,18 @@ impl User {
         let mut times = Times::default();
         let mut own = self.own.take();
         // Without an answer, or without what it was to give, the next step makes no sense.
-        let (ending, then) = match self.exchange(step, started, own.as_deref_mut(), &mut times).await {
+        let exchange = self.exchange(step, started, own.as_deref_mut(), &mut times).await;
+        let now = self.worker.now();
+        // Deadlines are looked at every few milliseconds: what came after its time came too late all the same.
+        let late = now > started.at.saturating_add(step.timeout);
+        let (ending, then) = match exchange {
+            Ok(()) if late => (Ending::Timeout, Then::Unanswered),
             Ok(()) => judge(step, own.as_deref_mut(), times.status),
-            Err(Failure::Timeout) => (Ending::Timeout, Then::Stop),
-            Err(Failure::Error(kind)) => (Ending::Error(kind), Then::Stop),
+            Err(Failure::Timeout) => (Ending::Timeout, Then::Unanswered),
+            Err(Failure::Error(kind)) => (Ending::Error(kind), Then::Unanswered),
         };
         self.own = own;
-        self.settle(started, times, ending);
+        self.settle(started, times, ending, now);
         then
     }
 
@@ -138,7 +160,7 @@ impl User {
             Some(link) => link,
             None => {
                 let from = Instant::now();
-                let link = client::connect(worker.address(), &self.alarm, deadline).await?;
+                let link = self.connect(deadline).await?;
                 times.connect = Some(Instant::now().since(from));
                 link
             }
@@ -165,8 +187,20 @@ impl User {
         Ok(())
     }
 
-    fn settle(&self, started: Started, times: Times, ending: Ending) {
-        self.worker.recorder.borrow_mut().settle(started, times, ending, self.worker.now());
+    /// Opens a connection to the next address that accepts one.
+    async fn connect(&self, deadline: impl Fn() -> Instant) -> Result<Link, Failure> {
+        let mut left = self.worker.addresses();
+        loop {
+            left -= 1;
+            match client::connect(self.worker.address(), &self.alarm, &deadline).await {
+                Err(Failure::Error(ErrorKind::ConnectRefused | ErrorKind::ConnectFailed)) if left > 0 => {}
+                connected => return connected,
+            }
+        }
+    }
+
+    fn settle(&self, started: Started, times: Times, ending: Ending, now: Duration) {
+        self.worker.recorder.borrow_mut().settle(started, times, ending, now);
     }
 
     /// The pause after a step.
@@ -212,8 +246,18 @@ fn judge(step: &Ready, own: Option<&mut Own>, status: Option<u16>) -> (Ending, T
         match capture.take(&answer) {
             Some(value) => variables.set(&capture.name, &value),
             // A wrong answer explains why something is not in it.
-            None => return (Ending::Error(expected.err().unwrap_or(ErrorKind::Capture)), Then::Stop),
+            None => {
+                let kind = expected.err().unwrap_or(ErrorKind::Capture);
+                return (Ending::Error(unless_cut(kind, *body_bytes, body)), Then::Stop);
+            }
         }
     }
-    (expected.map_or_else(Ending::Error, |()| Ending::Ok), Then::Next)
+    let ending = expected.map_err(|kind| unless_cut(kind, *body_bytes, body));
+    (ending.map_or_else(Ending::Error, |()| Ending::Ok), Then::Next)
+}
+
+/// What is not in the part of a body that was kept may be in the rest.
+fn unless_cut(kind: ErrorKind, bytes: u64, kept: &[u8]) -> ErrorKind {
+    let cut = bytes > kept.len() as u64 && matches!(kind, ErrorKind::Check | ErrorKind::Capture);
+    if cut { ErrorKind::BodyTooLong } else { kind }
 }

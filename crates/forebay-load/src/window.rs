@@ -36,6 +36,7 @@ struct Counts {
     timeouts: u64,
     not_started: u64,
     finished: u64,
+    answered: u64,
     /// Response times, but for errors.
     times: Spread,
 }
@@ -63,8 +64,8 @@ impl Windows {
         self.at(at).planned += 1;
     }
 
-    /// A request planned for `at` is over after `response`.
-    pub(crate) fn settle(&mut self, at: Duration, bucket: Bucket, response: Duration) {
+    /// A request planned for `at` is over after `response`; `answered`, as expected or not.
+    pub(crate) fn settle(&mut self, at: Duration, bucket: Bucket, answered: bool, response: Duration) {
         let us = u64::try_from(response.as_micros()).unwrap_or(u64::MAX);
         let window = self.at(at);
         match bucket {
@@ -77,14 +78,16 @@ impl Windows {
             window.times.record(us);
         }
         if bucket != Bucket::NotStarted {
-            self.at(at + response).finished += 1;
+            let window = self.at(at + response);
+            window.finished += 1;
+            window.answered += u64::from(answered);
         }
     }
 
     /// Adds another thread's part.
     pub(crate) fn merge(&mut self, other: &Self) {
         for (index, theirs) in other.windows.iter().enumerate() {
-            let Counts { planned, ok, errors, timeouts, not_started, finished, times } = theirs;
+            let Counts { planned, ok, errors, timeouts, not_started, finished, answered, times } = theirs;
             let ours = self.nth(index);
             ours.planned += planned;
             ours.ok += ok;
@@ -92,6 +95,7 @@ impl Windows {
             ours.timeouts += timeouts;
             ours.not_started += not_started;
             ours.finished += finished;
+            ours.answered += answered;
             ours.times.merge(times);
         }
     }
@@ -101,7 +105,7 @@ impl Windows {
         let length = u64::try_from(self.length.as_millis()).unwrap_or(u64::MAX);
         let mut backlog = 0_u64;
         let windows = self.windows.into_iter().enumerate().map(|(index, counts)| {
-            let Counts { planned, ok, errors, timeouts, not_started, finished, times } = counts;
+            let Counts { planned, ok, errors, timeouts, not_started, finished, answered, times } = counts;
             backlog = (backlog + planned).saturating_sub(finished);
             Window {
                 start_ms: index as u64 * length,
@@ -112,6 +116,7 @@ impl Windows {
                 timeouts,
                 not_started,
                 finished,
+                answered,
                 backlog,
                 p50_us: times.quantile(0.5),
                 p95_us: times.quantile(0.95),
@@ -235,9 +240,9 @@ mod tests {
         for millis in [100, 200, 1_500] {
             windows.plan(Duration::from_millis(millis));
         }
-        windows.settle(Duration::from_millis(100), Bucket::Ok, Duration::from_millis(10));
-        windows.settle(Duration::from_millis(200), Bucket::Timeout, Duration::from_millis(2_000));
-        windows.settle(Duration::from_millis(1_500), Bucket::NotStarted, Duration::from_millis(900));
+        windows.settle(Duration::from_millis(100), Bucket::Ok, true, Duration::from_millis(10));
+        windows.settle(Duration::from_millis(200), Bucket::Timeout, false, Duration::from_millis(2_000));
+        windows.settle(Duration::from_millis(1_500), Bucket::NotStarted, false, Duration::from_millis(900));
         let timeline = windows.into_timeline();
         let counts = |index: usize| {
             let window: &Window = &timeline[index];
@@ -256,7 +261,7 @@ mod tests {
         for us in 1..=1_000_u64 {
             let windows = if us % 2 == 0 { &mut one } else { &mut two };
             windows.plan(Duration::ZERO);
-            windows.settle(Duration::ZERO, Bucket::Ok, Duration::from_micros(us * 10));
+            windows.settle(Duration::ZERO, Bucket::Ok, true, Duration::from_micros(us * 10));
         }
         one.merge(&two);
         let window = &one.into_timeline()[0];

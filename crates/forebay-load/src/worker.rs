@@ -18,11 +18,13 @@ use crate::pacer::Ticks;
 use crate::plan::{Model, Plan, Stage};
 use crate::prepare::Prepared;
 use crate::recorder::{Moment, Recorder};
-use crate::session::User;
+use crate::session::{Ran, User};
 use crate::usage::{self, ThreadUsage};
 
 /// How often a thread says how it is doing, and looks whether it is still wanted.
 const BEAT: Duration = Duration::from_millis(100);
+/// How long a closed model's user who got no answer waits before it asks again.
+const REST: Duration = Duration::from_millis(10);
 /// How long answers are waited for after the run was stopped before its time.
 const STOP_GRACE: Duration = Duration::from_secs(3);
 
@@ -38,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) stop: Arc<AtomicBool>,
     /// Runs of scenarios a closed model has begun.
     pub(crate) iterations: AtomicU64,
+    /// When somebody first saw that `stop` was set, in nanoseconds after the start; `u64::MAX`: not yet.
+    pub(crate) stopped: AtomicU64,
 }
 
 /// What one sending thread gives to others while it runs.
@@ -84,6 +88,8 @@ pub(crate) struct Worker {
     parked: RefCell<Vec<Rc<Slot>>>,
     /// The last busy user has become free.
     all_free: Notify,
+    /// When it last said how it is going.
+    published: Cell<Instant>,
     /// Connections opened so far: addresses take turns.
     turn: Cell<usize>,
 }
@@ -123,6 +129,9 @@ pub(crate) fn run(shared: Arc<Shared>, desk: Arc<Desk>, shard: (usize, usize)) -
             _ => worker.run_open().await,
         }
         let end = worker.now();
+        if worker.shared.stop.load(Ordering::Relaxed) {
+            worker.note_stop();
+        }
         worker.publish();
         let recorder = worker.recorder.replace(Recorder::new(&[], 0, Duration::ZERO, false));
         let mut usage = usage.take();
@@ -147,6 +156,7 @@ impl Worker {
             busy: Cell::new(0),
             parked: RefCell::default(),
             all_free: Notify::new(),
+            published: Cell::new(*start),
             turn: Cell::new(shard.0),
             desk,
             shard,
@@ -169,6 +179,11 @@ impl Worker {
     /// Whether nothing new is to be begun.
     pub(crate) fn is_over(&self) -> bool {
         self.shared.stop.load(Ordering::Relaxed) || Instant::now() >= self.cut()
+    }
+
+    /// How many addresses there are to try.
+    pub(crate) fn addresses(&self) -> usize {
+        self.shared.plan.target.addresses.len()
     }
 
     /// Where the next connection goes.
@@ -196,19 +211,30 @@ impl Worker {
                 () = self.all_free.notified() => {}
             }
         }
-        // Nobody was free for these until the end.
-        let now = self.now();
-        while let Some(task) = self.take(false) {
-            self.recorder.borrow_mut().give_up(self.series_of(task), task.planned, now);
+        // Nobody was free for these until the end, or we did not get to them. All of a plan's arrivals are due by
+        // now, whether or not the pacer has come to say so; of a stopped one only those that were handed out.
+        let stopped = self.shared.stop.load(Ordering::Relaxed);
+        let (now, free) = (self.now(), !self.is_full());
+        while let Some(task) = if stopped { self.take(false) } else { self.take_any() } {
+            self.recorder.borrow_mut().give_up(self.series_of(task), task.planned, now, free);
         }
+    }
+
+    /// Whether every user there may be is at work.
+    fn is_full(&self) -> bool {
+        self.parked.borrow().is_empty() && self.users.get() >= self.users_max()
+    }
+
+    /// This thread's part of the users.
+    fn users_max(&self) -> usize {
+        share(self.shared.plan.users_max, self.shard)
     }
 
     /// Gives waiting arrivals to users without work, and to new ones.
     fn hand_out(self: &Rc<Self>) {
-        let users_max = share(self.shared.plan.users_max, self.shard).max(1);
         while self.backlog() > 0 && !self.is_over() {
             let parked = self.parked.borrow_mut().pop();
-            if parked.is_none() && self.users.get() >= users_max {
+            if parked.is_none() && self.users.get() >= self.users_max() {
                 return;
             }
             let Some(task) = self.take(true) else { return };
@@ -235,7 +261,10 @@ impl Worker {
         let slot = Rc::new(Slot::default());
         let mut task = first;
         loop {
-            user.run(task).await;
+            if user.run(task).await == Ran::Unanswered {
+                // It may not have waited for anything, and others are to have their turn.
+                tokio::task::yield_now().await;
+            }
             task = match (!self.is_over()).then(|| self.take(false)).flatten() {
                 Some(task) => task,
                 None => self.park(&slot).await,
@@ -270,6 +299,12 @@ impl Worker {
         if self.backlog() == 0 {
             return None;
         }
+        let task = self.take_any()?;
+        Some(Task { free, ..task })
+    }
+
+    /// Takes the next arrival, and counts it as planned.
+    fn take_any(&self) -> Option<Task> {
         let (own, all) = (self.shard.0 as u64, self.shard.1 as u64);
         let planned = self.cursor.borrow_mut().find(|planned| planned.index % all == own)?;
         self.taken.set(self.taken.get() + 1);
@@ -279,7 +314,7 @@ impl Worker {
             Some(scenario) => scenario as usize,
             None => prepared.choose(&mut choices(self.shared.plan.seed, index)),
         };
-        let task = Task { index, scenario, planned: at, free };
+        let task = Task { index, scenario, planned: at, free: false };
         self.recorder.borrow_mut().plan(self.series_of(task), at);
         Some(task)
     }
@@ -328,7 +363,12 @@ impl Worker {
             let scenario = prepared.choose(&mut choices(plan.seed, index));
             let task = Task { index, scenario, planned: now, free: true };
             self.recorder.borrow_mut().plan(self.series_of(task), now);
-            user.run(task).await;
+            match user.run(task).await {
+                Ran::Answered => {}
+                Ran::Unanswered => self.sleep(&alarm, Instant::now() + REST).await,
+                // There is nothing left to ask for.
+                Ran::Exhausted => return,
+            }
         }
     }
 
@@ -354,6 +394,9 @@ impl Worker {
             before = now;
             self.publish();
             let stopping = self.shared.stop.load(Ordering::Relaxed);
+            if stopping {
+                self.note_stop();
+            }
             let soon = Instant::now() + STOP_GRACE.min(self.shared.plan.grace);
             if stopping && self.cut() > soon {
                 self.cut.set(soon);
@@ -366,8 +409,15 @@ impl Worker {
         }
     }
 
+    /// Somebody has ended the run before its time.
+    fn note_stop(&self) {
+        let now = u64::try_from(self.now().as_nanos()).unwrap_or(u64::MAX);
+        self.shared.stopped.fetch_min(now, Ordering::Relaxed);
+    }
+
     fn publish(&self) {
-        let moment = self.recorder.borrow_mut().take_moment();
+        let now = Instant::now();
+        let moment = self.recorder.borrow_mut().take_moment(now.since(self.published.replace(now)));
         self.desk.moment.lock().expect("no panic under this lock").merge(&moment);
         self.desk.backlog.store(self.backlog(), Ordering::Relaxed);
     }

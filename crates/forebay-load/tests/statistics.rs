@@ -350,6 +350,7 @@ fn outcome(times: impl Iterator<Item = f64>, planned: usize, seconds: u64) -> Ou
         users_max: 100_000,
         stages: vec![Stage { name: "steady".to_owned(), length, from: rate, to: rate, warmup: false }],
         took: length,
+        loaded: length,
         interrupted: false,
         series: vec![Series { step: "get".to_owned(), tags: Vec::new(), stages: vec![tally] }],
         timeline: Vec::new(),

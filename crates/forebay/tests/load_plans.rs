@@ -69,11 +69,11 @@ fn scale_runs_the_plan_with_each_number_of_workers() {
     let at = port.expect("a port is free");
     let settings = scratch.write(
         "gateway.yaml",
-        &format!("listen: {at}\nadmin: off\nworkers: ${{WORKERS}}\nroutes: [{{match: /, respond: 204}}]\n"),
+        format!("listen: {at}\nadmin: off\nworkers: ${{WORKERS}}\nroutes: [{{match: /, respond: 204}}]\n"),
     );
     let plan = scratch.write(
         "plan.yaml",
-        &format!(
+        format!(
             "target: http://{at}\nstages: 1s@2 users\nscenarios: [{{steps: [{{get: /}}]}}]\nprocesses:\n  gateway:\n    \
              command: [{}, run, -c, {}]\n    env: {{WORKERS: \"{{workers}}\"}}\n    ready: http://{at}/\n",
             binary!().display(),

@@ -213,6 +213,7 @@ impl<'a> Run<'a> {
             users_max: self.story.users,
             stages,
             took: Duration::from_millis(40_120),
+            loaded: Duration::from_secs(40),
             interrupted: false,
             series: self.series,
             timeline: timeline.collect(),

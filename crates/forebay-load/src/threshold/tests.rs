@@ -240,7 +240,7 @@ fn a_stages_throughput_is_that_of_the_stage_as_far_as_it_came() {
     let mut run = of(stages, vec![series("main", &[], tallies)]);
     check("throughput{stage:high}>99/s", &run, State::Passed, "100/s", "");
     check("throughput>99/s", &run, State::Failed, "55/s", "");
-    run.took = std::time::Duration::from_secs(15);
+    run.loaded = std::time::Duration::from_secs(15);
     check("throughput{stage:high}>199/s", &run, State::Passed, "200/s", "");
 }
 

@@ -51,6 +51,7 @@ pub(crate) fn of(stages: Vec<Stage>, series: Vec<Series>) -> Outcome {
         keep_alive: true,
         users_max: 100,
         took: stages.iter().map(|stage| stage.length).sum(),
+        loaded: stages.iter().map(|stage| stage.length).sum(),
         stages,
         interrupted: false,
         series,

@@ -182,6 +182,9 @@ const fn meaning(kind: ErrorKind) -> &'static str {
         ErrorKind::Closed => "the connection was closed before a byte of the answer",
         ErrorKind::Truncated => "the connection was closed within the answer",
         ErrorKind::Protocol => "the answer is not HTTP",
+        ErrorKind::BodyTooLong => {
+            "the body is longer than the 1 MiB that conditions are looked for in: the plan's fault"
+        }
         ErrorKind::OutOfSockets => {
             "the generator's machine had no socket or port left: not the target's fault"
         }

@@ -38,7 +38,7 @@ fn the_schema_notices_what_is_wrong() {
     );
     check(
         |document| document["summary"]["errors_by_kind"]["odd"] = json!(1),
-        "$.summary.errors_by_kind.odd: \"odd\" is none of [\"status\",\"check\",\"capture\",\"connect_refused\",\"connect_failed\",\"reset\",\"closed\",\"truncated\",\"protocol\",\"out_of_sockets\",\"template\"]",
+        "$.summary.errors_by_kind.odd: \"odd\" is none of [\"status\",\"check\",\"capture\",\"connect_refused\",\"connect_failed\",\"reset\",\"closed\",\"truncated\",\"protocol\",\"body_too_long\",\"out_of_sockets\",\"template\"]",
     );
     check(|document| drop(document.as_object_mut().and_then(|all| all.remove("lab"))), "$: has no lab");
 }
