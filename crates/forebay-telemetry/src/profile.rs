@@ -1,9 +1,10 @@
 //! Profiles of this process, taken while it serves: where its processor time goes.
 //!
 //! A timer of the kernel counts the processor time of all threads and, each time enough has passed, interrupts
-//! the one that is running. The interruption only copies registers and stack ([`sampler`]); whose stack it is is
+//! the one that is running. The interruption only copies registers and stack ([`sampler`]); who called whom is
 //! found out by the thread that takes the profile ([`stacks`]), so that the data path pays for a copy, and only
-//! while somebody asks. What comes out is what `go tool pprof` reads ([`message`]).
+//! while somebody asks. How much time each thread has used is known exactly ([`threads`]); the samples tell how it
+//! is shared out. What comes out is what `go tool pprof` reads ([`message`]).
 
 mod image;
 mod message;
@@ -11,6 +12,7 @@ mod modules;
 mod names;
 mod sampler;
 mod stacks;
+mod threads;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +25,7 @@ use forebay_base::time::Instant;
 use modules::Modules;
 use sampler::Sampler;
 use stacks::{Stacks, Walker};
+use threads::Threads;
 
 /// Longest profile: what is older tells little about now.
 pub const LENGTH_MAX: Duration = Duration::from_secs(60);
@@ -33,6 +36,8 @@ pub const RATE_MAX: u32 = 99;
 const RATE_TOTAL_MAX: u32 = 990;
 /// How often samples are collected.
 const TICK: Duration = Duration::from_millis(10);
+/// After so many collections, threads that have begun meanwhile are looked for, and everybody's time is read.
+const TICKS_BETWEEN_LOOKS: u32 = 10;
 
 /// When the profile that is being taken ends, if there is one. The kernel's timer is one for the whole process.
 static TAKEN: Mutex<Option<Instant>> = Mutex::new(None);
@@ -63,9 +68,10 @@ pub enum Error {
 #[derive(Debug)]
 struct Seen {
     stacks: Stacks,
+    threads: Threads,
     began: SystemTime,
     lasted: Duration,
-    /// Processor time that one sample stands for.
+    /// Processor time between two samples.
     period: Duration,
 }
 
@@ -103,8 +109,9 @@ impl Turn {
         let mut stacks = Stacks::default();
         let period = period();
         let (began, start) = (SystemTime::now(), Instant::now());
+        let mut threads = Threads::list()?;
         let sampler = Sampler::start(period)?;
-        loop {
+        for tick in 1_u32.. {
             let left = self.length.saturating_sub(Instant::now().since(start));
             thread::sleep(left.min(TICK));
             sampler.collect(|sample| stacks.add(&mut walker, sample));
@@ -114,9 +121,13 @@ impl Turn {
             if left.is_zero() {
                 break;
             }
+            if tick % TICKS_BETWEEN_LOOKS == 0 {
+                threads.find()?;
+                threads.update();
+            }
         }
-        stacks.lose(sampler.lost());
-        Ok(Seen { stacks, began, lasted: Instant::now().since(start), period })
+        threads.update();
+        Ok(Seen { stacks, threads, began, lasted: Instant::now().since(start), period })
     }
 }
 

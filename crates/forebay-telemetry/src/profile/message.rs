@@ -14,8 +14,10 @@ use super::stacks::Stack;
 
 /// Stands in for callers that are not known.
 const UNKNOWN: &str = "unknown callers";
-/// Stands in for stacks of which only the number is known.
-const LOST: &str = "samples without a stack";
+/// Stands in for all of a thread that was not interrupted once, although it used time.
+const UNSEEN: &str = "not seen";
+/// Stands in for the name of a thread that was seen, and gone before it could be asked.
+const ENDED: &str = "ended thread";
 
 /// Writes it down.
 pub(super) fn write(seen: &Seen, modules: &Modules, names: &Names) -> io::Result<Vec<u8>> {
@@ -60,31 +62,38 @@ impl<'a> Tables<'a> {
         for (index, module) in (1..).zip(self.modules.iter()) {
             self.add_module(index, module);
         }
-        let period = nanos(seen.period);
-        for (stack, count) in seen.stacks.iter() {
-            let thread = seen.stacks.thread_of(stack);
-            let locations = self.stack(stack, thread);
-            self.add_sample(&locations, count, period, thread);
+        for thread in seen.threads.iter() {
+            let time = nanos(thread.time());
+            if time > 0 && seen.stacks.of_thread(thread.number) == 0 {
+                let locations = [self.location(0, UNSEEN), self.location(0, &thread.name)];
+                self.add_sample(&locations, [0, time], &thread.name);
+            }
         }
-        if seen.stacks.lost() > 0 {
-            let locations = [self.location(0, LOST)];
-            self.add_sample(&locations, seen.stacks.lost(), period, LOST);
+        for (stack, times) in seen.stacks.iter() {
+            let thread = seen.threads.get(stack.thread);
+            let name = thread.map_or(ENDED, |thread| &thread.name);
+            let nanos = match thread {
+                Some(thread) => share(nanos(thread.time()), times, seen.stacks.of_thread(stack.thread)),
+                None => nanos(seen.period).saturating_mul(times),
+            };
+            let locations = self.stack(stack, name);
+            self.add_sample(&locations, [times, nanos], name);
         }
         self.message.number(9, nanos(seen.began.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()));
         self.message.number(10, nanos(seen.lasted));
         self.message.message(11, &cpu);
-        self.message.number(12, period);
+        self.message.number(12, nanos(seen.period));
         let shown = self.string("cpu");
         self.message.number(14, shown);
     }
 
-    fn add_sample(&mut self, locations: &[u64], count: u64, period: u64, thread: &str) {
+    fn add_sample(&mut self, locations: &[u64], values: [u64; 2], thread: &str) {
         let mut label = Message::default();
         label.number(1, self.string("thread"));
         label.number(2, self.string(thread));
         let mut sample = Message::default();
         sample.numbers(1, locations);
-        sample.numbers(2, &[count, count.saturating_mul(period)]);
+        sample.numbers(2, &values);
         sample.message(3, &label);
         self.message.message(2, &sample);
     }
@@ -201,6 +210,12 @@ impl Message {
         }
         self.bytes.push(value.to_le_bytes()[0]);
     }
+}
+
+/// A thread's time is known; what is sampled is how it is shared out.
+fn share(time: u64, times: u64, count: u64) -> u64 {
+    let share = u128::from(time) * u128::from(times) / u128::from(count.max(1));
+    u64::try_from(share).unwrap_or(u64::MAX)
 }
 
 fn nanos(duration: Duration) -> u64 {

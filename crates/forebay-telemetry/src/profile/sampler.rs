@@ -1,6 +1,6 @@
 //! Interrupts whatever thread is running, and copies its registers and the top of its stack.
 //!
-//! The one place with `unsafe`: a signal handler cannot be set up, nor the interrupted registers be read, without.
+//! The one place with `unsafe`: without, a signal handler cannot be set up, nor the interrupted registers be read.
 //! The handler allocates nothing, waits for nothing and follows no pointer of the interrupted code: it reads the
 //! stack through a file, for which an address that is not there is an error and no crash.
 
@@ -11,14 +11,15 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::fs::FileExt as _;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError, TryLockError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
 use super::Error;
 
-/// Samples that wait to be collected. Ten times what comes in between at the highest rate.
-const SLOTS: usize = 128;
+/// Samples that wait to be collected; for what comes when they are full there is no room. Several times what comes
+/// between two collections.
+const SLOTS: usize = 64;
 /// Bytes of a stack that are copied; what called the outermost of them is not known beyond it.
 const STACK_BYTES: usize = 32 << 10;
 
@@ -54,10 +55,6 @@ pub(super) struct Registers {
 struct Shared {
     running: AtomicBool,
     slots: Vec<Mutex<Slot>>,
-    /// Where a free slot is looked for first.
-    next: AtomicUsize,
-    /// Samples for which there was no slot.
-    lost: AtomicU64,
     /// The memory of this process, as a file.
     memory: File,
 }
@@ -72,8 +69,8 @@ struct Slot {
 }
 
 impl Sampler {
-    /// Interrupts once in `period` of processor time of all threads together. The caller sees to it that there is
-    /// only one.
+    /// Interrupts once in `period` of processor time of all threads together, the thread that is running then. The
+    /// kernel counts in ticks of its own, a few milliseconds long. The caller sees to it that there is only one.
     ///
     /// # Errors
     /// The system does not let us.
@@ -86,11 +83,10 @@ impl Sampler {
             let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
             *slot = Slot { room: vec![0; STACK_BYTES], ..Slot::default() };
         }
-        shared.lost.store(0, Ordering::Relaxed);
         shared.running.store(true, Ordering::Release);
         // From here on dropping it puts everything back.
         let sampler = Self { shared };
-        install().map_err(|error| Error::unavailable("cannot handle the signal of the timer", &error))?;
+        install().map_err(|error| Error::unavailable("cannot set up a handler for SIGPROF", &error))?;
         set_timer(period).map_err(|error| Error::unavailable("cannot start the timer", &error))?;
         Ok(sampler)
     }
@@ -106,11 +102,6 @@ impl Sampler {
             sample.stack.extend_from_slice(room.get(..used).unwrap_or_default());
             take(sample);
         }
-    }
-
-    /// How many samples there was no room for.
-    pub(super) fn lost(&self) -> u64 {
-        self.shared.lost.load(Ordering::Relaxed)
     }
 }
 
@@ -129,11 +120,11 @@ impl Drop for Sampler {
 impl Shared {
     /// Called in the handler: no allocation, no lock that is waited for, no panic.
     fn sample(&self, registers: Registers) {
-        let first = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut slots = self.slots.iter().cycle().skip(first % SLOTS).take(SLOTS);
-        let filled = slots.any(|slot| try_lock(slot).is_some_and(|mut slot| self.fill(&mut slot, registers)));
-        if !filled {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+        // Always from the first, so that only as many are ever touched as are needed.
+        for slot in &self.slots {
+            if try_lock(slot).is_some_and(|mut slot| self.fill(&mut slot, registers)) {
+                return;
+            }
         }
     }
 
@@ -156,22 +147,27 @@ fn shared() -> Result<&'static Shared, Error> {
     let memory = File::open("/proc/self/mem")
         .map_err(|error| Error::unavailable("cannot read stacks through /proc/self/mem", &error))?;
     let slots = (0..SLOTS).map(|_| Mutex::default()).collect();
-    let shared = Shared {
-        running: AtomicBool::new(false),
-        slots,
-        next: AtomicUsize::new(0),
-        lost: AtomicU64::new(0),
-        memory,
-    };
+    let shared = Shared { running: AtomicBool::new(false), slots, memory };
     Ok(SHARED.get_or_init(|| shared))
 }
 
-fn try_lock(slot: &Mutex<Slot>) -> Option<std::sync::MutexGuard<'_, Slot>> {
+fn try_lock(slot: &Mutex<Slot>) -> Option<MutexGuard<'_, Slot>> {
     match slot.try_lock() {
         Ok(slot) => Some(slot),
         Err(TryLockError::Poisoned(slot)) => Some(slot.into_inner()),
         Err(TryLockError::WouldBlock) => None,
     }
+}
+
+/// The processor time a thread of this process has used; none if it has ended.
+pub(super) fn thread_time(thread: i32) -> Option<Duration> {
+    /// The number of a thread is part of its clock's, beside what kind of clock it is: one thread's, exact.
+    const OF_THREAD_EXACT: libc::clockid_t = 4 | 2;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is valid for writing; a clock that does not exist is an error.
+    let status = unsafe { libc::clock_gettime(!thread << 3 | OF_THREAD_EXACT, &raw mut time) };
+    result(status).ok()?;
+    Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
 }
 
 extern "C" fn on_signal(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc::c_void) {

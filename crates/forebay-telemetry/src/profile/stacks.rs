@@ -1,7 +1,6 @@
 //! Who called whom, and how often that was seen.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs;
 use std::sync::Arc;
 
 use framehop::{
@@ -14,11 +13,8 @@ use super::sampler::{Registers, Sample};
 
 /// Functions of one stack, from the leaf; what called the outermost of them is left out.
 const DEPTH_MAX: usize = 128;
-/// Different stacks of one profile; samples of any more count as lost.
+/// Different stacks of one profile; of any more only the thread is kept.
 const STACKS_MAX: usize = 16_384;
-/// Threads that are told apart.
-const THREADS_MAX: usize = 1024;
-
 /// Finds callers.
 pub(super) struct Walker {
     unwinder: UnwinderNative<Arc<[u8]>, MustNotAllocateDuringUnwind>,
@@ -29,17 +25,15 @@ pub(super) struct Walker {
 #[derive(Debug, Default)]
 pub(super) struct Stacks {
     seen: HashMap<Stack, u64>,
-    /// Names of threads. A thread is the first of its number: numbers come again only after a long time.
-    threads: Vec<String>,
-    numbers: HashMap<i32, usize>,
-    lost: u64,
+    /// How many there are of each thread.
+    counts: HashMap<i32, u64>,
 }
 
 /// Where a thread was.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Stack {
-    /// Index of the thread's name; none for those that came too late to be told apart.
-    thread: Option<usize>,
+    /// The thread's number.
+    pub(super) thread: i32,
     /// Instructions from the leaf: the one that was interrupted, then those that called.
     pub(super) addresses: Vec<u64>,
     /// Whether the last of them belongs to the function the thread began with.
@@ -75,57 +69,28 @@ impl Walker {
 
 impl Stacks {
     pub(super) fn add(&mut self, walker: &mut Walker, sample: &Sample) {
+        let thread = sample.thread;
         let (addresses, is_whole) = walker.walk(sample);
-        let stack = Stack { thread: self.thread(sample.thread), addresses, is_whole };
-        if let Some(count) = self.seen.get_mut(&stack) {
-            *count += 1;
-        } else if self.seen.len() < STACKS_MAX {
-            self.seen.insert(stack, 1);
-        } else {
-            self.lost += 1;
+        let mut stack = Stack { thread, addresses, is_whole };
+        if self.seen.len() >= STACKS_MAX && !self.seen.contains_key(&stack) {
+            stack = Stack { thread, addresses: Vec::new(), is_whole: false };
         }
-    }
-
-    /// There were samples of which nothing is known.
-    pub(super) fn lose(&mut self, samples: u64) {
-        self.lost += samples;
-    }
-
-    pub(super) fn lost(&self) -> u64 {
-        self.lost
+        *self.seen.entry(stack).or_default() += 1;
+        *self.counts.entry(thread).or_default() += 1;
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Stack, u64)> {
         self.seen.iter().map(|(stack, count)| (stack, *count))
     }
 
-    pub(super) fn thread_of(&self, stack: &Stack) -> &str {
-        stack.thread.and_then(|index| self.threads.get(index)).map_or("other threads", |name| name)
+    /// How often this thread was seen.
+    pub(super) fn of_thread(&self, number: i32) -> u64 {
+        self.counts.get(&number).copied().unwrap_or_default()
     }
 
     /// All addresses that occur, in order.
     pub(super) fn addresses(&self) -> BTreeSet<u64> {
         self.seen.keys().flat_map(|stack| &stack.addresses).copied().collect()
-    }
-
-    fn thread(&mut self, number: i32) -> Option<usize> {
-        if let Some(index) = self.numbers.get(&number) {
-            return Some(*index);
-        }
-        if self.threads.len() >= THREADS_MAX {
-            return None;
-        }
-        self.threads.push(thread_name(number));
-        self.numbers.insert(number, self.threads.len() - 1);
-        Some(self.threads.len() - 1)
-    }
-}
-
-fn thread_name(number: i32) -> String {
-    let name = fs::read_to_string(format!("/proc/self/task/{number}/comm")).unwrap_or_default();
-    match name.trim_end() {
-        "" => "ended thread".to_owned(),
-        name => name.to_owned(),
     }
 }
 
