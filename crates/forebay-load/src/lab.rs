@@ -22,6 +22,7 @@ use std::time::Duration;
 
 pub use curve::CURVE_MAX;
 pub use leak::{Leak, LeakVerdict, leak};
+pub(crate) use outcome::GENERATOR;
 pub use outcome::{
     Captured, CapturedKind, Episode, Injected, LabOutcome, Part, Sample, Started, Usage, Watched, Worst,
 };
@@ -159,8 +160,8 @@ impl Lab {
         problems
     }
 
-    /// All faults of all cycles: the cycle, and when after the start of the load.
-    pub(crate) fn schedule(&self) -> impl Iterator<Item = (u32, usize, Duration)> + '_ {
+    /// All faults of all cycles: the cycle, the fault's place in the list, and when after the start of the load.
+    pub fn schedule(&self) -> impl Iterator<Item = (u32, usize, Duration)> + '_ {
         (0..self.cycles.max(1)).flat_map(move |cycle| {
             let begin = self.cycle.saturating_mul(cycle);
             self.faults.iter().enumerate().map(move |(index, fault)| (cycle, index, begin + fault.at))
@@ -168,7 +169,8 @@ impl Lab {
     }
 
     /// How long after it begins a fault is over; none: never.
-    pub(crate) fn length_of(&self, fault: &Fault) -> Option<Duration> {
+    #[must_use]
+    pub fn length_of(&self, fault: &Fault) -> Option<Duration> {
         let given = (!fault.length.is_zero()).then_some(fault.length);
         match &fault.kind {
             FaultKind::Pause { .. } => given,
@@ -225,7 +227,7 @@ impl Lab {
     }
 
     fn watch_problems(&self, problems: &mut Vec<String>) {
-        let mut names = BTreeSet::from([outcome::GENERATOR]);
+        let mut names = BTreeSet::from([GENERATOR]);
         for Watch { name, of, profile } in &self.watch {
             if !is_file_name(name) {
                 problems.push(format!(

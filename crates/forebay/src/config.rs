@@ -104,7 +104,7 @@ pub fn load_str(text: &str) -> Result<Loaded, Vec<Problem>> {
 pub fn load_text(name: &str, text: &str, around: Surroundings<'_>) -> Result<Loaded, Vec<Problem>> {
     let Surroundings { env, base } = around;
     let mut problems = Problems::new(name);
-    let mut tree = yaml::parse(text, keys::SETTINGS.least, &mut problems);
+    let mut tree = yaml::parse(text, keys::SETTINGS.hints, &mut problems);
     if let Some(tree) = &mut tree {
         expand::expand(tree, env, &mut problems);
     }

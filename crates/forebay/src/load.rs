@@ -13,10 +13,12 @@ use forebay_load::plan::{Plan, Scenario};
 use forebay_load::threshold::Threshold;
 
 use crate::config::problems::{Mark, Problems};
+use crate::config::schema::Hints;
 use crate::config::value::Fields;
 use crate::config::{self, Surroundings, expand, read, yaml};
 
 mod changes;
+mod conditions;
 mod expect;
 mod feeders;
 mod files;
@@ -34,6 +36,7 @@ pub mod target;
 mod tests;
 
 pub use changes::{Changes, Preset, Quick};
+pub use conditions::unmet;
 
 use lower::Lower;
 use target::Url;
@@ -77,7 +80,7 @@ pub fn load_text(
     changes: &Changes,
 ) -> Result<Loaded, Vec<Problem>> {
     let mut problems = Problems::new(name);
-    let mut tree = yaml::parse(text, keys::PLANS.least, &mut problems);
+    let mut tree = yaml::parse(text, keys::PLANS.hints, &mut problems);
     if let Some(tree) = &mut tree {
         expand::expand(tree, around.env, &mut problems);
     }
@@ -135,7 +138,8 @@ pub fn threshold(text: &str) -> Result<Threshold, String> {
 /// Why the text is none, with line and column.
 pub fn tree(text: &str) -> Result<Tree, Vec<String>> {
     let mut problems = Problems::new("it");
-    let tree = yaml::parse(text, "name another file", &mut problems);
+    let hints = Hints { empty: "name another file", shared: "write it out" };
+    let tree = yaml::parse(text, hints, &mut problems);
     match tree {
         Some(tree) if !problems.fatal() => Ok(tree_of(&tree)),
         _ => Err(problems.sorted().iter().map(ToString::to_string).collect()),

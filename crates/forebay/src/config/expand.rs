@@ -95,7 +95,7 @@ fn variable(inner: &str, env: Env<'_>) -> Result<String, (String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::yaml;
+    use super::super::{keys, yaml};
     use super::*;
 
     fn expand_text(value: &str) -> Result<String, Vec<String>> {
@@ -105,7 +105,7 @@ mod tests {
             _ => None,
         };
         let mut problems = Problems::new("f");
-        let mut tree = yaml::parse(value, "", &mut problems).unwrap();
+        let mut tree = yaml::parse(value, keys::SETTINGS.hints, &mut problems).unwrap();
         expand(&mut tree, &env, &mut problems);
         match tree.kind {
             Kind::Scalar(scalar) if !problems.fatal() => Ok(scalar.text),
@@ -161,7 +161,7 @@ mod tests {
     fn a_variable_cannot_bring_another() {
         let env = |_: &str| Some("${X}".to_owned());
         let mut problems = Problems::new("f");
-        let mut tree = yaml::parse("${X}", "", &mut problems).unwrap();
+        let mut tree = yaml::parse("${X}", keys::SETTINGS.hints, &mut problems).unwrap();
         expand(&mut tree, &env, &mut problems);
         assert!(matches!(tree.kind, Kind::Scalar(Scalar { text, .. }) if text == "${X}"));
     }

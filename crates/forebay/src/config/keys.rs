@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::schema::{Key, Registry, Shape, Table};
+use super::schema::{Hints, Key, Registry, Shape, Table};
 
 mod record;
 mod route;
@@ -19,7 +19,10 @@ pub(crate) static SETTINGS: Registry = Registry {
     tables: &TABLES,
     title: "Forebay settings",
     introduction: INTRODUCTION,
-    least: "write at least `listen` and `routes`",
+    hints: Hints {
+        empty: "write at least `listen` and `routes`",
+        shared: "write it out, or share it with `defaults`",
+    },
 };
 
 /// What stands above the tables in the reference.

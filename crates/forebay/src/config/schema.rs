@@ -16,8 +16,17 @@ pub(crate) struct Registry {
     pub(crate) title: &'static str,
     /// What stands above the tables in the reference, in Markdown.
     pub(crate) introduction: &'static str,
-    /// What to do about an empty file; continues a semicolon.
-    pub(crate) least: &'static str,
+    /// What its writers are told about the YAML.
+    pub(crate) hints: Hints,
+}
+
+/// What to do about YAML that is not accepted in a kind of file; each continues a semicolon.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hints {
+    /// An empty file.
+    pub(crate) empty: &'static str,
+    /// A value that is written once and used twice.
+    pub(crate) shared: &'static str,
 }
 
 /// A set of keys that stand together.

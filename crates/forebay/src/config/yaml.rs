@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
 
 use super::problems::{Mark, Problems};
+use super::schema::Hints;
 
 /// Largest file, in bytes.
 pub(crate) const FILE_MAX: usize = 8 << 20;
@@ -58,21 +59,21 @@ impl Scalar {
     }
 }
 
-/// The tree of `text`; `None` when there is none, which is then among the problems. `least` says what to write
-/// into an empty file.
-pub(crate) fn parse(text: &str, least: &str, problems: &mut Problems) -> Option<Node> {
+/// The tree of `text`; `None` when there is none, which is then among the problems. `hints` say what to do about
+/// YAML that is not accepted.
+pub(crate) fn parse(text: &str, hints: Hints, problems: &mut Problems) -> Option<Node> {
     if text.len() > FILE_MAX {
         problems.error(Mark::FILE, format!("the file has {} bytes; at most {FILE_MAX} are read", text.len()));
         return None;
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    Builder { problems, least, open: Vec::new(), root: None, nodes: 0 }.run(text)
+    Builder { problems, hints, open: Vec::new(), root: None, nodes: 0 }.run(text)
 }
 
 /// Builds the tree from the parser's events, without recursion.
 struct Builder<'p> {
     problems: &'p mut Problems,
-    least: &'p str,
+    hints: Hints,
     /// The lists and maps around the next value. At most `DEPTH_MAX`.
     open: Vec<Open>,
     root: Option<Node>,
@@ -117,7 +118,7 @@ impl Builder<'_> {
             }
         }
         if self.root.is_none() {
-            self.problems.error_fix(Mark::FILE, "the file is empty", self.least);
+            self.problems.error_fix(Mark::FILE, "the file is empty", self.hints.empty);
         }
         self.root
     }
@@ -135,11 +136,7 @@ impl Builder<'_> {
                 self.value(Node { at, kind: Kind::Scalar(scalar) })?;
             }
             Event::Alias(_) => {
-                self.problems.error_fix(
-                    at,
-                    "aliases (`*name`) are not accepted",
-                    "write the value out, or share it with `defaults`",
-                );
+                self.problems.error_fix(at, "aliases (`*name`) are not accepted", self.hints.shared);
                 self.value(Node { at, kind: Kind::Bad })?;
             }
             Event::SequenceStart(anchor, tag) => {
@@ -163,11 +160,7 @@ impl Builder<'_> {
 
     fn refuse_extras(&mut self, at: Mark, anchor: usize, tagged: bool) {
         if anchor > 0 {
-            self.problems.error_fix(
-                at,
-                "anchors (`&name`) are not accepted",
-                "write the value out, or share it with `defaults`",
-            );
+            self.problems.error_fix(at, "anchors (`&name`) are not accepted", self.hints.shared);
         }
         if tagged {
             self.problems.error_fix(at, "tags (`!name`) are not accepted", "remove the tag");
@@ -203,7 +196,7 @@ impl Builder<'_> {
             None => self.root = Some(node),
             Some(Open::List { items, .. }) => items.push(node),
             Some(Open::Map { entries, seen, key, .. }) => match key.take() {
-                None => *key = Some(accept_key(node, seen, self.problems)),
+                None => *key = Some(accept_key(node, seen, self.hints, self.problems)),
                 Some(Key { at, name: Some(name) }) => {
                     entries.push(Entry { key: name, at, value: place_null(node, at) });
                 }
@@ -215,7 +208,7 @@ impl Builder<'_> {
 }
 
 /// Turns a node into a key, unless it cannot be one.
-fn accept_key(node: Node, seen: &mut HashMap<Box<str>, Mark>, problems: &mut Problems) -> Key {
+fn accept_key(node: Node, seen: &mut HashMap<Box<str>, Mark>, hints: Hints, problems: &mut Problems) -> Key {
     let at = node.at;
     let Kind::Scalar(Scalar { text, plain, .. }) = node.kind else {
         if !matches!(node.kind, Kind::Bad) {
@@ -224,11 +217,7 @@ fn accept_key(node: Node, seen: &mut HashMap<Box<str>, Mark>, problems: &mut Pro
         return Key { at, name: None };
     };
     if text == "<<" && plain {
-        problems.error_fix(
-            at,
-            "merge keys (`<<`) are not accepted",
-            "write the keys out, or share them with `defaults`",
-        );
+        problems.error_fix(at, "merge keys (`<<`) are not accepted", hints.shared);
         return Key { at, name: None };
     }
     let name: Box<str> = text.into();
@@ -285,9 +274,11 @@ fn mark(marker: Marker) -> Mark {
 mod tests {
     use super::*;
 
+    const HINTS: Hints = Hints { empty: "write at least `listen` and `routes`", shared: "write it out" };
+
     fn check(text: &str, expected: &[&str]) {
         let mut problems = Problems::new("f");
-        parse(text, "write at least `listen` and `routes`", &mut problems);
+        parse(text, HINTS, &mut problems);
         let found: Vec<_> = problems.sorted().iter().map(ToString::to_string).collect();
         assert_eq!(found, expected, "{text}");
     }
@@ -308,14 +299,14 @@ mod tests {
     #[test]
     fn the_tree_remembers_where_everything_stands() {
         let mut problems = Problems::new("f");
-        let tree = parse("\u{feff}a: 1\nb:\n  - 'x y'\n  - {c: d, e: }\n", "", &mut problems).unwrap();
+        let tree = parse("\u{feff}a: 1\nb:\n  - 'x y'\n  - {c: d, e: }\n", HINTS, &mut problems).unwrap();
         assert_eq!(flat(&tree), "{a=1@1:4 b=[x y@3:5 {c=d@4:9 e=@4:12}]}");
         assert!(!problems.fatal());
     }
 
     #[test]
     fn what_yaml_has_and_settings_have_not_is_refused_by_name() {
-        let share = "write the value out, or share it with `defaults`";
+        let share = HINTS.shared;
         check("a: &x 1\nb: 2\n", &[&format!("f:1:4: error: anchors (`&name`) are not accepted; {share}")]);
         check(
             "a: &x 1\nb: *x\n",
@@ -325,12 +316,7 @@ mod tests {
             ],
         );
         check("a: !!str 1\n", &["f:1:4: error: tags (`!name`) are not accepted; remove the tag"]);
-        check(
-            "<<: {a: 1}\n",
-            &[
-                "f:1:1: error: merge keys (`<<`) are not accepted; write the keys out, or share them with `defaults`",
-            ],
-        );
+        check("<<: {a: 1}\n", &[&format!("f:1:1: error: merge keys (`<<`) are not accepted; {share}")]);
         check("? [a]\n: 1\n", &["f:1:3: error: a key must be plain text"]);
         check("a: 1\n---\nb: 2\n", &["f:2:1: error: a second document begins here; a settings file has one"]);
         check(
@@ -350,7 +336,7 @@ mod tests {
     #[test]
     fn a_slip_in_the_yaml_itself_has_a_place() {
         let mut problems = Problems::new("f");
-        assert!(parse("a: 1\nb: [1, 2\nc: 3\n", "", &mut problems).is_none());
+        assert!(parse("a: 1\nb: [1, 2\nc: 3\n", HINTS, &mut problems).is_none());
         let list = problems.sorted();
         assert_eq!(list.len(), 1);
         assert!(list[0].what.starts_with("this is not valid YAML: "), "{}", list[0]);

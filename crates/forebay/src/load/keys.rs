@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::schema::{Choice, Key, Registry, Shape, Table};
+use crate::config::schema::{Choice, Hints, Key, Registry, Shape, Table};
 
 mod lab;
 mod step;
@@ -17,7 +17,10 @@ pub(crate) static PLANS: Registry = Registry {
     tables: &TABLES,
     title: "Forebay load plan",
     introduction: INTRODUCTION,
-    least: "write at least `target`, `stages` and `scenarios`",
+    hints: Hints {
+        empty: "write at least `target`, `stages` and `scenarios`",
+        shared: "write it out; what all steps have in common goes to `headers`, `variables` and `timeout` at the top",
+    },
 };
 
 /// What stands above the tables in the reference.
@@ -125,7 +128,7 @@ static TOP: Table = Table {
             .example("[{steps: [{get: /other}]}]"),
         Key::new("thresholds", Shape::List { min: 0, item: &Shape::Text(&THRESHOLD) })
             .default("[]")
-            .doc("What must hold for the test to pass: response times `avg`, `min`, `med`, `p(95)`, `max` with a unit; the share of errors `rate<0.1%`; answers `throughput>1000/s`. Too few samples are never a pass.")
+            .doc("What must hold for the test to pass: response times `avg`, `min`, `med`, `p(95)`, `max` with a unit; the share of errors `rate<0.1%`; answers `throughput>1000/s`. Too few samples are never a pass. If none of them, for all requests, is about errors, `availability`, `not_started` or `throughput`, `errors<1%` is implied; a run in which nothing was ok always fails.")
             .example("[\"p(95)<100ms\", \"rate<0.1%\"]"),
         Key::new("processes", Shape::Map { min: 1, key: &NAME, value: &Shape::Table(&PROCESS) })
             .doc("Programs that are started before the load, in this order, and ended after it.")

@@ -10,7 +10,7 @@ use forebay_load::threshold::Threshold;
 use super::changes::Changes;
 use super::names::Names;
 use super::target::{self, Url};
-use super::{feeders, lab, scenarios, schedule, threshold};
+use super::{conditions, feeders, lab, scenarios, schedule, threshold};
 use crate::config::problems::{Mark, Problems, Spanned};
 use crate::config::read::short;
 use crate::config::value::{Fields, Pair, Value};
@@ -42,7 +42,13 @@ pub(super) fn lower(lower: &mut Lower<'_, '_>, top: &Fields, stem: &str) -> Opti
     let lab = lab::lower(lower, top);
     let plan = finish(lower, top, scenarios)?;
     let name = top.text("name").map_or(stem, |name| name.value).to_owned();
-    Some(Plan { name, variables, feeders, lab, ..plan })
+    let plan = Plan { name, variables, feeders, lab, ..plan };
+    // What was written wrongly is told already, and would only be missed here.
+    if !lower.problems.fatal() {
+        lab::check(lower, top, &plan);
+        conditions::check(lower, top, &plan);
+    }
+    Some(plan)
 }
 
 /// What a plan is besides what it sends; the target is looked up.

@@ -8,6 +8,7 @@ use forebay_testkit::scratch::Scratch;
 
 use super::*;
 
+mod conditions;
 mod flags;
 mod meaning;
 mod mistakes;

@@ -15,6 +15,7 @@ use super::{outputs, plan, tell};
 use crate::cli::load::{Amount, Capacity as Asked, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_INVALID};
 use crate::cli::{EXIT_OK, EXIT_USAGE};
 use crate::commands::Output;
+use crate::load;
 
 /// How often a pause looks whether it was ended.
 const LOOK: Duration = Duration::from_millis(100);
@@ -33,6 +34,11 @@ pub(super) fn capacity(args: &Asked, out: &mut Output<'_>) -> anyhow::Result<u8>
         }
     };
     let mut plan = loaded.plan;
+    let unmet = load::unmet(&plan, "--slo", &args.slo);
+    if !unmet.is_empty() {
+        tell(&unmet)?;
+        return Ok(EXIT_USAGE);
+    }
     plan.thresholds.extend(args.slo.iter().cloned());
     let mut search = match Search::new(settings(args, &plan)) {
         Ok(search) => search,

@@ -7,7 +7,8 @@ use forebay_load::lab::Lab;
 use forebay_load::plan::{Model, Plan, Stage};
 use forebay_load::recording::{BYTES_MAX, Error, Recording, Replay as How};
 
-use super::test;
+use super::{tell, test};
+use crate::cli::EXIT_USAGE;
 use crate::cli::load::Replay;
 use crate::commands::Output;
 use crate::load;
@@ -18,6 +19,11 @@ use crate::load;
 /// The recording cannot be read or sent, or results not be written.
 pub(super) fn replay(args: &Replay, out: &mut Output<'_>) -> anyhow::Result<u8> {
     let plan = plan(args)?;
+    let unmet = load::unmet(&plan, "--threshold", &args.thresholds);
+    if !unmet.is_empty() {
+        tell(&unmet)?;
+        return Ok(EXIT_USAGE);
+    }
     test::judged(&plan, &args.outputs, None, out)
 }
 

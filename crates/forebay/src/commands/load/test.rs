@@ -10,8 +10,10 @@ use forebay_load::verdict;
 use super::engine::{self, Interrupt};
 use super::live::View;
 use super::{compare, outputs, plan, tell};
+use crate::cli::EXIT_USAGE;
 use crate::cli::load::{Outputs, Test};
 use crate::commands::Output;
+use crate::load;
 
 /// Runs the test. Gives the exit status.
 ///
@@ -28,6 +30,11 @@ pub(super) fn test(args: &Test, out: &mut Output<'_>) -> anyhow::Result<u8> {
         }
     };
     tell(&loaded.warnings)?;
+    let unmet = load::unmet(&loaded.plan, "--threshold", thresholds);
+    if !unmet.is_empty() {
+        tell(&unmet)?;
+        return Ok(EXIT_USAGE);
+    }
     loaded.plan.thresholds.extend(thresholds.iter().cloned());
     loaded.plan.lab.watch.extend(watch.iter().cloned());
     judged(&loaded.plan, outputs, baseline.as_deref(), out)

@@ -3,9 +3,9 @@
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
-use super::super::json_schema;
 use super::super::problems::Problems;
 use super::super::yaml::{self, Kind, Node, Scalar};
+use super::super::{json_schema, keys};
 
 /// The schema of the settings, as an editor would use it.
 pub(super) struct Schema(Value);
@@ -123,7 +123,7 @@ fn is_type(kind: &Value, value: &Value) -> bool {
 /// A YAML text as an editor sees it (YAML 1.2, core schema).
 pub(super) fn of_yaml(text: &str) -> Value {
     let mut problems = Problems::new("f");
-    let tree = yaml::parse(text, "", &mut problems);
+    let tree = yaml::parse(text, keys::SETTINGS.hints, &mut problems);
     assert!(!problems.fatal(), "{:?}", problems.sorted());
     of_node(&tree.expect("a text without problems has a tree"))
 }

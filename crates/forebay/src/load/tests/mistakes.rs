@@ -175,15 +175,15 @@ fn mistakes_of_the_rest_are_told() {
 fn mistakes_of_the_lab_are_told() {
     check(
         "faults: [{at: 1s, kill: api}]",
-        "4:1: error: there is no process `api`: add it to `processes`, or correct the name",
+        "4:25: error: there is no process `api`; add it to `processes`, or correct the name",
     );
     check(
         "processes: {api: {command: api, ready: localhost}}",
         "4:40: error: `localhost` is no address with a port, and no URL; write, for example, `127.0.0.1:3000`",
     );
     check(
-        "recovered: {errors: much%}",
-        "4:21: error: `errors` cannot be `much%`; write a share, such as `0.1%`",
+        "processes: {api: {command: api}}\nfaults: [{at: 1s, kill: api}]\nrecovered: {errors: much%}",
+        "6:21: error: `errors` cannot be `much%`; write a share, such as `0.1%`",
     );
     check(
         "watch: {api: {profile: 'http://127.0.0.1:1'}}",
@@ -213,4 +213,14 @@ scenarios:
   - steps: [{get: /, tmeout: 1s}, {post: '/{{ a }}'}]
 ";
     assert_eq!(problems(text).len(), 5, "{:#?}", problems(text));
+}
+
+#[test]
+fn what_is_written_once_for_two_places_is_shared_by_keys_that_plans_have() {
+    let found = problems(&BASE.replace("{get: /}", "{get: /, headers: &h {a: b}}"));
+    let fix =
+        "write it out; what all steps have in common goes to `headers`, `variables` and `timeout` at the top";
+    assert_eq!(found, [format!("3:40: error: anchors (`&name`) are not accepted; {fix}")]);
+    let other = tree("config: &c {target: http://a}\n").expect_err("it has an anchor");
+    assert_eq!(other, ["it:1:9: error: anchors (`&name`) are not accepted; write it out"]);
 }

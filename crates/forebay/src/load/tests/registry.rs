@@ -57,15 +57,19 @@ const FRAMES: &[Frame] = &[
     },
     Frame {
         table: "fault",
-        file: frame!(top "stages: 1s@1, processes: {api: {command: api, restart: 1s}, db: {command: db}}, faults: [{@}]"),
+        file: frame!(top "stages: 5m@1, processes: {api: {command: api, restart: 1s}, db: {command: db}}, faults: [{@}]"),
         keys: &[("at", "1s"), ("kill", "db"), ("for", "2s")],
     },
     Frame {
         table: "cycles",
-        file: frame!(top "stages: 1s@1, processes: {api: {command: api, restart: 1s}}, cycles: {@}"),
+        file: frame!(top "stages: 20m@1, processes: {api: {command: api, restart: 1s}}, faults: [{at: 1s, kill: api}], cycles: {@}"),
         keys: &[("count", "2"), ("every", "3m")],
     },
-    Frame { table: "recovered", file: frame!(top "stages: 1s@1, recovered: {@}"), keys: &[] },
+    Frame {
+        table: "recovered",
+        file: frame!(top "stages: 5m@1, processes: {api: {command: api}}, faults: [{at: 1s, kill: api}], recovered: {@}"),
+        keys: &[],
+    },
     Frame {
         table: "scenario",
         file: frame!(scenario "{@}, {steps: [{get: /}]}"),
@@ -100,7 +104,12 @@ impl Frame {
         match key.name {
             // Some keys make sense only with users, or with another file.
             "iterations" => file.replace("1s@1", "1s@1 users"),
-            "faults" => file.replace("stages:", "processes: {api: {command: api}}, stages:"),
+            "faults" => file.replace("stages: 1s@1", "processes: {api: {command: api}}, stages: 5m@1"),
+            "cycles" | "recovered" => file.replace(
+                "stages: 1s@1",
+                "processes: {api: {command: api}}, faults: [{at: 1s, kill: api}], stages: 15m@1",
+            ),
+            "logs" => file.replace("stages:", "processes: {api: {command: api}}, stages:"),
             "users" => file.replace("rate: 1}", "users: 1}"),
             "delimiter" if value == key.example => file.replace("other.csv", "semi.csv"),
             _ => file,
