@@ -1,6 +1,7 @@
 //! What came of a run: pass, fail, inconclusive, or invalid.
 
 mod generator;
+mod implied;
 #[cfg(test)]
 pub(crate) mod sample;
 mod steady;
@@ -21,7 +22,7 @@ pub struct Verdict {
     pub kind: Kind,
     /// Why, each a sentence; what concerns the generator first.
     pub reasons: Vec<String>,
-    /// Each threshold, in the plan's order.
+    /// Each threshold, in the plan's order, and last what is implied.
     pub thresholds: Vec<Judged>,
     /// Whether figures stayed the same within each stage of constant load.
     pub trends: Vec<StageTrend>,
@@ -70,18 +71,31 @@ impl Kind {
 }
 
 /// Judges a run. What the outcome says of its own verdict is not looked at.
+///
+/// Unless a threshold for all requests says something of errors, availability, what was not started or throughput,
+/// `errors<1%` is implied. A run in which nothing was ok fails, whatever its thresholds.
 #[must_use]
 pub fn judge(thresholds: &[Threshold], outcome: &Outcome) -> Verdict {
-    let judged: Vec<Judged> = thresholds.iter().map(|threshold| threshold.judge(outcome)).collect();
     let total = outcome.total();
+    let mut judged: Vec<Judged> = thresholds.iter().map(|threshold| threshold.judge(outcome)).collect();
+    judged.extend(implied::judge(thresholds, &total, outcome.interrupted));
     let trends = steady::trends(outcome);
     let faults = generator::faults(thresholds, &judged, outcome, &total);
-    let (kind, why) = decide(&judged, outcome, &total, faults.is_empty());
+    let nothing_ok = implied::nothing_ok(&total, outcome.interrupted);
+    let failed = nothing_ok.is_some() && (faults.is_empty() || implied::is_the_targets(&total));
+    let (kind, why) = match failed {
+        true => (Kind::Fail, None),
+        false => decide(&judged, outcome, &total, faults.is_empty()),
+    };
 
-    let mut reasons = faults;
+    let mut reasons: Vec<String> = nothing_ok.filter(|_| failed).into_iter().collect();
+    reasons.extend(faults);
+    reasons.extend(outcome.interrupted.then(|| CUT_SHORT.to_owned()));
     reasons.extend(why);
     for state in [State::Failed, State::Inconclusive] {
-        reasons.extend(judged.iter().filter(|one| one.state == state).map(sentence));
+        // That nothing was ok says already that errors were too many.
+        let told = judged.iter().filter(|one| one.state == state && !(failed && one.implied));
+        reasons.extend(told.map(sentence));
     }
     reasons.extend(generator::remarks(outcome, &total));
     reasons.extend(remarks(outcome, &total));
@@ -89,29 +103,34 @@ pub fn judge(thresholds: &[Threshold], outcome: &Outcome) -> Verdict {
     Verdict { kind, reasons, thresholds: judged, trends }
 }
 
+/// What is said of a run that somebody ended.
+const CUT_SHORT: &str = "the run was ended before its time: all of this is about the part that ran";
+
 /// The word, and what besides thresholds led to it.
-fn decide(judged: &[Judged], outcome: &Outcome, total: &Tally, generator_well: bool) -> (Kind, Vec<String>) {
+fn decide(
+    judged: &[Judged],
+    outcome: &Outcome,
+    total: &Tally,
+    generator_well: bool,
+) -> (Kind, Option<String>) {
     let any = |state: State| judged.iter().any(|one| one.state == state);
     if !generator_well {
-        return (Kind::Invalid, Vec::new());
+        return (Kind::Invalid, None);
     }
     if total.planned == 0 {
         let warm = outcome.stages.iter().all(|stage| stage.warmup);
         let why = if warm { ", since every stage is warm-up" } else { "" };
-        return (Kind::Inconclusive, vec![format!("no request that is judged was planned{why}")]);
+        return (Kind::Inconclusive, Some(format!("no request that is judged was planned{why}")));
     }
-    let cut_short = "the run was ended before its time";
-    match (any(State::Failed), any(State::Inconclusive), outcome.interrupted) {
-        (true, _, false) => (Kind::Fail, Vec::new()),
-        (true, _, true) => (Kind::Fail, vec![cut_short.to_owned()]),
-        (false, _, true) => (Kind::Inconclusive, vec![cut_short.to_owned()]),
-        (false, true, false) => (Kind::Inconclusive, Vec::new()),
-        (false, false, false) if judged.is_empty() => (
-            Kind::Pass,
-            vec!["the run was valid, but no threshold was given: there was nothing to judge".to_owned()],
-        ),
-        (false, false, false) => (Kind::Pass, Vec::new()),
+    if any(State::Failed) {
+        return (Kind::Fail, None);
     }
+    if outcome.interrupted || any(State::Inconclusive) {
+        return (Kind::Inconclusive, None);
+    }
+    let nothing_asked = judged.iter().all(|one| one.implied);
+    let why = "no threshold was given: nothing was judged but that fewer than 1 % of the requests fail";
+    (Kind::Pass, nothing_asked.then(|| why.to_owned()))
 }
 
 fn sentence(judged: &Judged) -> String {

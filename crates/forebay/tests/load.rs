@@ -206,6 +206,19 @@ fn who_was_never_sent_is_not_forgotten() {
 }
 
 #[test]
+fn requests_that_fail_are_no_pass_though_nothing_was_said_of_errors() {
+    let none = Scripted::start(|_| Reply::now().status(404));
+    let some =
+        Scripted::start(|request| Reply::now().status(if request.number % 2 == 0 { 503 } else { 200 }));
+    for url in [none.url(), some.url()] {
+        for thresholds in [&[][..], &["--threshold", "p(50)<300s"]] {
+            let found = found(&format!("{url} --rate 100 --for 500ms"), thresholds);
+            assert_eq!((found.status, found.verdict()), (3, "fail"), "{}", found.reasons());
+        }
+    }
+}
+
+#[test]
 fn a_threshold_that_does_not_hold_fails_the_test() {
     let server =
         Scripted::start(|request| Reply::now().status(if request.number % 2 == 0 { 503 } else { 200 }));
@@ -426,4 +439,34 @@ fn a_result_that_was_saved_can_be_reported_later() {
     let again = load(&["report", saved]);
     assert_eq!(again.status.code(), Some(0), "{}", String::from_utf8_lossy(&again.stderr));
     assert_eq!(server.truth().requests, 50, "nothing is sent for a report");
+}
+
+#[test]
+fn when_nobody_reads_any_more_the_run_goes_on_and_is_judged_and_kept() {
+    let server = Scripted::start(|_| Reply { status: 404, ..Reply::now() });
+    let folder = Scratch::new("load");
+    let saved = folder.path().join("run.json");
+    let arguments = ["load", &server.url(), "--rate", "50", "--for", "1500ms", "--save"];
+    let mut command = Command::new(binary!());
+    command.args(arguments).arg(&saved).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("it can be run");
+    drop(child.stdout.take());
+    let status = child.wait().expect("it ends");
+    assert_eq!(status.code(), Some(3), "nothing was answered as expected");
+    let result: Value = serde_json::from_str(&folder.read("run.json")).expect("it was kept");
+    assert_eq!((&result["verdict"]["kind"], &result["interrupted"]), (&"fail".into(), &false.into()));
+}
+
+#[test]
+fn two_results_for_one_file_are_refused_before_anything_is_sent() {
+    let server = Scripted::start(|_| Reply::now());
+    let folder = Scratch::new("load");
+    let (file, missing) = (folder.path().join("one"), folder.path().join("none/two"));
+    let (file, missing) = (file.to_str().expect("ASCII"), missing.to_str().expect("ASCII"));
+    let status =
+        |more: &[&str]| load(&[&[server.url().as_str(), "--for", "1s"], more].concat()).status.code();
+    assert_eq!(status(&["--save", file, "--report", file]), Some(2));
+    assert_eq!(status(&["--save", file, "--report", missing]), Some(1));
+    assert_eq!(server.truth().requests, 0);
+    assert!(!Path::new(file).exists(), "it was only looked at");
 }

@@ -22,6 +22,8 @@ pub(crate) struct Judgement {
     /// Why, most important first.
     pub(crate) reasons: Vec<String>,
     pub(crate) thresholds: Vec<Row>,
+    /// Somebody ended the run before its time.
+    interrupted: bool,
 }
 
 /// A threshold and what was seen.
@@ -35,6 +37,8 @@ pub(crate) struct Row {
     pub(crate) interval: Option<String>,
     pub(crate) samples: u64,
     pub(crate) state: State,
+    /// Nobody asked for it.
+    pub(crate) implied: bool,
     /// Why, if there is more to say than the numbers do.
     pub(crate) why: String,
 }
@@ -48,7 +52,33 @@ impl Judgement {
             Kind::Inconclusive => State::Inconclusive,
             Kind::Invalid => State::Invalid,
         };
-        Self { state, reasons: reasons.clone(), thresholds: thresholds.iter().map(Row::of).collect() }
+        Self {
+            state,
+            reasons: reasons.clone(),
+            thresholds: thresholds.iter().map(Row::of).collect(),
+            interrupted: outcome.interrupted,
+        }
+    }
+
+    /// What the word means of this run, for people who see it for the first time.
+    pub(crate) fn meaning(&self) -> &'static str {
+        let any = |state: State| self.thresholds.iter().any(|row| row.state == state);
+        match self.state {
+            State::Pass if self.thresholds.iter().all(|row| row.implied) => {
+                "the run was valid and requests were answered; nothing else was asked of it"
+            }
+            State::Pass => "every threshold holds, with enough samples to say so",
+            State::Fail if any(State::Fail) => "at least one threshold does not hold",
+            State::Fail => "something was seen that must not be, whatever the thresholds",
+            State::Inconclusive if self.interrupted && !any(State::Inconclusive) => {
+                "what was seen is well, but a part of a run is never a pass"
+            }
+            State::Inconclusive if !any(State::Inconclusive) => "there was nothing to judge",
+            State::Inconclusive => "not enough was seen to say whether every threshold holds",
+            State::Invalid => {
+                "the generator itself could not keep to the plan: the numbers say more about it than about the target"
+            }
+        }
     }
 }
 
@@ -64,6 +94,7 @@ impl Row {
                 threshold::State::Failed => State::Fail,
                 threshold::State::Inconclusive => State::Inconclusive,
             },
+            implied: judged.implied,
             why: judged.why.clone(),
         }
     }
@@ -90,18 +121,6 @@ impl State {
             Self::Fail => "fail",
             Self::Inconclusive => "inconclusive",
             Self::Invalid => "invalid",
-        }
-    }
-
-    /// What it means, for people who see it for the first time.
-    pub(crate) const fn meaning(self) -> &'static str {
-        match self {
-            Self::Pass => "every threshold holds, with enough samples to say so",
-            Self::Fail => "at least one threshold does not hold",
-            Self::Inconclusive => "not enough was seen to say whether every threshold holds",
-            Self::Invalid => {
-                "the generator itself could not keep to the plan: the numbers say more about it than about the target"
-            }
         }
     }
 }

@@ -70,13 +70,9 @@ impl Page<'_> {
         let word = (self.paint)(ink(judgement.state), judgement.state.word());
         let target = escape::without_secrets(&outcome.target);
         self.line(&format!("{word}  {}  {}", escape::plain(&outcome.name), escape::plain(&target)));
-        self.line(&format!("  {}", judgement.state.meaning()));
+        self.line(&format!("  {}", judgement.meaning()));
         for reason in judgement.reasons.iter().take(ROWS_MAX) {
             self.line(&format!("  - {}", escape::shorten(reason, 400)));
-        }
-        if outcome.interrupted {
-            let note = (self.paint)(Ink::Doubtful, "it was ended before its time");
-            self.line(&format!("  - {note}: what follows is about the part that ran"));
         }
     }
 

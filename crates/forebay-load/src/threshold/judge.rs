@@ -41,6 +41,9 @@ pub struct Judged {
     pub samples_needed: Option<u64>,
     /// Why the state is what it is, in a sentence.
     pub why: String,
+    /// Nobody asked for it: it is judged because nothing was said of errors.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub implied: bool,
 }
 
 /// Whether a threshold held.
@@ -150,6 +153,7 @@ impl Threshold {
             samples,
             samples_needed: needed.filter(|_| state == State::Inconclusive),
             why,
+            implied: false,
         }
     }
 
@@ -210,6 +214,7 @@ impl Threshold {
             samples: 0,
             samples_needed: Some(samples_min(self)),
             why,
+            implied: false,
         }
     }
 }

@@ -23,8 +23,8 @@ pub(super) fn faults(
     let mut faults = Vec::new();
     let late_max = late_max(thresholds, total);
     let Generator { pacing, lag, .. } = &outcome.generator;
-    faults.extend(late("requests were started", lag, late_max));
-    faults.extend(late("arrivals were handed out", pacing, late_max));
+    faults.extend(late("requests were started", lag, late_max, lag_advice(lag, pacing)));
+    faults.extend(late("arrivals were handed out", pacing, late_max, PACING_ADVICE));
     faults.extend(busy(&outcome.generator));
     faults.extend(sockets(thresholds, judged, total));
     faults.extend(unbalanced(outcome));
@@ -57,13 +57,25 @@ fn late_max(thresholds: &[Threshold], total: &Tally) -> f64 {
     (LATE_SHARE * tightest.unwrap_or(0.0)).max(LATE_MAX)
 }
 
-fn late(what: &str, by: &Hdr, late_max: f64) -> Option<String> {
+/// One thread hands out arrivals, however many there are to send them.
+const PACING_ADVICE: &str = "use a less busy machine or a lower rate";
+
+/// What helps against late starts: more workers do not if it is the arrivals that came late.
+fn lag_advice(lag: &Hdr, pacing: &Hdr) -> &'static str {
+    let p99 = |hdr: &Hdr| hdr.quantile(0.99).unwrap_or_default();
+    if 2 * p99(pacing) > p99(lag) {
+        return PACING_ADVICE;
+    }
+    "use more `workers`, a lower rate or a less busy machine"
+}
+
+fn late(what: &str, by: &Hdr, late_max: f64, advice: &str) -> Option<String> {
     let p99 = by.quantile(0.99)?.as_secs_f64();
     let [p99_text, max_text] = [p99, late_max].map(|time| Unit::Seconds.show(time));
     (p99 > late_max).then(|| {
         format!(
             "the generator was late: {what} {p99_text} after their time at p99, and at most {max_text} leaves \
-             the results true; use more `workers`, a lower rate or a less busy machine"
+             the results true; {advice}"
         )
     })
 }

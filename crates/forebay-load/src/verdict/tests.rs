@@ -16,7 +16,11 @@ fn check(thresholds: &[&str], outcome: &Outcome, kind: Kind, first: &str) {
     assert!(reason.contains(first) && first.is_empty() == reason.is_empty(), "{:#?}", verdict.reasons);
     let text = serde_json::to_string(&verdict).expect("it can be written");
     let read: Verdict = serde_json::from_str(&text).expect("it can be read");
-    assert_eq!((read.kind, read.reasons, read.thresholds.len()), (kind, verdict.reasons, thresholds.len()));
+    assert_eq!(
+        (read.kind, read.reasons, read.thresholds.len()),
+        (kind, verdict.reasons, verdict.thresholds.len())
+    );
+    assert_eq!(verdict.thresholds.iter().filter(|one| !one.implied).count(), thresholds.len());
 }
 
 fn good() -> Outcome {
@@ -33,7 +37,69 @@ fn a_run_passes_only_if_every_threshold_holds() {
 
 #[test]
 fn without_thresholds_a_run_is_only_valid() {
-    check(&[], &good(), Kind::Pass, "nothing to judge");
+    check(&[], &good(), Kind::Pass, "no threshold was given: nothing was judged but that fewer than 1 %");
+}
+
+/// So many of a thousand quick requests, the others being errors that are quicker still.
+fn with_ok(ok: u64) -> Outcome {
+    let mut tally = answered((0..ok).map(|n| 5_000 + n));
+    tally.planned = 1_000;
+    tally.errors.insert(ErrorKind::Status, 1_000 - ok);
+    tally.statuses = [(200, ok), (503, 1_000 - ok)].into_iter().filter(|(_, count)| *count > 0).collect();
+    tally.failed = times((0..1_000 - ok).map(|_| 300));
+    outcome(tally)
+}
+
+#[test]
+fn quick_errors_are_no_pass_though_nothing_was_said_of_them() {
+    let failed = "`errors<1%` did not hold: 87 % was seen; implied, as nothing was said of errors: 870 errors, \
+                  0 timed out and 0 not started of 1000 planned";
+    for thresholds in [&[][..], &["p(50)<200ms"], &["errors{step:main}<90%"], &["sent>1/s", "count>10"]] {
+        check(thresholds, &with_ok(130), Kind::Fail, failed);
+    }
+    check(&[], &with_ok(990), Kind::Fail, "`errors<1%` did not hold: 1 % was seen");
+    check(&["p(50)<200ms"], &with_ok(991), Kind::Pass, "");
+    let implied = |thresholds: &[&str]| {
+        let thresholds: Vec<_> =
+            thresholds.iter().map(|text| Threshold::parse(text).expect("a threshold")).collect();
+        judge(&thresholds, &with_ok(130)).thresholds.iter().filter(|one| one.implied).count()
+    };
+    assert_eq!((implied(&[]), implied(&["throughput{step:main}>1/s"])), (1, 1));
+    for said in ["errors<90%", "availability>1%", "not_started<1%", "throughput>1/s"] {
+        assert_eq!(implied(&[said]), 0, "{said}");
+        check(&[said], &with_ok(130), Kind::Pass, "");
+    }
+}
+
+#[test]
+fn a_run_in_which_nothing_was_ok_fails_whatever_was_asked() {
+    let says = "not one of 1000 requests was ok: status × 1000; answers by status: 503 × 1000";
+    for thresholds in [&[][..], &["not_started<1%"], &["p(99)<1s"], &["sent>1/s"]] {
+        check(thresholds, &with_ok(0), Kind::Fail, says);
+    }
+    // What came back is no doing of a generator that was late.
+    let mut late = with_ok(0);
+    late.generator.lag = times([2_000; 100]);
+    check(&[], &late, Kind::Fail, says);
+    // Without an answer it may be.
+    let mut unanswered = outcome(Tally { planned: 10, timeouts: 10, ..Tally::default() });
+    check(&[], &unanswered, Kind::Fail, "timed out × 10");
+    unanswered.generator.lag = times([2_000; 100]);
+    check(&[], &unanswered, Kind::Invalid, "the generator was late");
+    let mut cut = outcome(Tally { planned: 10, timeouts: 10, ..Tally::default() });
+    cut.interrupted = true;
+    check(&[], &cut, Kind::Inconclusive, "ended before its time");
+}
+
+#[test]
+fn late_arrivals_are_not_helped_by_more_workers() {
+    let advice = |pacing: u64| {
+        let mut late = good();
+        late.generator.lag = times([9_000; 100]);
+        late.generator.pacing = times([pacing; 100]);
+        judge(&[], &late).reasons[0].contains("more `workers`")
+    };
+    assert_eq!((advice(100), advice(8_000)), (true, false));
 }
 
 #[test]
@@ -106,7 +172,7 @@ fn a_slow_target_is_no_fault_of_the_generator() {
     tally.censored = times([3_000_000; 500]);
     let mut slow = outcome(tally);
     slow.generator.in_flight_max = 100;
-    check(&[], &slow, Kind::Pass, "nothing to judge");
+    check(&["errors<50%"], &slow, Kind::Pass, "500 requests (33.3 %)");
     check(&["errors<1%"], &slow, Kind::Fail, "`errors<1%` did not hold: 33.3 % was seen");
     let reasons = judge(&[], &slow).reasons;
     assert!(
@@ -124,6 +190,10 @@ fn an_interrupted_run_may_fail_but_not_pass() {
     cut.interrupted = true;
     check(&["p(99)<20ms"], &cut, Kind::Inconclusive, "ended before its time");
     check(&["avg<1ms"], &cut, Kind::Fail, "ended before its time");
+    for thresholds in [&[][..], &[Threshold::parse("p(99)<20ms").expect("a threshold")]] {
+        let reasons = judge(thresholds, &cut).reasons;
+        assert_eq!(reasons.len(), 1, "{reasons:?}");
+    }
 }
 
 #[test]

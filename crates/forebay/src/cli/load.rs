@@ -72,7 +72,8 @@ pub struct Test {
     /// How it is asked.
     #[command(flatten)]
     pub asked: Asked,
-    /// A condition for the test to pass, such as `p(99)<200ms` or `rate<0.1%`; may be given several times
+    /// A condition for the test to pass, such as `p(99)<200ms` or `rate<0.1%`; may be given several times; if none is
+    /// about errors, `rate<1%` is implied
     #[arg(long = "threshold", value_name = "CONDITION", value_parser = threshold)]
     pub thresholds: Vec<Threshold>,
     /// Look at a process meanwhile: NAME=pid:123 or NAME=port:8080, and `,http://HOST:PORT` where it serves profiles
@@ -210,7 +211,8 @@ pub struct Capacity {
     /// What to test: a URL, or a plan file, whose stages are not used
     #[arg(value_name = "URL|PLAN")]
     pub what: String,
-    /// What must hold, such as `p(99)<200ms` or `rate<0.1%`; may be given several times
+    /// What must hold, such as `p(99)<200ms` or `rate<0.1%`; may be given several times; if none is about errors,
+    /// `rate<1%` is implied
     #[arg(long, value_name = "CONDITION", value_parser = threshold)]
     pub slo: Vec<Threshold>,
     /// The rate to begin with
@@ -283,7 +285,7 @@ pub struct Replay {
     /// How many times as fast as it was recorded
     #[arg(long, value_name = "FACTOR", value_parser = factor, default_value = "1")]
     pub speed: f64,
-    /// A condition for the test to pass; may be given several times
+    /// A condition for the test to pass; may be given several times; if none is about errors, `rate<1%` is implied
     #[arg(long = "threshold", value_name = "CONDITION", value_parser = threshold)]
     pub thresholds: Vec<Threshold>,
     /// Send the target's name as `Host`, not the recorded one

@@ -15,13 +15,10 @@ pub(super) fn verdict(facts: &Facts<'_>) -> String {
         "<div class=\"verdict {}\" role=\"status\"><strong>{}</strong> {}",
         judgement.state.label(),
         judgement.state.word(),
-        judgement.state.meaning()
+        judgement.meaning()
     );
-    let mut reasons: Vec<String> =
+    let reasons: Vec<String> =
         judgement.reasons.iter().take(ROWS_MAX).map(|reason| escape::html_said(reason)).collect();
-    if facts.outcome.interrupted {
-        reasons.push("What follows is about the part that ran.".to_owned());
-    }
     if !reasons.is_empty() {
         let _ = write!(out, "<ul><li>{}</ul>", reasons.join("<li>"));
     }
