@@ -18,7 +18,7 @@ fuzz_target!(|text: &str| {
 
     let page = html::run(&outcome);
     assert!(page.starts_with("<!") && page.trim_end().ends_with("</html>"));
-    let shown = report::text(&outcome, &|_, text| text.to_owned());
+    let shown = report::text(&outcome, Some(80), &|_, text| text.to_owned());
     assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
     for text in [report::junit(&outcome), report::prometheus(&outcome), report::hgrm(&outcome)] {
         assert!(text.is_empty() || text.ends_with('\n'));

@@ -443,7 +443,7 @@ fn a_result_that_was_saved_can_be_reported_later() {
 
 #[test]
 fn when_nobody_reads_any_more_the_run_goes_on_and_is_judged_and_kept() {
-    let server = Scripted::start(|_| Reply { status: 404, ..Reply::now() });
+    let server = Scripted::start(|_| Reply::now().status(404));
     let folder = Scratch::new("load");
     let saved = folder.path().join("run.json");
     let arguments = ["load", &server.url(), "--rate", "50", "--for", "1500ms", "--save"];

@@ -9,7 +9,7 @@ use super::recovery::{End, Recovery, Summary};
 use crate::pprof::Flame;
 
 /// What the generator is called among watched processes.
-pub(super) const GENERATOR: &str = "generator";
+pub(crate) const GENERATOR: &str = "generator";
 
 /// What was seen.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

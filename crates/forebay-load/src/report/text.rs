@@ -1,6 +1,11 @@
 //! The closing words of a run on a terminal: the verdict first, then where every request went, then times.
 
+mod lab;
+mod wrap;
+
 use std::fmt::Write as _;
+
+pub(crate) use lab::{growth, sent};
 
 use super::facts::{Facts, QUANTILES, Response, quantile_text};
 use super::figures::{self, NONE, bytes, count, duration, duration_or_none, float, share, things};
@@ -11,6 +16,10 @@ use crate::outcome::{Outcome, Tally};
 
 /// Letters of a name in a table.
 const NAME: usize = 28;
+/// Letters of a name where there is little room.
+const NAME_NARROW: usize = 18;
+/// No text is made narrower: it would be words below each other.
+const WIDTH_MIN: usize = 50;
 
 /// What a piece of text is, for whoever colours it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +36,13 @@ pub enum Ink {
     Bad,
 }
 
-/// The summary of a run, ending with a newline. `paint` colours a piece of it or gives it back as it is.
+/// The summary of a run, ending with a newline. Of `width` columns, or as many as it takes. `paint` colours a
+/// piece of it or gives it back as it is.
 #[must_use]
-pub fn text(outcome: &Outcome, paint: &dyn Fn(Ink, &str) -> String) -> String {
+pub fn text(outcome: &Outcome, width: Option<usize>, paint: &dyn Fn(Ink, &str) -> String) -> String {
     let facts = Facts::of(outcome);
-    let mut page = Page { out: String::new(), paint };
+    let room = width.map_or(usize::MAX, |width| width.max(WIDTH_MIN));
+    let mut page = Page { out: String::new(), paint, room };
     page.verdict(&facts);
     page.accounting(&facts);
     page.times(&facts);
@@ -39,38 +50,53 @@ pub fn text(outcome: &Outcome, paint: &dyn Fn(Ink, &str) -> String) -> String {
     page.rows("Steps", step_rows(outcome));
     page.errors(&facts.total);
     page.thresholds(&facts);
+    page.faults(outcome);
+    page.processes(outcome);
     page.generator(&facts);
+    page.notes(outcome);
     page.out
 }
 
 struct Page<'a> {
     out: String,
     paint: &'a dyn Fn(Ink, &str) -> String,
+    /// Columns.
+    room: usize,
 }
 
 impl Page<'_> {
+    /// Lines of these pieces, broken at words; all but the first begin with `hang` spaces.
+    fn pieces(&mut self, hang: usize, pieces: &[(Option<Ink>, &str)]) {
+        wrap::lines(&mut self.out, self.paint, self.room, hang, pieces);
+    }
+
     fn line(&mut self, line: &str) {
-        self.out.push_str(line.trim_end());
+        self.pieces(4, &[(None, line)]);
+    }
+
+    /// One line, as it is.
+    fn table_line(&mut self, ink: Option<Ink>, line: &str) {
+        let line = line.trim_end();
+        let line = ink.map_or_else(|| line.to_owned(), |ink| (self.paint)(ink, line));
+        self.out.push_str(&line);
         self.out.push('\n');
     }
 
     fn heading(&mut self, text: &str) {
-        let text = (self.paint)(Ink::Strong, text);
         self.out.push('\n');
-        self.line(&text);
+        self.pieces(0, &[(Some(Ink::Strong), text)]);
     }
 
     fn soft(&mut self, text: &str) {
-        let text = (self.paint)(Ink::Soft, text);
-        self.line(&format!("  {text}"));
+        self.pieces(2, &[(None, "  "), (Some(Ink::Soft), text)]);
     }
 
     fn verdict(&mut self, facts: &Facts<'_>) {
         let Facts { outcome, judgement, .. } = facts;
-        let word = (self.paint)(ink(judgement.state), judgement.state.word());
         let target = escape::without_secrets(&outcome.target);
-        self.line(&format!("{word}  {}  {}", escape::plain(&outcome.name), escape::plain(&target)));
-        self.line(&format!("  {}", judgement.meaning()));
+        let about = format!("  {}  {}", escape::plain(&outcome.name), escape::plain(&target));
+        self.pieces(2, &[(Some(ink(judgement.state)), judgement.state.word()), (None, &about)]);
+        self.pieces(2, &[(None, "  "), (None, judgement.meaning())]);
         for reason in judgement.reasons.iter().take(ROWS_MAX) {
             self.line(&format!("  - {}", escape::shorten(reason, 400)));
         }
@@ -81,17 +107,22 @@ impl Page<'_> {
         self.heading("Where every request went");
         let Tally { planned, ok, timeouts, not_started, .. } = tally;
         let errors = tally.errors();
-        self.line(&format!(
-            "  {} planned = {} ok + {} + {} + {} not started",
-            count(*planned),
-            count(*ok),
-            self.bad(errors, &things(errors, "error")),
-            self.bad(*timeouts, &things(*timeouts, "timeout")),
-            self.bad(*not_started, &count(*not_started)),
-        ));
+        let bad = |number: u64| (number > 0).then_some(Ink::Bad);
+        self.pieces(
+            4,
+            &[
+                (None, &format!("  {} planned = {} ok + ", count(*planned), count(*ok))),
+                (bad(errors), &things(errors, "error")),
+                (None, " + "),
+                (bad(*timeouts), &things(*timeouts, "timeout")),
+                (None, " + "),
+                (bad(*not_started), &count(*not_started)),
+                (None, " not started"),
+            ],
+        );
         if !tally.balances() {
-            let text = (self.paint)(Ink::Bad, "the sum does not hold: this is a defect of the generator");
-            self.line(&format!("  {text}"));
+            let text = "the sum does not hold: this is a defect of the generator";
+            self.pieces(2, &[(None, "  "), (Some(Ink::Bad), text)]);
         }
         let rates = format!(
             "{} planned, {} started, {} ok; {} not ok",
@@ -106,34 +137,34 @@ impl Page<'_> {
         }
     }
 
-    /// The text as something bad, if there is any of it.
-    fn bad(&self, number: u64, text: &str) -> String {
-        if number > 0 { (self.paint)(Ink::Bad, text) } else { text.to_owned() }
-    }
-
     fn times(&mut self, facts: &Facts<'_>) {
         let Facts { total, response, .. } = facts;
-        let names = QUANTILES.map(|(name, _)| name);
-        let head = times_row("Times", names.map(str::to_owned), "mean");
+        let heads = QUANTILES.map(|(name, _)| name).into_iter().chain(["mean"]);
+        let columns: Vec<_> = heads.map(|head| (head, 10)).collect();
+        // The tail beyond p99 and the mean are what one can do without first, then p95.
+        let table = Columns::fitting(&columns, &[3, 5, 1], (23, 19), self.room);
         self.out.push('\n');
-        let head = (self.paint)(Ink::Strong, &head);
-        self.line(&head);
+        self.table_line(Some(Ink::Strong), &table.head("Times"));
         if response.judged().is_empty() {
-            self.line("  nothing was answered, so there are no times");
-            return;
+            let as_expected = if total.statuses.is_empty() { "" } else { " as expected" };
+            self.line(&format!("  nothing was answered{as_expected}, so there are no times of it"));
+        } else {
+            let cells = QUANTILES.map(|(_, quantile)| quantile_text(response.quantile(quantile)));
+            let mean = duration_or_none(response.judged().mean());
+            let cells: Vec<_> = cells.into_iter().chain([mean]).collect();
+            self.table_line(None, &table.row("response, from plan", &cells));
         }
-        let cells = QUANTILES.map(|(_, quantile)| quantile_text(response.quantile(quantile)));
-        let mean = duration_or_none(response.judged().mean());
-        self.line(&times_row("  response, from plan", cells, &mean));
         let others = [
-            ("  service, from sending", &total.service),
-            ("  start delay", &total.delay),
-            ("  first byte", &total.first_byte),
-            ("  connect", &total.connect),
-            ("  errors' response", &total.failed),
+            ("service, from sending", &total.service),
+            ("start delay", &total.delay),
+            ("first byte", &total.first_byte),
+            ("connect", &total.connect),
+            ("errors' response", &total.failed),
         ];
         for (label, hdr) in others.into_iter().filter(|(_, hdr)| !hdr.is_empty()) {
-            self.line(&times_row(label, cells_of(hdr), &duration_or_none(hdr.mean())));
+            let cells = QUANTILES.map(|(_, quantile)| duration_or_none(hdr.quantile(quantile)));
+            let cells: Vec<_> = cells.into_iter().chain([duration_or_none(hdr.mean())]).collect();
+            self.table_line(None, &table.row(label, &cells));
         }
         if !total.censored.is_empty() {
             let note = format!(
@@ -149,17 +180,18 @@ impl Page<'_> {
         if rows.len() < 2 {
             return;
         }
-        let header = ["planned", "ok", "not ok", "p50", "p95", "p99", "max"].map(str::to_owned);
-        let header = (self.paint)(Ink::Strong, &row(title, &header));
+        let columns =
+            [("planned", 11), ("ok", 11), ("not ok", 10), ("p50", 10), ("p95", 10), ("p99", 10), ("max", 10)];
+        let table = Columns::fitting(&columns, &[4, 1, 6, 0], (NAME, NAME_NARROW), self.room);
         self.out.push('\n');
-        self.line(&header);
+        self.table_line(Some(Ink::Strong), &table.head(title));
         let beyond = rows.len().saturating_sub(ROWS_MAX);
         for (name, tally) in rows.into_iter().take(ROWS_MAX) {
             let response = Response::of(&tally);
             let at = |quantile| quantile_text(response.quantile(quantile));
             let bad = if tally.bad() > 0 { share(tally.bad(), tally.planned) } else { "·".to_owned() };
             let cells = [count(tally.planned), count(tally.ok), bad, at(0.5), at(0.95), at(0.99), at(1.0)];
-            self.line(&row(&format!("  {}", escape::shorten(&name, NAME - 4)), &cells));
+            self.table_line(None, &table.row(&name, &cells));
         }
         if beyond > 0 {
             self.soft(&format!("and {beyond} more"));
@@ -201,17 +233,17 @@ impl Page<'_> {
         let width = widths.max().unwrap_or(0).min(NAME * 2);
         for one in rows.iter().take(ROWS_MAX) {
             let word = format!("{:<13}", one.state.label());
-            let word = (self.paint)(if invalid { Ink::Soft } else { ink(one.state) }, &word);
+            let state = if invalid { Ink::Soft } else { ink(one.state) };
             // The reason usually says it already.
             let interval = one.interval.as_ref().filter(|text| !one.why.contains(text.as_str()));
             let interval = interval.map(|text| format!(" ({text})")).unwrap_or_default();
             let text = escape::plain(&one.text);
-            let mut line = format!("  {word} {text:<width$}  {}{interval}", one.observed);
+            let mut line = format!(" {text:<width$}  {}{interval}", one.observed);
             let _ = write!(line, ", {}", things(one.samples, "sample"));
             if !one.why.is_empty() {
                 let _ = write!(line, ": {}", escape::shorten(&one.why, 300));
             }
-            self.line(&line);
+            self.pieces(6, &[(None, "  "), (Some(state), &word), (None, &line)]);
         }
     }
 
@@ -283,17 +315,49 @@ pub(crate) fn step_rows(outcome: &Outcome) -> Vec<(String, Tally)> {
     steps.collect()
 }
 
-fn cells_of(hdr: &Hdr) -> [String; 5] {
-    QUANTILES.map(|(_, quantile)| duration_or_none(hdr.quantile(quantile)))
+/// The columns of a table that there is room for.
+#[derive(Debug)]
+struct Columns {
+    /// Which of all, what stands above it, and how wide it is.
+    kept: Vec<(usize, String, usize)>,
+    /// Columns of the names.
+    label: usize,
 }
 
-fn times_row(label: &str, cells: [String; 5], mean: &str) -> String {
-    let [p50, p95, p99, p999, max] = cells;
-    format!("{label:<23}{p50:>10}{p95:>10}{p99:>10}{p999:>10}{max:>10}{mean:>10}")
-}
+impl Columns {
+    /// As many of `columns` as fit beside a label; with too little room the label gets narrower, from the first
+    /// to the second width, and columns are left out in the order of `spare`.
+    fn fitting(columns: &[(&str, usize)], spare: &[usize], label: (usize, usize), room: usize) -> Self {
+        let of = |(index, (head, width)): (usize, &(&str, usize))| (index, (*head).to_owned(), *width);
+        let mut kept: Vec<_> = columns.iter().enumerate().map(of).collect();
+        let wide = |kept: &[(usize, String, usize)]| kept.iter().map(|(_, _, width)| width).sum::<usize>();
+        for index in spare {
+            if wide(&kept) + label.1 <= room {
+                break;
+            }
+            kept.retain(|(of, _, _)| of != index);
+        }
+        let label = room.saturating_sub(wide(&kept)).clamp(label.1, label.0);
+        Self { kept, label }
+    }
 
-fn row(label: &str, [planned, ok, bad, p50, p95, p99, max]: &[String; 7]) -> String {
-    format!("{label:<NAME$}{planned:>11}{ok:>11}{bad:>10}{p50:>10}{p95:>10}{p99:>10}{max:>10}")
+    fn head(&self, title: &str) -> String {
+        self.line(title, |(_, head, _)| head)
+    }
+
+    fn row(&self, label: &str, cells: &[String]) -> String {
+        let label = escape::shorten(label, self.label.saturating_sub(3));
+        let none = String::new();
+        self.line(&format!("  {label}"), |(index, _, _)| cells.get(*index).unwrap_or(&none))
+    }
+
+    fn line<'s>(&'s self, label: &str, cell: impl Fn(&'s (usize, String, usize)) -> &'s String) -> String {
+        let mut line = format!("{label:<width$}", width = self.label);
+        for column in &self.kept {
+            let _ = write!(line, "{:>width$}", cell(column), width = column.2);
+        }
+        line
+    }
 }
 
 const fn ink(state: State) -> Ink {
@@ -305,50 +369,4 @@ const fn ink(state: State) -> Ink {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::synthetic::{Story, hostile, outcome};
-    use super::*;
-
-    fn plain(outcome: &Outcome) -> String {
-        text(outcome, &|_, text| text.to_owned())
-    }
-
-    #[test]
-    fn the_verdict_comes_first_and_the_sum_is_shown() {
-        let text = plain(&outcome(&Story::stalled()));
-        assert!(
-            text.starts_with("INVALID") || text.starts_with("FAIL") || text.starts_with("INCONCLUSIVE"),
-            "{text}"
-        );
-        let sum = text.lines().find(|line| line.contains(" planned = ")).expect("the sum is shown");
-        let numbers: Vec<u64> =
-            sum.replace(',', "").split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        assert_eq!(numbers.len(), 5, "{sum}");
-        assert_eq!(numbers[0], numbers[1..].iter().sum::<u64>(), "{sum}");
-    }
-
-    #[test]
-    fn a_run_without_answers_has_no_times() {
-        let mut outcome = outcome(&Story::calm());
-        outcome.series.clear();
-        outcome.timeline.clear();
-        let text = plain(&outcome);
-        assert!(text.contains("0 planned = 0 ok + 0 errors + 0 timeouts + 0 not started"), "{text}");
-        assert!(text.contains("nothing was answered"), "{text}");
-    }
-
-    #[test]
-    fn names_do_not_steer_the_terminal() {
-        let text = plain(&hostile());
-        assert!(text.chars().all(|letter| letter == '\n' || !letter.is_control()), "{text:?}");
-        let widest = text.lines().map(|line| line.chars().count()).max();
-        assert!(widest < Some(450), "{widest:?}");
-    }
-
-    #[test]
-    fn whoever_colours_it_changes_no_word() {
-        let outcome = outcome(&Story::stalled());
-        let coloured = text(&outcome, &|_, text| format!("\x1b[1m{text}\x1b[0m"));
-        assert_eq!(coloured.replace("\x1b[1m", "").replace("\x1b[0m", ""), plain(&outcome));
-    }
-}
+mod tests;

@@ -7,12 +7,27 @@ pub struct Output<'a> {
     to: &'a mut dyn Write,
     /// A person reads: colours and pictures help.
     terminal: bool,
+    /// What is done matters more than what is told of it: it goes on when nobody reads any more.
+    outlives: bool,
+    /// Why nothing is written any more.
+    lost: Option<io::Error>,
 }
 
 impl<'a> Output<'a> {
     /// Writes to `to`, which a person reads or not.
     pub fn new(to: &'a mut dyn Write, terminal: bool) -> Self {
-        Self { to, terminal }
+        Self { to, terminal, outlives: false, lost: None }
+    }
+
+    /// From here on nothing fails because it cannot be told: see [`Self::lost`].
+    pub(crate) fn outlive_readers(&mut self) {
+        self.outlives = true;
+    }
+
+    /// Why something could not be told although somebody may still want to read it; a reader who has gone away
+    /// does not.
+    pub(crate) fn lost(&mut self) -> Option<io::Error> {
+        self.lost.take().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
     }
 
     /// Runs `work` with standard output, which is not kept from others meanwhile. That the reader has gone
@@ -26,7 +41,8 @@ impl<'a> Output<'a> {
     ) -> anyhow::Result<T> {
         let mut stdout = io::stdout();
         let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        let terminal = stdout.is_terminal() && colours;
+        let able = std::env::var_os("TERM").is_none_or(|name| name != "dumb");
+        let terminal = stdout.is_terminal() && colours && able;
         match work(&mut Output::new(&mut stdout, terminal)) {
             Err(error) if is_broken_pipe(&error) => Ok(gone),
             done => done,
@@ -54,7 +70,16 @@ impl<'a> Output<'a> {
     /// # Errors
     /// When it cannot be written.
     pub fn line(&mut self, text: impl AsRef<str>) -> io::Result<()> {
-        writeln!(self.to, "{}", text.as_ref())
+        if self.lost.is_some() {
+            return Ok(());
+        }
+        match writeln!(self.to, "{}", text.as_ref()) {
+            Err(error) if self.outlives => {
+                self.lost = Some(error);
+                Ok(())
+            }
+            written => written,
+        }
     }
 
     /// The text in bold, when a person reads.
@@ -90,4 +115,43 @@ impl<'a> Output<'a> {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
     kind == Some(io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many lines; then writing fails like this.
+    struct Ends(usize, io::ErrorKind);
+
+    impl Write for Ends {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.0 == 0 {
+                return Err(self.1.into());
+            }
+            self.0 -= bytes.iter().filter(|byte| **byte == b'\n').count();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn check(kind: io::ErrorKind, lost: Option<io::ErrorKind>) {
+        let mut to = Ends(1, kind);
+        let mut out = Output::new(&mut to, false);
+        assert!(out.line("one").is_ok());
+        assert_eq!(out.line("two").map_err(|error| error.kind()), Err(kind));
+        out.outlive_readers();
+        assert!(out.line("three").is_ok());
+        assert!(out.line("four").is_ok());
+        assert_eq!(out.lost().map(|error| error.kind()), lost);
+    }
+
+    #[test]
+    fn work_goes_on_when_nobody_reads_and_a_full_disk_is_told_at_the_end() {
+        check(io::ErrorKind::BrokenPipe, None);
+        check(io::ErrorKind::StorageFull, Some(io::ErrorKind::StorageFull));
+    }
 }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::super::facts::Facts;
-use super::super::figures::{self, NONE, bytes, count, digits, float, length, micros};
-use super::super::text::percent;
+use super::super::figures::{NONE, bytes, count, digits, float, length, micros};
+use super::super::text::{growth, percent, sent};
 use super::super::{ROWS_MAX, escape};
 use super::plot::{Axis, Plot};
 use super::table::{Cell, Table};
@@ -71,7 +71,11 @@ fn faults(outcome: &Outcome) -> String {
                 Cell::Markup(ending(recovery)),
                 Cell::Number(recovery.ttd.map_or_else(|| NONE.to_owned(), after)),
                 Cell::Number(recovered(recovery)),
-                Cell::Bad(recovery.bad_requests),
+                // Where nothing can be told, nothing was counted.
+                match recovery.end {
+                    End::Unknown => Cell::Number(NONE.to_owned()),
+                    _ => Cell::Bad(recovery.bad_requests),
+                },
                 Cell::Why(recovery.notes.join("; ")),
             ],
         );
@@ -209,25 +213,13 @@ fn curves(outcome: &Outcome, watched: &Watched) -> String {
 }
 
 fn leak(leak: &Leak) -> String {
-    let Leak { verdict, per_hour, interval, matters, length: over } = leak;
-    let Some(per_hour) = per_hour else { return String::new() };
-    let amount = |growth: f64| {
-        format!("{}{}/h", if growth < 0.0 { "-" } else { "" }, bytes(figures::whole(growth.abs())))
-    };
-    let interval =
-        interval.map(|(low, high)| format!(", at 95 % between {} and {}", amount(low), amount(high)));
-    let word = match verdict {
+    let Some(growth) = growth(leak) else { return String::new() };
+    let word = match leak.verdict {
         LeakVerdict::Growing => "<span class=\"state fail\">memory grows</span>",
         LeakVerdict::Flat => "<span class=\"state pass\">memory is flat</span>",
         LeakVerdict::TooShort => "<span class=\"state off\">no leak check: too short, or too restless</span>",
     };
-    format!(
-        "<p class=\"note\">{word} {}{} over {}; {} would matter.</p>",
-        amount(*per_hour),
-        interval.unwrap_or_default(),
-        length(*over),
-        amount(*matters),
-    )
+    format!("<p class=\"note\">{word} {growth}.</p>")
 }
 
 fn usage(facts: &Facts<'_>) -> String {
@@ -245,10 +237,9 @@ fn usage(facts: &Facts<'_>) -> String {
     let mut table = Table::new("Use of the machine by stage", &columns);
     for watched in &outcome.lab.watched {
         for (index, (stage, usage)) in outcome.stages.iter().zip(&watched.stages).enumerate() {
-            let tally = outcome.series.iter().filter_map(|series| series.stages.get(index));
-            let sent: u64 = tally.map(|tally| tally.planned.saturating_sub(tally.not_started)).sum();
-            let per =
-                usage.cpu_per(sent).map_or_else(|| NONE.to_owned(), |cpu| micros(cpu.as_secs_f64() * 1e6));
+            let per = usage
+                .cpu_per(sent(outcome, index))
+                .map_or_else(|| NONE.to_owned(), |cpu| micros(cpu.as_secs_f64() * 1e6));
             table.row(
                 if stage.warmup { " class=\"soft\"" } else { "" },
                 [

@@ -26,6 +26,7 @@ const RESULTS_MAX: usize = 1_000;
 /// # Errors
 /// A run could not be made, or a result not be read.
 pub(super) fn compare(args: &Compare, out: &mut Output<'_>) -> anyhow::Result<u8> {
+    outputs::writable(&outputs::given([("--report", &args.report)]))?;
     let started_unix_ms = outputs::unix_ms();
     let (before, after) = match (is_saved(&args.before), is_saved(&args.after)) {
         (true, true) => (saved(Path::new(&args.before))?, saved(Path::new(&args.after))?),
@@ -48,13 +49,13 @@ pub(super) fn compare(args: &Compare, out: &mut Output<'_>) -> anyhow::Result<u8
     };
     let settings = Settings { min_effect: args.effect, ..Settings::default() };
     let comparison = compare::compare(&before, &after, &settings);
-    if let Some(file) = &args.report {
-        let about = About { name: "before and after", target: &args.after, started_unix_ms };
-        outputs::write_file(file, html::compare(&about, &args.before, &args.after, &comparison))?;
-    }
     match args.json {
         true => out.line(serde_json::to_string_pretty(&comparison)?)?,
         false => show(&comparison, out)?,
+    }
+    if let Some(file) = &args.report {
+        let about = About { name: "before and after", target: &args.after, started_unix_ms };
+        outputs::write_file(file, html::compare(&about, &args.before, &args.after, &comparison))?;
     }
     Ok(match comparison.outcome {
         Outcome::Better | Outcome::NoDifferenceShown { .. } => EXIT_OK,
@@ -103,8 +104,13 @@ fn plans(args: &Compare) -> Result<[Plan; 2], Refused> {
 fn run(args: &Compare, plans: &[Plan; 2], out: &mut Output<'_>) -> anyhow::Result<(Vec<Run>, Vec<Run>)> {
     let folders = args.out.as_ref().map(|folder| [folder.join("before"), folder.join("after")]);
     for folder in folders.iter().flatten() {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        outputs::make_folder(folder)?;
     }
+    let results = folders
+        .iter()
+        .flatten()
+        .flat_map(|folder| (1..=args.runs as usize).map(|number| ("--out", folder.join(file_name(number)))));
+    outputs::writable(&results.collect::<Vec<_>>())?;
     let interrupt = Interrupt::listen()?;
     let mut runs = [Vec::new(), Vec::new()];
     let order = compare::order(args.runs as usize);
@@ -123,13 +129,17 @@ fn run(args: &Compare, plans: &[Plan; 2], out: &mut Output<'_>) -> anyhow::Resul
         }
         outcome.verdict = verdict::judge(&plan.thresholds, &outcome);
         if let Some(folders) = &folders {
-            let file = folders[index].join(format!("run-{:03}.json", runs[index].len() + 1));
+            let file = folders[index].join(file_name(runs[index].len() + 1));
             outputs::write_file(&file, json::write(&outcome))?;
         }
         runs[index].push(Run::of(&outcome));
     }
     let [before, after] = runs;
     Ok((before, after))
+}
+
+fn file_name(number: usize) -> String {
+    format!("run-{number:03}.json")
 }
 
 /// What a comparison shows, as people read it.

@@ -67,10 +67,6 @@ pub(super) fn run(
         for progress in progress {
             if watched.is_ok() {
                 watched = watch(&progress);
-                if watched.is_err() {
-                    // Nobody reads any more.
-                    interrupt.0.store(true, Ordering::Relaxed);
-                }
             }
         }
         let outcome = engine.join().map_err(|_| anyhow!("the load generator broke down"))?;

@@ -1,11 +1,11 @@
 //! `forebay load import`: other tools' requests as recordings, and their plans as plans.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use forebay_load::import::{self, BYTES_MAX, Imported, Options, Pace, Refused, Tree};
 
+use super::outputs;
 use crate::cli::load::{Format, Import};
 use crate::cli::{EXIT_OK, EXIT_PROBLEMS};
 use crate::commands::Output;
@@ -25,6 +25,7 @@ struct Made {
 /// # Errors
 /// The file cannot be read, or the result not be written.
 pub(super) fn import(args: &Import, out: &mut Output<'_>) -> anyhow::Result<u8> {
+    outputs::writable(&outputs::given([("--out", &args.out)]))?;
     let made = match made(args)? {
         Ok(made) => made,
         Err(refused) => {
@@ -36,9 +37,7 @@ pub(super) fn import(args: &Import, out: &mut Output<'_>) -> anyhow::Result<u8> 
     };
     made.notes.iter().for_each(|note| Output::noted(note));
     match &args.out {
-        Some(file) => {
-            fs::write(file, &made.bytes).with_context(|| format!("cannot write {}", file.display()))?
-        }
+        Some(file) => outputs::write_file(file, &made.bytes)?,
         None => out.line(String::from_utf8_lossy(&made.bytes).trim_end())?,
     }
     Ok(EXIT_OK)

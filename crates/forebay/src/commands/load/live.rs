@@ -130,6 +130,11 @@ impl View {
     }
 }
 
+/// Columns of the terminal as it is now.
+pub(super) fn width() -> usize {
+    block::width()
+}
+
 /// A piece of text as `ink` looks where `out` goes.
 pub(super) fn paint(out: &Output<'_>, ink: Ink, text: &str) -> String {
     match ink {
