@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::schema::{Choice, Key, Registry, Shape, Table};
+use crate::config::schema::{Choice, Hints, Key, Registry, Shape, Table};
 
 mod lab;
 mod step;
@@ -17,7 +17,10 @@ pub(crate) static PLANS: Registry = Registry {
     tables: &TABLES,
     title: "Forebay load plan",
     introduction: INTRODUCTION,
-    least: "write at least `target`, `stages` and `scenarios`",
+    hints: Hints {
+        empty: "write at least `target`, `stages` and `scenarios`",
+        shared: "write it out; what all steps have in common goes to `headers`, `variables` and `timeout` at the top",
+    },
 };
 
 /// What stands above the tables in the reference.
