@@ -338,7 +338,12 @@ impl Reader {
     pub fn finish(mut self) -> Result<Recording, Error> {
         if self.recording.is_empty() {
             let skipped = self.recording.skipped.notes();
-            let what = skipped.fold("there is no request in it".to_owned(), |what, note| what + "; " + &note);
+            let sampled = self.recording.sample.filter(|sample| *sample < 1.0).map(|sample| {
+                let share = replay::percent(sample);
+                format!("it was to hold {share} of the requests: record for longer, or with `sample: 100%`")
+            });
+            let nothing = "there is no request in it".to_owned();
+            let what = skipped.chain(sampled).fold(nothing, |what, note| what + "; " + &note);
             return Err(Error { line: self.line, what });
         }
         self.recording.sort();

@@ -7,12 +7,16 @@ use std::time::Duration;
 use super::{Error, Payload, REDACTED, Recording, Request, name};
 use crate::expect::Expect;
 use crate::plan::{Arrival, Body, SERIES_MAX, Scenario, Step};
+use crate::report::figures::digits;
 use crate::template::Template;
 
 /// What is sent for a body that was not kept: so many bytes at most.
 const FILLER_MAX: usize = 1 << 20;
 /// What steps are called whose own names are too many.
 const OTHER: &str = "other";
+
+/// Greatest speed that is offered to make up for a sample.
+const SPEED_MAX: f64 = 1_000.0;
 
 /// How to send a recording again.
 #[derive(Clone, Debug)]
@@ -38,6 +42,9 @@ pub struct Parts {
     pub length: Duration,
     /// What is not sent as it was, for people.
     pub notes: Vec<String>,
+    /// That only a share of the requests was recorded, what that does to the rate, and what to do about it;
+    /// `None`: the recording is whole, as far as it says.
+    pub sampled: Option<String>,
 }
 
 impl Replay {
@@ -77,7 +84,13 @@ impl Recording {
             .map(|(request, name)| scenario(request, name, replay, &mut fillers))
             .collect();
         let length = arrivals.last().map_or(Duration::ZERO, |last| last.at);
-        Ok(Parts { scenarios, arrivals: arrivals.into(), length, notes: self.notes(&fillers) })
+        Ok(Parts {
+            scenarios,
+            arrivals: arrivals.into(),
+            length,
+            notes: self.notes(&fillers),
+            sampled: self.sampled(replay.speed),
+        })
     }
 
     /// A name for each request; if there are too many, those less often sent share one.
@@ -97,6 +110,28 @@ impl Recording {
         ranked.sort_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then(a.cmp(b)));
         let kept: HashSet<&str> = ranked.into_iter().take(SERIES_MAX - 1).map(|(name, _)| name).collect();
         names.iter().map(|name| if kept.contains(name.as_str()) { name } else { OTHER }.to_owned()).collect()
+    }
+
+    fn sampled(&self, speed: f64) -> Option<String> {
+        let sample = self.sample.filter(|sample| *sample > 0.0 && *sample < 1.0)?;
+        let holds = format!("the recording holds {} of the requests", percent(sample));
+        let (all, rate) = (1.0 / sample, speed * sample);
+        Some(match rate {
+            0.99..=1.01 => format!("{holds}: speed {} makes up for it", digits(speed)),
+            _ if all > SPEED_MAX => {
+                format!(
+                    "{holds}: speed {} is {} of the rate; record with `sample: 100%`",
+                    digits(speed),
+                    percent(rate)
+                )
+            }
+            _ => format!(
+                "{holds}: speed {} is {} of the rate; use `--speed {}`, or record with `sample: 100%`",
+                digits(speed),
+                percent(rate),
+                (all * 100.0).round() / 100.0,
+            ),
+        })
     }
 
     fn notes(&self, fillers: &Fillers) -> Vec<String> {
@@ -126,6 +161,11 @@ impl Recording {
         }
         notes
     }
+}
+
+/// 0.01 as `1 %`.
+pub(super) fn percent(share: f64) -> String {
+    format!("{} %", digits(share * 100.0))
 }
 
 fn scenario(request: &Request, name: String, replay: &Replay, fillers: &mut Fillers) -> Scenario {

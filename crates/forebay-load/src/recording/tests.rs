@@ -90,8 +90,8 @@ fn a_request_that_is_too_large_is_skipped_and_said() {
         ]
     );
     let error = parse(&[FIRST, &many]).unwrap_err().to_string();
-    let says =
-        "line 2: there is no request in it; 1 request is left out: its line has more than 256 header fields";
+    let says = "line 2: there is no request in it; 1 request is left out: its line has more than 256 header fields; it was to \
+         hold 1 % of the requests: record for longer, or with `sample: 100%`";
     assert_eq!(error, says);
     let error = parse(&[&format!("{FIRST}{blanks}"), &fits]).unwrap_err().to_string();
     assert!(error.starts_with("line 1: it has"), "{error}");
@@ -175,4 +175,28 @@ fn the_names_sent_least_share_one() {
     names.dedup();
     assert_eq!(names.len(), SERIES_MAX);
     assert!(names.contains(&"other") && names.contains(&"GET /page-a"));
+}
+
+#[test]
+fn what_a_sample_does_to_the_rate_is_said() {
+    let says = |sample: &str, speed: f64| {
+        let text = format!(
+            "{{\"forebay_recording\":1{sample}}}\n{{\"at_us\":0,\"method\":\"GET\",\"target\":\"/\"}}\n"
+        );
+        let recording = Recording::parse(text.as_bytes()).expect("it is a recording");
+        recording.plan_parts(&Replay::at(speed)).expect("it can be sent").sampled
+    };
+    assert_eq!(says("", 1.0), None);
+    assert_eq!(says(",\"sample\":1.0", 1.0), None);
+    let said = "the recording holds 1 % of the requests: speed 1 is 1 % of the rate; use `--speed 100`, or record \
+                with `sample: 100%`";
+    assert_eq!(says(",\"sample\":0.01", 1.0).as_deref(), Some(said));
+    assert!(says(",\"sample\":0.01", 100.0).is_some_and(|said| said.ends_with("speed 100 makes up for it")));
+    assert!(says(",\"sample\":0.0001", 1.0).is_some_and(|said| !said.contains("--speed")));
+}
+
+#[test]
+fn a_sample_explains_why_there_is_nothing() {
+    let error = Recording::parse(b"{\"forebay_recording\":1,\"sample\":0.01}\n").expect_err("it is empty");
+    assert!(error.what.contains("it was to hold 1 % of the requests"), "{error}");
 }

@@ -48,6 +48,7 @@ pub(super) fn capacity(args: &Asked, out: &mut Output<'_>) -> anyhow::Result<u8>
             return Ok(EXIT_USAGE);
         }
     };
+    outputs::writable(&outputs::given([("--report", &args.report), ("--save", &args.save)]))?;
     let started_unix_ms = outputs::unix_ms();
     let interrupt = Interrupt::listen()?;
     while let Next::Run(step) = search.next() {
@@ -66,18 +67,20 @@ pub(super) fn capacity(args: &Asked, out: &mut Output<'_>) -> anyhow::Result<u8>
         search.record(step.rate, result);
     }
     let found = search.capacity();
-    if let Some(file) = &args.save {
-        outputs::write_file(file, as_json(&found)?)?;
-    }
-    if let Some(file) = &args.report {
-        let target = format!("http://{}{}", plan.target.authority, plan.target.prefix);
-        let about = About { name: &plan.name, target: &target, started_unix_ms };
-        outputs::write_file(file, html::capacity(&about, &found))?;
-    }
     match args.json {
         true => out.line(as_json(&found)?)?,
         false => tell_found(&found, interrupt.came(), out)?,
     }
+    let mut files = outputs::Files::default();
+    if let Some(file) = &args.save {
+        files.write(file, as_json(&found)?);
+    }
+    if let Some(file) = &args.report {
+        let target = format!("http://{}{}", plan.target.authority, plan.target.prefix);
+        let about = About { name: &plan.name, target: &target, started_unix_ms };
+        files.write(file, html::capacity(&about, &found));
+    }
+    files.finish()?;
     Ok(status(&found))
 }
 

@@ -18,16 +18,17 @@ use crate::load;
 /// # Errors
 /// The recording cannot be read or sent, or results not be written.
 pub(super) fn replay(args: &Replay, out: &mut Output<'_>) -> anyhow::Result<u8> {
-    let plan = plan(args)?;
+    let (plan, sampled) = plan(args)?;
     let unmet = load::unmet(&plan, "--threshold", &args.thresholds);
     if !unmet.is_empty() {
         tell(&unmet)?;
         return Ok(EXIT_USAGE);
     }
-    test::judged(&plan, &args.outputs, None, out)
+    test::judged(&plan, &args.outputs, None, sampled, out)
 }
 
-fn plan(args: &Replay) -> anyhow::Result<Plan> {
+/// What is sent, and what is to be known of how it was picked.
+fn plan(args: &Replay) -> anyhow::Result<(Plan, Option<String>)> {
     let name = args.recording.display();
     let unfit = |Error { line, what }| match line {
         0 => anyhow!("{name} cannot be sent again: {what}"),
@@ -39,7 +40,7 @@ fn plan(args: &Replay) -> anyhow::Result<Plan> {
     drop(bytes);
     let how = How { keep_host: !args.new_host, timeout: args.timeout, ..How::at(args.speed) };
     let parts = recording.plan_parts(&how).map_err(unfit)?;
-    for note in &parts.notes {
+    for note in parts.notes.iter().chain(&parts.sampled) {
         Output::noted(note);
     }
     // The last arrival lies within the stage.
@@ -47,7 +48,7 @@ fn plan(args: &Replay) -> anyhow::Result<Plan> {
     let rate = parts.arrivals.len() as f64 / length.as_secs_f64();
     let stem =
         args.recording.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-    Ok(Plan {
+    let plan = Plan {
         name: stem,
         target: args.target.resolve(&args.target.path).map_err(|error| anyhow!(error))?,
         model: Model::Recorded(parts.arrivals),
@@ -63,5 +64,6 @@ fn plan(args: &Replay) -> anyhow::Result<Plan> {
         feeders: Vec::new(),
         tags: Vec::new(),
         lab: Lab::default(),
-    })
+    };
+    Ok((plan, parts.sampled))
 }

@@ -37,10 +37,11 @@ pub(super) fn test(args: &Test, out: &mut Output<'_>) -> anyhow::Result<u8> {
     }
     loaded.plan.thresholds.extend(thresholds.iter().cloned());
     loaded.plan.lab.watch.extend(watch.iter().cloned());
-    judged(&loaded.plan, outputs, baseline.as_deref(), out)
+    judged(&loaded.plan, outputs, baseline.as_deref(), None, out)
 }
 
-/// Runs a plan, judges it, and writes what came of it. Gives the exit status.
+/// Runs a plan, judges it, and writes what came of it, with a note of what has to be known to read it. Gives the
+/// exit status.
 ///
 /// # Errors
 /// It could not be run, or its results not be written.
@@ -48,20 +49,23 @@ pub(super) fn judged(
     plan: &Plan,
     outputs: &Outputs,
     baseline: Option<&Path>,
+    note: Option<String>,
     out: &mut Output<'_>,
 ) -> anyhow::Result<u8> {
     outputs::prepare(outputs)?;
     let baseline = baseline.map(compare::saved).transpose()?;
     let interrupt = Interrupt::listen()?;
     let mut outcome = run(plan, &interrupt, outputs.json, out)?;
+    outcome.lab.notes.extend(note);
     outcome.verdict = verdict::judge(&plan.thresholds, &outcome);
-    outputs::write(outputs, &outcome, out)?;
+    let written = outputs::write(outputs, &outcome, out);
     let gate = baseline.map(|runs| gate(&runs, &[Run::of(&outcome)], &Settings::default()));
     if let Some(gate) = gate.as_ref().filter(|_| !outputs.json) {
         out.line("")?;
         out.line(out.bold(&format!("Against the baseline: {}", gate.kind.label())))?;
         compare::show(&gate.comparison, out)?;
     }
+    written?;
     let verdicts = [Some(outcome.verdict.kind), gate.map(|gate| gate.kind)];
     Ok(outputs::status(verdicts.into_iter().flatten()))
 }
