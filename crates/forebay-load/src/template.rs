@@ -1,16 +1,6 @@
 //! Texts with values in them: `/items/{{ id }}`.
 //!
-//! | written | stands for |
-//! |---|---|
-//! | `{{ name }}` | a variable, a feeder's column or something captured |
-//! | `{{ $uuid }}` | a random UUID (RFC 9562 version 4), another each time |
-//! | `{{ $iteration }}` | how many runs of scenarios came before this one |
-//! | `{{ $user }}` | the number of the user, from 0 |
-//! | `{{ $timestamp }}`, `{{ $timestamp_ms }}` | when the scenario was to start, in seconds or milliseconds since 1970 |
-//! | `{{ $random(1, 100) }}` | a whole number, both ends included |
-//! | `{{ $pick(a, b, "c, d") }}` | one of these |
-//! | `{{{{` | two braces |
-//!
+//! `{{ name }}` is a variable, a feeder's column or something captured; `{{ $... }}` is one of `BUILTINS`.
 //! Everything by chance follows from the plan's seed.
 
 use std::fmt;
@@ -24,6 +14,16 @@ mod tests;
 
 /// Longest text of a template, in bytes.
 pub const BYTES_MAX: usize = 1 << 20;
+/// Values that are made when they are asked for: how each is written between braces, and what it stands for.
+pub const BUILTINS: [(&str, &str); 7] = [
+    ("$random(1, 100)", "a whole number by chance, both ends included"),
+    ("$pick(a, b, \"c, d\")", "one of these by chance; quotes keep commas and spaces"),
+    ("$uuid", "a random UUID (RFC 9562 version 4), another each time"),
+    ("$iteration", "how many runs of scenarios came before this one"),
+    ("$user", "the number of the user, from 0"),
+    ("$timestamp", "when the scenario was to start, in seconds since 1970"),
+    ("$timestamp_ms", "the same in milliseconds"),
+];
 /// Longest name of a value, in bytes.
 pub const NAME_MAX: usize = 100;
 

@@ -7,6 +7,7 @@ mod parse;
 mod show;
 #[cfg(test)]
 mod tests;
+pub mod words;
 
 use std::fmt;
 

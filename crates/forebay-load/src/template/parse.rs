@@ -1,9 +1,6 @@
 //! Reads a template's text into its parts.
 
-use super::{BYTES_MAX, Builtin, Error, NAME_MAX, Part, Template};
-
-/// The names a builtin may have, for messages.
-const BUILTINS: &str = "$uuid, $iteration, $user, $timestamp, $timestamp_ms, $random(1, 100), $pick(a, b)";
+use super::{BUILTINS, BYTES_MAX, Builtin, Error, NAME_MAX, Part, Template};
 
 pub(super) fn template(text: &str) -> Result<Template, Error> {
     if text.len() > BYTES_MAX {
@@ -87,7 +84,8 @@ fn builtin(call: &str) -> Result<Builtin, Error> {
         "pick" => return pick(arguments.unwrap_or_default()),
         _ => {
             let shown: String = name.chars().take(40).collect();
-            return Err(Error(format!("`${shown}` is not known; there are {BUILTINS}")));
+            let known: Vec<&str> = BUILTINS.iter().map(|(written, _)| *written).collect();
+            return Err(Error(format!("`${shown}` is not known; there are {}", known.join(", "))));
         }
     };
     match arguments {

@@ -162,3 +162,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_values_that_are_told_of_are_those_there_are() {
+    let mut seen = Vec::new();
+    for (written, _) in BUILTINS {
+        let template = Template::parse(&format!("{{{{ {written} }}}}")).expect("it is right");
+        let [Part::Builtin(builtin)] = template.parts.as_slice() else { panic!("{written}") };
+        seen.push(match builtin {
+            Builtin::Uuid => "uuid",
+            Builtin::Iteration => "iteration",
+            Builtin::User => "user",
+            Builtin::Timestamp => "timestamp",
+            Builtin::TimestampMs => "timestamp_ms",
+            Builtin::Random(..) => "random",
+            Builtin::Pick(_) => "pick",
+        });
+        assert!(written.trim_start_matches('$').starts_with(seen[seen.len() - 1]), "{written}");
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), BUILTINS.len());
+    let Error(told) = Template::parse("{{ $nothing }}").expect_err("there is no such value");
+    assert!(BUILTINS.iter().all(|(written, _)| told.contains(written)), "{told}");
+}

@@ -2,57 +2,13 @@
 
 use super::nearest::nearest;
 use super::show::tidy;
+use super::words::{self, CLOCKS, MEASURES, OPERATORS, STATISTICS, UNITS};
 use super::{Clock, Error, Measure, Op, Statistic, TEXT_MAX, Threshold, Unit};
 
 /// Most key-value pairs of a selector.
 const SELECT_MAX: usize = 16;
 
 const EXAMPLES: &str = "`p(95)<100ms`, `errors<0.1%` or `throughput>1000/s`";
-
-/// Words with their measures; the first of several words for one is how it is shown.
-const WORDS: [(&str, Measure); 18] = [
-    ("errors", Measure::Errors),
-    ("error_rate", Measure::Errors),
-    ("failed", Measure::Errors),
-    ("rate", Measure::Errors),
-    ("availability", Measure::Availability),
-    ("success", Measure::Availability),
-    ("not_started", Measure::NotStarted),
-    ("dropped", Measure::NotStarted),
-    ("throughput", Measure::Throughput),
-    ("sent", Measure::Sent),
-    ("rps", Measure::Sent),
-    ("count", Measure::Count),
-    ("requests", Measure::Count),
-    ("recovery", Measure::Recovery),
-    // Without a prefix these are response times.
-    ("avg", Measure::Time(Clock::Response, Statistic::Mean)),
-    ("max", Measure::Time(Clock::Response, Statistic::Max)),
-    ("min", Measure::Time(Clock::Response, Statistic::Min)),
-    ("p(95)", Measure::Time(Clock::Response, Statistic::Quantile(0.95))),
-];
-
-const CLOCKS: [(&str, Clock); 7] = [
-    ("response_", Clock::Response),
-    ("service_", Clock::Service),
-    ("first_byte_", Clock::FirstByte),
-    ("ttfb_", Clock::FirstByte),
-    ("connect_", Clock::Connect),
-    ("delay_", Clock::Delay),
-    ("start_delay_", Clock::Delay),
-];
-
-/// Longer ones first, so that `<=` is not taken for `<`.
-const OPS: [(&str, Op); 8] = [
-    ("===", Op::Equal),
-    ("!==", Op::Unequal),
-    ("<=", Op::AtMost),
-    (">=", Op::AtLeast),
-    ("==", Op::Equal),
-    ("!=", Op::Unequal),
-    ("<", Op::Less),
-    (">", Op::More),
-];
 
 /// A threshold, cut up.
 pub(super) struct Parts {
@@ -86,7 +42,7 @@ impl Parts {
         let at = operator_at(&short)
             .ok_or_else(|| wrong(format!("it compares nothing; write for example {EXAMPLES}")))?;
         let (left, right) = short.split_at(at);
-        let (sign, op) = OPS.iter().find(|(sign, _)| right.starts_with(sign)).ok_or_else(|| {
+        let (sign, op) = words::begins(&OPERATORS, right).ok_or_else(|| {
             wrong("unknown comparison; use one of `<`, `<=`, `>`, `>=`, `==`, `!=`".to_owned())
         })?;
         let limit = right[sign.len()..].trim().to_owned();
@@ -94,7 +50,7 @@ impl Parts {
             return Err(wrong(format!("no limit after `{sign}`; write for example {EXAMPLES}")));
         }
         let (word, select) = measured(left).map_err(wrong)?;
-        Ok(Self { text: short, word, select, op: *op, limit })
+        Ok(Self { text: short, word, select, op, limit })
     }
 
     pub(super) fn finish(self, measure: Measure) -> Result<Threshold, Error> {
@@ -154,33 +110,29 @@ fn selector(inside: &str) -> Result<Vec<(String, String)>, String> {
 }
 
 pub(super) fn measure(word: &str) -> Result<Measure, String> {
-    if let Some((_, measure)) = WORDS.iter().find(|(known, _)| *known == word) {
-        return Ok(*measure);
+    if let Some(measure) = words::find(&MEASURES, word) {
+        return Ok(measure);
     }
-    let with_clock = CLOCKS.iter().find_map(|(prefix, clock)| Some((word.strip_prefix(prefix)?, *clock)));
-    let (rest, clock) = with_clock.unwrap_or((word, Clock::Response));
-    if let Some(statistic) = statistic(rest)? {
+    let (prefix, clock) = words::begins(&CLOCKS, word).unwrap_or(("", Clock::Response));
+    if let Some(statistic) = statistic(&word[prefix.len()..])? {
         return Ok(Measure::Time(clock, statistic));
     }
-    let known = WORDS.iter().map(|(known, _)| *known);
+    let measures = MEASURES.iter().flat_map(|word| word.names);
+    let known = measures.chain(STATISTICS.iter().flat_map(|word| word.names)).copied();
     Err(match nearest(word, known) {
         _ if word.is_empty() => format!("nothing is left of the comparison; write for example {EXAMPLES}"),
         Some(meant) => format!("`{word}` is not measured; did you mean `{meant}`?"),
-        None => format!(
-            "`{word}` is not measured; known are p(95), avg, min, max, med, errors, availability, not_started, \
-             throughput, sent, count and recovery, as in {EXAMPLES}"
-        ),
+        None => {
+            let times = STATISTICS.iter().map(|word| word.names[0]);
+            let all: Vec<&str> = times.chain(MEASURES.iter().map(|word| word.names[0])).collect();
+            let (last, others) = all.split_last().unwrap_or((&"", &[]));
+            format!("`{word}` is not measured; known are {} and {last}, as in {EXAMPLES}", others.join(", "))
+        }
     })
 }
 
 pub(super) fn statistic(word: &str) -> Result<Option<Statistic>, String> {
-    Ok(Some(match word {
-        "avg" | "mean" => Statistic::Mean,
-        "min" => Statistic::Min,
-        "max" => Statistic::Max,
-        "med" | "median" => Statistic::Quantile(0.5),
-        _ => return percentile(word),
-    }))
+    words::find(&STATISTICS, word).map_or_else(|| percentile(word), |statistic| Ok(Some(statistic)))
 }
 
 /// `p(99.9)` or `p99.9`.
@@ -220,30 +172,13 @@ fn limit(text: &str, measure: Measure) -> Result<f64, String> {
 }
 
 fn scale(unit: &str, measure: Measure) -> Result<f64, String> {
-    let found = match measure.unit() {
-        Unit::Seconds => match unit {
-            "ns" => Some(1e-9),
-            "us" | "µs" | "μs" => Some(1e-6),
-            "ms" => Some(1e-3),
-            "s" => Some(1.0),
-            "m" | "min" => Some(60.0),
-            "h" => Some(3_600.0),
-            // k6 has times in milliseconds; recovery it does not have.
-            "" if measure != Measure::Recovery => Some(1e-3),
-            _ => None,
-        },
-        Unit::Share => match unit {
-            "" => Some(1.0),
-            "%" => Some(0.01),
-            _ => None,
-        },
-        Unit::PerSecond => match unit {
-            "" | "/s" | "rps" | "req/s" => Some(1.0),
-            "/m" | "/min" => Some(1.0 / 60.0),
-            "/h" => Some(1.0 / 3_600.0),
-            _ => None,
-        },
-        Unit::Number => unit.is_empty().then_some(1.0),
+    let of = measure.unit();
+    let fits = |known: &&words::Word<(Unit, f64)>| known.means.0 == of && known.names.contains(&unit);
+    let found = match (unit, of) {
+        // k6 has times in milliseconds; recovery it does not have.
+        ("", Unit::Seconds) => (measure != Measure::Recovery).then_some(1e-3),
+        ("", _) => Some(1.0),
+        _ => UNITS.iter().find(fits).map(|known| known.means.1),
     };
     found.ok_or_else(|| {
         let help = match measure.unit() {
