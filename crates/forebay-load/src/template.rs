@@ -108,6 +108,12 @@ impl Template {
         })
     }
 
+    /// Whether it asks for a value that is made each time: one of `BUILTINS`.
+    #[must_use]
+    pub fn has_builtins(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Builtin(_)))
+    }
+
     /// Whether the text around the values may stand in a request target: visible ASCII, beginning with `/`
     /// unless it begins with a value.
     ///

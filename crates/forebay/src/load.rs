@@ -28,12 +28,14 @@ mod lab;
 pub mod levels;
 mod lower;
 mod names;
+mod reference;
 mod scenarios;
 mod schedule;
 mod step;
 pub mod target;
 #[cfg(test)]
 mod tests;
+mod variables;
 
 pub use changes::{Changes, Preset, Quick};
 pub use conditions::unmet;
@@ -196,5 +198,5 @@ pub fn json_schema() -> serde_json::Value {
 /// The reference page of plan files, in Markdown.
 #[must_use]
 pub fn reference() -> String {
-    config::reference::page(&keys::PLANS)
+    config::reference::page(&keys::PLANS) + &reference::languages()
 }

@@ -5,7 +5,7 @@ use forebay_base::units;
 use super::nearest::nearest;
 use super::problems::{Mark, Problems, Spanned};
 use super::schema::{Choice, Key, Registry, Shape, Table, Text, listed};
-use super::value::{Field, Fields, Pair, Value};
+use super::value::{Field, Fields, Json, Pair, Value};
 use super::yaml::{Entry, Kind, Node, Scalar};
 
 /// Reads a whole file; what is wrong in it is among the problems and left out.
@@ -317,22 +317,40 @@ fn claims(shape: &Shape, kind: &Kind) -> bool {
 
 /// The value as JSON: what is not in quotes and looks like a number, a switch or nothing is that. `None`: a
 /// part of it is wrong, which was told already.
-fn json(node: &Node) -> Option<serde_json::Value> {
-    use serde_json::Value as Json;
+fn json(node: &Node) -> Option<Json> {
     match &node.kind {
         Kind::Bad => None,
-        Kind::Scalar(scalar) if scalar.is_null() => Some(Json::Null),
-        Kind::Scalar(scalar) => {
-            let read = || serde_json::from_str(&scalar.text).ok();
-            let plain =
-                read().filter(|value: &Json| scalar.plain && (value.is_number() || value.is_boolean()));
-            Some(plain.unwrap_or_else(|| Json::String(scalar.text.clone())))
-        }
-        Kind::List(items) => items.iter().map(json).collect(),
+        Kind::Scalar(scalar) if scalar.is_null() => Some(Json::Null { said: scalar.text == "null" }),
+        Kind::Scalar(Scalar { text, plain, .. }) => Some(match text.as_str() {
+            "true" if *plain => Json::Bool(true),
+            "false" if *plain => Json::Bool(false),
+            number if *plain && is_json_number(number) => Json::Number(text.clone()),
+            _ => Json::Text(text.clone()),
+        }),
+        Kind::List(items) => items.iter().map(json).collect::<Option<_>>().map(Json::List),
         Kind::Map(entries) => {
-            entries.iter().map(|entry| Some((entry.key.to_string(), json(&entry.value)?))).collect()
+            let entry = |entry: &Entry| Some((entry.key.to_string(), json(&entry.value)?));
+            entries.iter().map(entry).collect::<Option<_>>().map(Json::Map)
         }
     }
+}
+
+/// Whether JSON has a number written so (RFC 8259 section 6), however long.
+fn is_json_number(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let text = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (text, None),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (mantissa, None),
+    };
+    digits(whole)
+        && (whole == "0" || !whole.starts_with('0'))
+        && fraction.is_none_or(digits)
+        && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
 }
 
 /// A whole number that is not in quotes.
@@ -397,4 +415,19 @@ pub(crate) fn short(text: &str) -> String {
         shown.push_str("...");
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_what_json_takes_for_numbers() {
+        for text in ["0", "-0", "10", "1.50", "1e999", "-2.5E+10", "123456789012345678901234567890"] {
+            assert!(is_json_number(text), "{text}");
+        }
+        for text in ["", "-", "+1", "01", ".5", "1.", "1e", "0x10", "1_000", "Infinity", "1 "] {
+            assert!(!is_json_number(text), "{text}");
+        }
+    }
 }

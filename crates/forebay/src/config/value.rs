@@ -20,8 +20,24 @@ pub(crate) enum Value {
     List(Vec<Spanned<Self>>),
     Table(Fields),
     Map(Vec<Pair>),
-    /// Whatever was written, as JSON.
-    Any(serde_json::Value),
+    /// Whatever was written.
+    Any(Json),
+}
+
+/// Whatever was written, as JSON: keys in the order of the file, numbers with all their digits.
+#[derive(Clone, Debug)]
+pub(crate) enum Json {
+    /// Nothing; `said` if in so many letters, `null`.
+    Null {
+        said: bool,
+    },
+    Bool(bool),
+    /// As it was written, which is as JSON has it.
+    Number(String),
+    Text(String),
+    List(Vec<Self>),
+    /// Keys differ.
+    Map(Vec<(String, Self)>),
 }
 
 /// An entry of a map whose keys the writer chose.
@@ -135,6 +151,21 @@ impl Fields {
         match self.get(name) {
             Some(Spanned { value: Value::Map(pairs), .. }) => pairs,
             _ => &[],
+        }
+    }
+}
+
+impl Json {
+    /// The value for comparing; a number is then as exact as its type.
+    pub(crate) fn value(&self) -> serde_json::Value {
+        use serde_json::Value as Plain;
+        match self {
+            Self::Null { .. } => Plain::Null,
+            Self::Bool(bool) => (*bool).into(),
+            Self::Number(text) => serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into()),
+            Self::Text(text) => text.as_str().into(),
+            Self::List(items) => items.iter().map(Self::value).collect(),
+            Self::Map(entries) => entries.iter().map(|(key, value)| (key.clone(), value.value())).collect(),
         }
     }
 }

@@ -4,7 +4,8 @@ use forebay_load::expect::{Error, Expect, Is};
 
 use super::lower::Lower;
 use crate::config::problems::{Mark, Spanned};
-use crate::config::value::{Fields, Pair, Value};
+use crate::config::read::short;
+use crate::config::value::{Fields, Json, Pair, Value};
 
 /// What stands for anything that is there.
 const ANY: &str = "*";
@@ -25,7 +26,12 @@ pub(super) fn lower(lower: &mut Lower<'_, '_>, fields: &Fields) -> Vec<Expect> {
     }
     for Pair { name, value } in fields.map("json") {
         let Value::Any(json) = &value.value else { continue };
-        let equals = (json.as_str() != Some(ANY)).then(|| json.clone());
+        if let Json::Null { said: false } = json {
+            let what = format!("`{}` is expected to be null", short(&name.value));
+            gathered.lower.problems.warn_fix(name.at, what, "for anything write `*`, for null write `null`");
+        }
+        let any = matches!(json, Json::Text(text) if text == ANY);
+        let equals = (!any).then(|| json.value());
         gathered.add(name.at, Expect::parse_json(&name.value, equals));
     }
     for Pair { name, value } in fields.map("header") {

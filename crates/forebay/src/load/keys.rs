@@ -38,8 +38,10 @@ it at once, with line, column and remedy, and `forebay load schema` prints a JSO
   second.
 - **Environment variables** are filled in when the file is read: `${NAME}`, or `${NAME:-default}`. `$$` stands for one
   `$`; a `$` before anything but `{` and `$` stands for itself.
-- **Values** are filled in for each request: `{{ name }}` is an entry of `variables`, a column of a feeder, or what an
-  earlier step of the same scenario captured. A name nobody defines is an error when the plan is read.
+- **[Values](#values)** are filled in for each request: `{{ name }}` is an entry of `variables`, a column of a feeder, or
+  what an earlier step of the same scenario captured. A name nobody defines is an error when the plan is read.
+- **[Thresholds](#thresholds)** say what must hold, such as `p(99){step:login}<200ms`; **[places in JSON](#places-in-json)**
+  say what is captured and expected.
 - **Files** (bodies, feeders) are read when the plan is; relative paths begin at the plan.
 - **Plain YAML only**: one document of maps, lists and values; no anchors, aliases, merge keys or tags.
 ";
@@ -114,7 +116,7 @@ static TOP: Table = Table {
             .doc("Headers of every step, unless the step names the same.")
             .example("{accept: application/json}"),
         Key::new("variables", Shape::Map { min: 1, key: &LABEL, value: &Shape::Text(&TAG) })
-            .doc("Values that do not change, by name.")
+            .doc("Values that do not change, by name; each may use those above it.")
             .example("{base: v1}"),
         Key::new(
             "feeders",

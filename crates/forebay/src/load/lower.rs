@@ -10,7 +10,7 @@ use forebay_load::threshold::Threshold;
 use super::changes::Changes;
 use super::names::Names;
 use super::target::{self, Url};
-use super::{conditions, feeders, lab, scenarios, schedule, threshold};
+use super::{conditions, feeders, lab, scenarios, schedule, threshold, variables};
 use crate::config::problems::{Mark, Problems, Spanned};
 use crate::config::read::short;
 use crate::config::value::{Fields, Pair, Value};
@@ -31,7 +31,7 @@ pub(super) struct Lower<'a, 'b> {
 
 /// Makes a plan of a file; `stem` is its name. `None` only if a problem is fatal.
 pub(super) fn lower(lower: &mut Lower<'_, '_>, top: &Fields, stem: &str) -> Option<Plan> {
-    let variables = texts(top.map("variables"));
+    let variables = variables::lower(lower, top);
     let feeders = feeders::lower(lower, top);
     let mut names = Names::default();
     variables.iter().for_each(|(name, _)| names.define(name));

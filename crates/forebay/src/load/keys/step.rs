@@ -25,7 +25,7 @@ pub(super) static STEP: Table = Table {
             .doc("Headers of this request. `Host`, `Content-Length` and `Connection` are written anyway.")
             .example("{if-none-match: \"*\"}"),
         Key::new("json", Shape::Any)
-            .doc("The body as JSON; `content-type` is `application/json` unless `headers` says otherwise.")
+            .doc("The body as JSON; `content-type` is `application/json` unless `headers` says otherwise. A value in braces is part of a text: for a number write `body`.")
             .example("{item: 1, note: \"by a test\"}"),
         Key::new("body", Shape::Text(&BODY)).doc("The body.").example("a=1&b=2"),
         Key::new("body_file", Shape::Text(&FILE))
@@ -82,7 +82,7 @@ pub(super) static EXPECT: Table = Table {
             .doc("A regular expression (of linear time) that the body matches somewhere.")
             .example("'^ok$'"),
         Key::new("json", Shape::Map { min: 1, key: &JSON_PATH, value: &Shape::Any })
-            .doc("Places in the body, which is JSON, and what stands there; `*`: anything.")
+            .doc("Places in the body, which is JSON, and what stands there; `*`: anything, `null`: null.")
             .example("{$.ok: true}"),
         Key::new("header", Shape::Map { min: 1, key: &HEADER_NAME, value: &Shape::Text(&CONTENT) })
             .doc("Headers, and a text that each contains; `*`: anything.")

@@ -153,3 +153,17 @@ fn what_is_about_faults_or_processes_needs_some() {
         ]
     );
 }
+
+#[test]
+fn every_selector_of_the_reference_selects() {
+    let plan = "\
+target: http://127.0.0.1:8080
+stages: [{duration: 30s, rate: 50, name: peak}]
+scenarios: [{name: buy, tags: {kind: write}, steps: [{get: /items, name: login}]}]
+";
+    for word in &forebay_load::threshold::words::SELECTORS {
+        for select in word.names {
+            assert_eq!(said(plan, &format!("p(50){select}<1s")), "", "{select}");
+        }
+    }
+}

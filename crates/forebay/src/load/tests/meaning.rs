@@ -122,3 +122,34 @@ fn variables_of_the_environment_are_filled_in() {
     let loaded = load_text("plan.yaml", &text, around, &Changes::default()).expect("it is right");
     assert_eq!(loaded.plan.target.authority, "127.0.0.1:9");
 }
+
+/// The body of the only step.
+fn body_of(step: &str) -> String {
+    let plan = load_ok(&BASE.replace("{get: /}", step));
+    match &plan.scenarios[0].steps[0].body {
+        Body::Bytes(bytes) => String::from_utf8(bytes.to_vec()).expect("it is text"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_json_body_is_sent_as_it_is_written() {
+    for (json, expected) in [
+        ("{z: 1, a: 2, m: {y: 0, b: ~}}", r#"{"z":1,"a":2,"m":{"y":0,"b":null}}"#),
+        ("[12345678901234567890123, 0.10, 1e999, -0]", "[12345678901234567890123,0.10,1e999,-0]"),
+        ("['1', 007, yes, true, 'true']", r#"["1","007","yes",true,"true"]"#),
+        ("text", r#""text""#),
+    ] {
+        assert_eq!(body_of(&format!("{{post: /, json: {json}}}")), expected, "{json}");
+    }
+}
+
+#[test]
+fn a_variable_may_use_those_above_it() {
+    let text = format!(
+        "{BASE}variables: {{a: v1, d: '/{{{{ a }}}}/x', e: '{{{{ d }}}}{{{{ a }}}}', f: '{{{{{{{{'}}\n"
+    );
+    let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let expected = [own("a", "v1"), own("d", "/v1/x"), own("e", "/v1/xv1"), own("f", "{{")];
+    assert_eq!(load_ok(&text).variables, expected);
+}

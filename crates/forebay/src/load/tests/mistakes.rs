@@ -222,5 +222,38 @@ fn what_is_written_once_for_two_places_is_shared_by_keys_that_plans_have() {
         "write it out; what all steps have in common goes to `headers`, `variables` and `timeout` at the top";
     assert_eq!(found, [format!("3:40: error: anchors (`&name`) are not accepted; {fix}")]);
     let other = tree("config: &c {target: http://a}\n").expect_err("it has an anchor");
-    assert_eq!(other, ["it:1:9: error: anchors (`&name`) are not accepted; write it out"]);
+    assert_eq!(other, ["line 1, column 9: anchors (`&name`) are not accepted; write it out"]);
+}
+
+#[test]
+fn a_variable_that_cannot_be_filled_in_is_told() {
+    let hint = "a variable may use those above it; what is fed or captured is used in steps";
+    check("variables: {a: '{{ b }}', b: '1'}", &format!("4:16: error: `b` has no value here; {hint}"));
+    check("variables: {a: '{{ a }}'}", &format!("4:16: error: `a` has no value here; {hint}"));
+    check(
+        "variables: {base: a, b: '{{ bse }}'}",
+        "4:25: error: `bse` has no value here; did you mean `base`?",
+    );
+    check(
+        "variables: {a: '{{ $uuid }}'}",
+        "4:16: error: variables do not change, so none can be another value each time; write what begins with `$` \
+         where it is used",
+    );
+    let twice: Vec<String> =
+        (1..40).map(|n| format!("v{n}: '{{{{ v{0} }}}}{{{{ v{0} }}}}'", n - 1)).collect();
+    let found = problems(&format!("{BASE}variables: {{v0: abcdefgh, {}}}\n", twice.join(", ")));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("the value has 131072 bytes; at most 65536 are accepted"), "{found:?}");
+}
+
+#[test]
+fn nothing_is_not_taken_for_anything() {
+    let expect = |value: &str| {
+        problems(&BASE.replace("{get: /}", &format!("{{get: /, expect: {{json: {{$.x: {value}}}}}}}")))
+    };
+    let warned = "3:47: warning: `$.x` is expected to be null; for anything write `*`, for null write `null`";
+    assert_eq!(expect("~"), [warned]);
+    assert_eq!(expect(""), [warned]);
+    assert_eq!(expect("null"), [""; 0]);
+    assert_eq!(expect("'*'"), [""; 0]);
 }
