@@ -35,6 +35,8 @@ const PROBLEMS_MAX: usize = 100;
 const PROBLEM_MAX: usize = 500;
 /// Hosts that are told apart in messages.
 const HOSTS_MAX: usize = 1_000;
+/// What the host of requests that name none is called.
+const NO_HOST: &str = "none";
 /// Requests a list of targets may have.
 const TARGETS_MAX: usize = recording::REQUESTS_MAX;
 
@@ -68,7 +70,8 @@ pub struct Refused {
 /// How to make a recording.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Only requests to this host, as URLs and logs have it; `*`: all of them. `None`: there must be only one.
+    /// Only requests to this host, as URLs and logs have it; `*`: all of them; `none`: those that name none.
+    /// `None`: there must be only one.
     pub host: Option<String>,
     /// Whether cookies, credentials and the like are kept.
     pub secrets: bool,
@@ -141,6 +144,11 @@ fn check_size(bytes: usize) -> Result<(), Refused> {
     }
 }
 
+/// What a host is called; one without a name as well.
+fn named(host: &str) -> &str {
+    if host.is_empty() { NO_HOST } else { host }
+}
+
 /// Requests on their way into a recording, with the hosts they go to.
 #[derive(Debug)]
 struct Gather<'o> {
@@ -180,7 +188,7 @@ impl<'o> Gather<'o> {
         }
         let wanted = match self.options.host.as_deref() {
             None | Some("*") => true,
-            Some(wanted) => wanted.eq_ignore_ascii_case(host),
+            Some(wanted) => wanted.eq_ignore_ascii_case(named(host)),
         };
         if !wanted {
             self.elsewhere += 1;
@@ -198,25 +206,33 @@ impl<'o> Gather<'o> {
         }
     }
 
+    /// The hosts that are asked most, with how often.
+    fn told_hosts(&self) -> String {
+        let mut hosts: Vec<_> = self.hosts.iter().collect();
+        hosts.sort_by(|(_, one), (_, other)| other.cmp(one));
+        let told: Vec<_> =
+            hosts.iter().take(20).map(|(host, count)| format!("{} ({count})", named(host))).collect();
+        told.join(", ")
+    }
+
     fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
 
     fn finish(mut self) -> Result<Imported, Refused> {
         if self.options.host.is_none() && self.hosts.len() > 1 {
-            let hosts: Vec<_> =
-                self.hosts.iter().take(20).map(|(host, count)| format!("{host} ({count})")).collect();
+            let often = self.hosts.iter().max_by_key(|(_, count)| **count).map_or("", |(host, _)| host);
             self.problems.add(format!(
-                "requests go to {} hosts; choose one, or `*` for all: {}",
+                "requests go to {} hosts; choose one, such as `--host {}`, or `--host '*'` for all: {}",
                 self.hosts.len(),
-                hosts.join(", ")
+                named(often),
+                self.told_hosts()
             ));
         }
         if self.recording.is_empty() && self.problems.list.is_empty() {
             self.problems.add(match &self.options.host {
                 Some(host) if self.elsewhere > 0 => {
-                    let hosts: Vec<_> = self.hosts.keys().take(20).map(String::as_str).collect();
-                    format!("no request goes to {host}; there are {}", hosts.join(", "))
+                    format!("no request goes to {host}; there are {}", self.told_hosts())
                 }
                 _ => "there is no request in it".to_owned(),
             });

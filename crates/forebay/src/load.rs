@@ -37,7 +37,7 @@ pub mod target;
 mod tests;
 mod variables;
 
-pub use changes::{Changes, Preset, Quick};
+pub use changes::{Changes, Data, Preset, Quick};
 pub use conditions::unmet;
 
 use lower::Lower;
@@ -66,9 +66,20 @@ pub fn load(path: &Path, changes: &Changes) -> Result<Loaded, Vec<Problem>> {
         };
         vec![problem.fix(fix)]
     })?;
+    if is_recording(&text) {
+        let problem = Problem::error(Position::file(name.as_str()), "this is a recording, and no plan");
+        let fix = format!("send it with `forebay load replay {name} --target http://...`");
+        return Err(vec![problem.fix(fix)]);
+    }
     let env = |name: &str| std::env::var(name).ok();
     let around = Surroundings { env: &env, base: Some(path.parent().unwrap_or(Path::new(""))) };
     load_text(&name, &text, around, changes)
+}
+
+/// Whether a text begins as recordings do.
+fn is_recording(text: &str) -> bool {
+    let first = text.lines().next().unwrap_or_default();
+    first.starts_with('{') && first.contains("\"forebay_recording\"")
 }
 
 /// Reads a plan from a text that is called `name` in problems.
@@ -108,7 +119,7 @@ pub fn of_url(url: &Url, quick: &Quick, changes: &Changes) -> Result<Loaded, Vec
     let changes = Changes { target: Some(url.without_path()), ..changes.clone() };
     let top = Fields { at: Mark::FILE, table: keys::PLANS.top(), written: Vec::new(), meant: Vec::new() };
     let lower = &mut Lower { problems: &mut problems, base: Path::new(""), changes: &changes };
-    let step = step::quick(lower, &top, quick.method.as_deref(), &url.path, quick.body.as_deref());
+    let step = step::quick(lower, &top, quick.method.as_deref(), &url.path, quick.body.as_ref());
     let scenario = |step| Scenario { name: "url".to_owned(), weight: 1, steps: vec![step], tags: Vec::new() };
     let plan = lower::finish(lower, &top, step.map(scenario).into_iter().collect());
     match plan {
@@ -139,12 +150,22 @@ pub fn threshold(text: &str) -> Result<Threshold, String> {
 /// # Errors
 /// Why the text is none, with line and column.
 pub fn tree(text: &str) -> Result<Tree, Vec<String>> {
-    let mut problems = Problems::new("it");
+    let mut problems = Problems::new("");
     let hints = Hints { empty: "name another file", shared: "write it out" };
     let tree = yaml::parse(text, hints, &mut problems);
     match tree {
         Some(tree) if !problems.fatal() => Ok(tree_of(&tree)),
-        _ => Err(problems.sorted().iter().map(ToString::to_string).collect()),
+        _ => Err(problems.sorted().iter().map(told).collect()),
+    }
+}
+
+/// A problem of a file that is named elsewhere.
+fn told(problem: &Problem) -> String {
+    let Problem { at, what, fix, .. } = problem;
+    let fix = fix.as_ref().map_or_else(String::new, |fix| format!("; {fix}"));
+    match at.line {
+        0 => format!("{what}{fix}"),
+        line => format!("line {line}, column {}: {what}{fix}", at.column),
     }
 }
 
@@ -171,7 +192,8 @@ pub(crate) use files::read as read_file;
 /// # Errors
 /// What is wrong with it.
 pub fn watch(text: &str) -> Result<Watch, String> {
-    let help = "write, for example, `api=pid:123`, `api=port:8080` or `api=http://127.0.0.1:6060`";
+    let help = "write `api=pid:123` or `api=port:8080`, either with `,http://127.0.0.1:6060` where it serves \
+                profiles, or `api=http://127.0.0.1:6060` for the process there";
     let (name, of) = text.split_once('=').ok_or(help)?;
     let (of, profile) = match of.split_once(',') {
         Some((of, profile)) => (of, Some(profile.to_owned())),

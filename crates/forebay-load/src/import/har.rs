@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::error::Category;
 
 use super::redact::redact;
 use super::{Gather, Imported, Options, Refused, check_size, time, url};
@@ -71,8 +72,7 @@ struct Post {
 pub fn parse(text: &str, options: &Options) -> Result<Imported, Refused> {
     check_size(text.len())?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let File { log } = serde_json::from_str(text)
-        .map_err(|error| Refused::from(format!("this is not a HAR file: {error}")))?;
+    let File { log } = serde_json::from_str(text).map_err(|error| Refused::from(not_har(&error)))?;
     let mut gather = Gather::new(options, "HAR file");
     let (mut cached, mut other, mut redacted, mut bodies) = (0, 0, 0, 0);
     let times: Vec<_> = log.entries.iter().map(|entry| time::rfc3339(&entry.started_date_time)).collect();
@@ -134,6 +134,21 @@ pub fn parse(text: &str, options: &Options) -> Result<Imported, Refused> {
         }
     }
     gather.finish()
+}
+
+/// Why it is none, without what the reader calls its own parts.
+fn not_har(error: &serde_json::Error) -> String {
+    let at = format!("line {}, column {}", error.line(), error.column());
+    match error.classify() {
+        Category::Data => {
+            let said = error.to_string();
+            // `missing field` names the file's own words; the others name ours.
+            let missing = said.split(" at line").next().filter(|said| said.starts_with("missing field"));
+            let what = missing.unwrap_or("something else stands where HAR has an object, a list or a text");
+            format!("this is not a HAR file, which is JSON with `log.entries`: {what}, {at}")
+        }
+        _ => format!("this is not a HAR file, which is JSON: it cannot be read from {at} on"),
+    }
 }
 
 fn body(request: &Asked) -> Result<Payload, String> {

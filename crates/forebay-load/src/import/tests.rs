@@ -69,7 +69,7 @@ fn of_several_hosts_one_must_be_chosen() {
     let text = "http://a.test/1\nhttp://b.test/2\nhttp://a.test/3";
     check_refused(
         urls::parse(text, &paced(2.0, 1)),
-        &["2 hosts; choose one, or `*` for all: a.test (2), b.test (1)"],
+        &["2 hosts; choose one, such as `--host a.test`, or `--host '*'` for all: a.test (2), b.test (1)"],
     );
     check(
         urls::parse(text, &host("A.test")),
@@ -79,7 +79,7 @@ fn of_several_hosts_one_must_be_chosen() {
     check(urls::parse(text, &host("*")), &["0 GET a.test/1", "500 GET b.test/2"], &["first 2 of 3"]);
     check_refused(
         urls::parse(text, &host("c.test")),
-        &["no request goes to c.test; there are a.test, b.test"],
+        &["no request goes to c.test; there are a.test (2), b.test (1)"],
     );
 }
 
@@ -276,5 +276,47 @@ proptest! {
             let _ = yaml::duration(text, Duration::from_secs(1));
             let _ = (time::rfc3339(text), time::common_log(text), url::parse(text));
         }
+    }
+}
+
+#[test]
+fn credentials_of_targets_are_redacted_unless_they_are_asked_for() {
+    let text = "GET http://shop.test/?token=abc\nAuthorization: Bearer abc\nX-Plain: abc\n";
+    let headers = |secrets: bool| {
+        let options = Options { secrets, ..Options::default() };
+        let made = vegeta::parse(text, &options, &mut |_| Err(String::new())).expect("they are targets");
+        let text = String::from_utf8(made.recording.to_lines()).expect("it is JSON");
+        (text.matches("Bearer abc").count() > 0, text.contains("token=abc"), made.notes.len())
+    };
+    assert_eq!(headers(false), (false, false, 1));
+    assert_eq!(headers(true), (true, true, 0));
+}
+
+#[test]
+fn lines_without_a_host_can_be_chosen_by_a_word() {
+    let line = |target: &str| {
+        format!("192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] \"GET {target} HTTP/1.1\" 200 23\n")
+    };
+    let log = line("/a") + &line("/b") + &line("http://shop.test/c");
+    let parse = |host: Option<&str>| {
+        let options = Options { host: host.map(str::to_owned), ..Options::default() };
+        access_log::parse(log.as_bytes(), &options).map(|made| made.recording.len())
+    };
+    let refused = parse(None).expect_err("there are two");
+    assert!(refused.to_string().contains("such as `--host none`"), "{refused}");
+    assert!(refused.to_string().contains("none (2), shop.test (1)"), "{refused}");
+    assert_eq!((parse(Some("none")), parse(Some("*"))), (Ok(2), Ok(3)));
+}
+
+#[test]
+fn what_is_no_har_file_is_told_in_the_words_of_its_format() {
+    for (text, said) in [
+        ("[1, 2]", "something else stands where HAR has an object"),
+        ("{\"log\": 3}", "something else stands where"),
+        ("{\"log\": {}}", "missing field `entries`"),
+        ("<html>", "it cannot be read from line 1"),
+    ] {
+        let refused = har::parse(text, &Options::default()).expect_err("it is none").to_string();
+        assert!(refused.contains(said) && !refused.contains("struct"), "{refused}");
     }
 }

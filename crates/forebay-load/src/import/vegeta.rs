@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::redact::redact;
 use super::{Gather, Imported, Options, Refused, TARGETS_MAX, check_size, url};
 use crate::base64;
 use crate::recording::{Payload, Request};
@@ -20,7 +21,8 @@ struct Target {
     header: Option<BTreeMap<String, Vec<String>>>,
 }
 
-/// Reads targets; they are sent at the pace of `options`. Bodies in files (`@name`) are asked of `body_file`.
+/// Reads targets; they are sent at the pace of `options`. Cookies, credentials and secrets in queries are redacted
+/// unless `options` says otherwise. Bodies in files (`@name`) are asked of `body_file`.
 ///
 /// # Errors
 /// Every line that is none of a target, and hosts that differ unless one is chosen.
@@ -46,7 +48,13 @@ pub fn parse(
         }
     }
     reader.close();
-    let Reader { mut gather, requests, .. } = reader;
+    let Reader { mut gather, mut requests, .. } = reader;
+    if !options.secrets {
+        let redacted = requests.iter_mut().filter_map(|(_, request)| redact(request).then_some(())).count();
+        if redacted > 0 {
+            gather.note(format!("{redacted} requests had cookies or credentials, which were redacted"));
+        }
+    }
     gather.paced(&requests);
     gather.finish()
 }

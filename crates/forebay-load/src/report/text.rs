@@ -19,7 +19,7 @@ const NAME: usize = 28;
 /// Letters of a name where there is little room.
 const NAME_NARROW: usize = 18;
 /// No text is made narrower: it would be words below each other.
-const WIDTH_MIN: usize = 50;
+const WIDTH_MIN: usize = 54;
 
 /// What a piece of text is, for whoever colours it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +142,7 @@ impl Page<'_> {
         let heads = QUANTILES.map(|(name, _)| name).into_iter().chain(["mean"]);
         let columns: Vec<_> = heads.map(|head| (head, 10)).collect();
         // The tail beyond p99 and the mean are what one can do without first, then p95.
-        let table = Columns::fitting(&columns, &[3, 5, 1], (23, 19), self.room);
+        let table = Columns::fitting(&columns, &[3, 5, 1], (24, 24), self.room);
         self.out.push('\n');
         self.table_line(Some(Ink::Strong), &table.head("Times"));
         if response.judged().is_empty() {

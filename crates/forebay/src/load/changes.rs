@@ -57,5 +57,14 @@ pub struct Quick {
     /// `-X`; `None`: GET, or POST if there is a body.
     pub method: Option<String>,
     /// `-d`
-    pub body: Option<Vec<u8>>,
+    pub body: Option<Data>,
+}
+
+/// A body as it is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// Typed: a template.
+    Typed(String),
+    /// A file's: sent as they are.
+    Bytes(Vec<u8>),
 }

@@ -133,6 +133,9 @@ fn level(text: &str, unit: Unit) -> Result<Level, String> {
 fn number_of(text: &str) -> Result<f64, String> {
     // Neither signs nor exponents nor `inf`: what a level is should be seen at once.
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if let Some(more) = text.strip_prefix('-').filter(|more| more.parse::<f64>().is_ok()) {
+        return Err(format!("`{text}` is less than nothing; write, for example, `{more}`"));
+    }
     text.parse()
         .ok()
         .filter(|number: &f64| plain && number.is_finite())
@@ -173,7 +176,7 @@ mod tests {
     fn what_is_no_level_says_what_to_write() {
         for (text, part) in [
             ("", "no number"),
-            ("-1", "no number"),
+            ("-1", "less than nothing"),
             ("inf", "no number"),
             ("1e3", "no number"),
             ("NaN", "no number"),

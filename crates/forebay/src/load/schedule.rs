@@ -30,6 +30,7 @@ pub(super) struct Schedule {
 }
 
 /// A stage as written.
+#[derive(Clone)]
 struct Piece {
     name: Option<String>,
     length: Duration,
@@ -97,7 +98,8 @@ fn of_flags(changes: &Changes) -> Result<Option<Vec<Piece>>, (String, String)> {
         Some(Preset::Soak) => vec![piece(length.unwrap_or(SOAK_DEFAULT), level)],
         Some(Preset::Spike) => {
             let peak = if level.to > level.from { level.to } else { level.from * PEAK_FACTOR };
-            spike(level.from, peak, level.unit, length.unwrap_or(PEAK_DEFAULT))
+            let usual = spike(level.from, peak, level.unit, PEAK_DEFAULT);
+            length.map_or_else(|| usual.clone(), |length| lasting(&usual, length))
         }
     };
     Ok(Some(pieces))
@@ -198,6 +200,13 @@ fn spike(base: f64, peak: f64, unit: Unit, length: Duration) -> Vec<Piece> {
         part("down", 10, peak, base),
         part("after", 120, base, base),
     ]
+}
+
+/// The same in this time altogether, each piece as long in proportion.
+fn lasting(pieces: &[Piece], length: Duration) -> Vec<Piece> {
+    let whole: Duration = pieces.iter().map(|piece| piece.length).sum();
+    let share = length.as_secs_f64() / whole.as_secs_f64();
+    pieces.iter().map(|piece| Piece { length: piece.length.mul_f64(share), ..piece.clone() }).collect()
 }
 
 fn piece(length: Duration, level: Level) -> Piece {

@@ -10,7 +10,7 @@ use forebay_load::template::{self, Template};
 
 use super::lower::{Lower, TIMEOUT_DEFAULT, texts};
 use super::names::Names;
-use super::{expect, files, json};
+use super::{Data, expect, files, json};
 use crate::config::problems::{Mark, Spanned};
 use crate::config::read::short;
 use crate::config::value::{Fields, Pair, Value};
@@ -62,24 +62,36 @@ pub(super) fn quick(
     top: &Fields,
     method: Option<&str>,
     path: &str,
-    body: Option<&[u8]>,
+    data: Option<&Data>,
 ) -> Option<Step> {
     let names = Names::default();
     let usual = Usual::of(lower, top, &names);
     let path = if path.is_empty() { "/" } else { path };
     let at = Mark::FILE;
     let template = self::path(lower, Spanned { at, value: path }, &names);
-    let body = match body.map(|body| (std::str::from_utf8(body), body)) {
+    let body = match data {
         None => Body::None,
-        Some((Ok(text), _)) => body_of(filled(lower, Spanned { at, value: text }, &names)?),
-        Some((Err(_), bytes)) => Body::Bytes(bytes.into()),
+        Some(Data::Typed(text)) => {
+            if let Err(error) = Template::parse(text) {
+                let fix = "write it otherwise, or send a file as it is with `-d @FILE`";
+                lower.problems.error_fix(at, format!("`-d` is a template: `{}`: {error}", short(text)), fix);
+                return None;
+            }
+            body_of(filled(lower, Spanned { at, value: text }, &names)?)
+        }
+        Some(Data::Bytes(bytes)) => Body::Bytes(bytes.as_slice().into()),
     };
+    let mut headers = usual.headers_with(Vec::new());
+    let typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    if !typed && data.is_some_and(is_json) {
+        headers.push(("content-type".to_owned(), Template::text("application/json")));
+    }
     let method = method.unwrap_or(if matches!(body, Body::None) { "GET" } else { "POST" });
     Some(Step {
         name: format!("{method} {path}"),
         method: method.to_owned(),
         path: template?,
-        headers: usual.headers_with(Vec::new()),
+        headers,
         body,
         timeout: usual.timeout,
         think: (Duration::ZERO, Duration::ZERO),
@@ -87,6 +99,16 @@ pub(super) fn quick(
         expect: Vec::new(),
         tags: Vec::new(),
     })
+}
+
+/// Whether it is an object or a list of JSON, as it was given.
+fn is_json(data: &Data) -> bool {
+    let bytes = match data {
+        Data::Typed(text) => text.as_bytes(),
+        Data::Bytes(bytes) => bytes,
+    };
+    let begins = matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['));
+    begins && serde_json::from_slice::<serde_json::Value>(bytes).is_ok()
 }
 
 /// Reads a step; what it captures is among the names afterwards.

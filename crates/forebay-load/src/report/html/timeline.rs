@@ -104,6 +104,7 @@ fn grouped(timeline: &[Window], most: usize) -> Vec<Point> {
             all.timeouts += window.timeouts;
             all.not_started += window.not_started;
             all.finished += window.finished;
+            all.answered += window.answered;
             all.backlog = all.backlog.max(window.backlog);
             all.p50_us = all.p50_us.max(window.p50_us);
             all.p95_us = all.p95_us.max(window.p95_us);
@@ -159,12 +160,12 @@ fn rates(outcome: &Outcome, points: &[Point], end: f64) -> String {
         points.iter().map(move |point| (point.middle, Some(float(of(&point.window)) / point.seconds)))
     };
     // Arrivals may be several requests each: what stages ask for is no number of requests.
-    let (planned, finished) = (|window: &Window| window.planned, |window: &Window| window.finished);
-    let high = curve(planned).chain(curve(finished)).filter_map(|(_, rate)| rate).fold(0.0, f64::max);
+    let (planned, answered) = (|window: &Window| window.planned, |window: &Window| window.answered);
+    let high = curve(planned).chain(curve(answered)).filter_map(|(_, rate)| rate).fold(0.0, f64::max);
     let mut plot = Plot::new(Axis::seconds(end), Axis::even(high, figures::digits));
     bands(&mut plot, outcome, end, false);
     plot.area("bad", curve(bad));
-    plot.line("done", curve(finished));
+    plot.line("done", curve(answered));
     plot.line("target dashed", curve(planned));
     let described = format!(
         "Requests per second: planned, answered, and not ok. At most {} a second; {} not ok in all.",
@@ -173,7 +174,7 @@ fn rates(outcome: &Outcome, points: &[Point], end: f64) -> String {
     );
     figure(
         "Requests per second",
-        "<span class=\"target dashed\">planned</span><span class=\"done\">answered then</span><span class=\"bad \
+        "<span class=\"target dashed\">requests planned</span><span class=\"done\">answered then</span><span class=\"bad \
          box\">planned then and not ok</span>",
         &plot.finish("low", &described, " data-columns=\"1,2,3,4,5\""),
     )
@@ -289,7 +290,7 @@ fn numbers(points: &[Point]) -> String {
         let cells = [
             Cell::Text(clock(from)),
             rate(window.planned),
-            rate(window.finished),
+            rate(window.answered),
             Cell::Bad(window.errors),
             Cell::Bad(window.timeouts),
             Cell::Bad(window.not_started),

@@ -47,10 +47,11 @@ impl Page<'_> {
         self.table_line(Some(Ink::Strong), &table.head("Processes"));
         for one in watched {
             for (index, (stage, usage)) in outcome.stages.iter().zip(&one.stages).enumerate().take(ROWS_MAX) {
-                let per = usage.cpu_per(sent(outcome, index));
+                // Processor time is told in steps of 10 ms: none of them is not nothing.
+                let per = usage.cpu_per(sent(outcome, index)).filter(|cpu| !cpu.is_zero());
                 let cells = [
                     digits(usage.cores()),
-                    digits(usage.cores_max),
+                    digits(usage.cores_max.max(usage.cores())),
                     per.map_or_else(|| NONE.to_owned(), |cpu| micros(cpu.as_secs_f64() * 1e6)),
                     bytes(usage.memory_max),
                 ];

@@ -49,7 +49,7 @@ fn whoever_colours_it_changes_no_word() {
 #[test]
 fn no_line_is_wider_than_the_terminal() {
     for outcome in [outcome(&Story::stalled()), hostile(), with_lab()] {
-        for width in [50, 60, 80, 100, 200] {
+        for width in [54, 60, 80, 100, 200] {
             let text = text(&outcome, Some(width), &|_, text| text.to_owned());
             for line in text.lines() {
                 assert!(line.chars().count() <= width, "{width}: {line}");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use forebay_load::plan::{Plan, Stage};
 use forebay_load::report::Ink;
-use forebay_load::report::figures::{count, digits, duration_or_none};
+use forebay_load::report::figures::{count, digits, duration_or_none, length};
 use forebay_load::run::Progress;
 
 use crate::commands::Output;
@@ -21,6 +21,8 @@ const LINE: Duration = Duration::from_secs(1);
 const LATER_LINE: Duration = Duration::from_secs(5);
 /// A minute: what pictures of the recent past show, and when lines become rarer.
 const MINUTE: Duration = Duration::from_secs(60);
+/// Stages that are told one by one at the start.
+const STAGES_TOLD: usize = 10;
 /// Moments kept: a minute of them, and some more should they come faster than twice a second.
 const MOMENTS_MAX: usize = 256;
 
@@ -72,6 +74,29 @@ impl View {
             form,
             recent: VecDeque::new(),
         }
+    }
+
+    /// Says how long it will take, where there is no picture that does.
+    ///
+    /// # Errors
+    /// Nothing can be written any more.
+    pub(super) fn begin(&self, out: &mut Output<'_>) -> io::Result<()> {
+        match self.form {
+            Form::Lines(_) => out.line(self.plan_line()),
+            Form::Block(_) | Form::Nothing => Ok(()),
+        }
+    }
+
+    fn plan_line(&self) -> String {
+        let whole: Duration = self.stages.iter().map(|stage| stage.length).sum();
+        let stages: Vec<String> = self
+            .stages
+            .iter()
+            .take(STAGES_TOLD)
+            .map(|stage| format!("{} {}", forebay_load::report::shown(&stage.name), length(stage.length)))
+            .collect();
+        let more = if self.stages.len() > STAGES_TOLD { ", ..." } else { "" };
+        format!("{} takes {}: {}{more}", self.name, length(whole), stages.join(", "))
     }
 
     /// Shows how it is going.

@@ -6,7 +6,7 @@ use forebay_base::problem::{Position, Problem};
 
 use crate::cli::load::{Amount, Asked, Preset};
 use crate::cli::{EXIT_PROBLEMS, EXIT_USAGE};
-use crate::load::{self, Changes, Loaded, Quick, target};
+use crate::load::{self, Changes, Data, Loaded, Quick, target};
 
 /// Largest file that is sent as a body, in bytes.
 const BODY_MAX: u64 = 16 << 20;
@@ -84,9 +84,10 @@ pub(super) fn changes(amount: &Amount, asked: &Asked) -> Result<Changes, Refused
 }
 
 /// What `-d` stands for.
-fn body(text: &str) -> Result<Vec<u8>, Refused> {
-    let Some(file) = text.strip_prefix('@') else { return Ok(text.as_bytes().to_vec()) };
+fn body(text: &str) -> Result<Data, Refused> {
+    let Some(file) = text.strip_prefix('@') else { return Ok(Data::Typed(text.to_owned())) };
     load::read_file(Path::new(file), BODY_MAX)
+        .map(Data::Bytes)
         .map_err(|error| usage("-d", &format!("cannot read `{file}`: {error}"), "name another file"))
 }
 

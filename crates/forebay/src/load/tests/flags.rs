@@ -28,15 +28,29 @@ fn a_url_alone_is_a_test() {
 
 #[test]
 fn a_url_with_a_body_is_a_post() {
-    let quick = |method: Option<&str>, body: &[u8]| {
+    let quick = |method: Option<&str>, body: Data| {
         let url = target::parse("http://127.0.0.1:1").expect("it is a URL");
-        let quick = Quick { method: method.map(str::to_owned), body: Some(body.to_vec()) };
+        let quick = Quick { method: method.map(str::to_owned), body: Some(body) };
         of_url(&url, &quick, &Changes::default()).expect("it is right").plan.scenarios[0].steps[0].clone()
     };
-    assert_eq!(quick(None, b"a").method, "POST");
-    assert_eq!(quick(Some("PUT"), b"a").method, "PUT");
-    assert!(matches!(quick(None, &[0xff]).body, Body::Bytes(_)));
-    assert!(matches!(quick(None, b"{{ $uuid }}").body, Body::Template(_)));
+    let typed = |text: &str| Data::Typed(text.to_owned());
+    assert_eq!(quick(None, typed("a")).method, "POST");
+    assert_eq!(quick(Some("PUT"), typed("a")).method, "PUT");
+    assert!(matches!(quick(None, typed("{{ $uuid }}")).body, Body::Template(_)));
+    let as_it_is = quick(None, Data::Bytes(b"{{ $uuid }}".to_vec())).body;
+    assert!(matches!(as_it_is, Body::Bytes(bytes) if &*bytes == b"{{ $uuid }}"));
+    for (body, json) in [("[1]", true), (" {\"a\": 1}", true), ("5", false), ("a=b", false), ("{", false)] {
+        let headers = quick(None, typed(body)).headers;
+        assert_eq!(headers.iter().any(|(name, _)| name == "content-type"), json, "{body}");
+    }
+}
+
+#[test]
+fn a_typed_body_that_is_no_template_says_how_to_write_braces() {
+    let url = target::parse("http://127.0.0.1:1").expect("it is a URL");
+    let quick = Quick { body: Some(Data::Typed("{{ oops".to_owned())), ..Quick::default() };
+    let wrong = lines(&of_url(&url, &quick, &Changes::default()).expect_err("it does not end"));
+    assert!(wrong[0].contains("`{{{{`"), "{wrong:?}");
 }
 
 #[test]
@@ -53,8 +67,9 @@ fn flags_say_how_much() {
         (users.model.clone(), users.stages[0].length.as_secs()),
         (Model::Closed { iterations: Some(9) }, 3_600)
     );
-    let spike = Changes { preset: Some(Preset::Spike), ..changes("10..30", Some(5)) };
-    assert_eq!(stages(&url("http://127.0.0.1:1", &spike))[2], ("peak", 5, 30.0, 30.0));
+    let spike = Changes { preset: Some(Preset::Spike), ..changes("10..30", Some(52)) };
+    assert_eq!(stages(&url("http://127.0.0.1:1", &spike))[2], ("peak", 12, 30.0, 30.0));
+    assert_eq!(url("http://127.0.0.1:1", &spike).length(), Duration::from_secs(52));
     let spike = Changes { preset: Some(Preset::Spike), ..changes("10", None) };
     assert_eq!(stages(&url("http://127.0.0.1:1", &spike))[2], ("peak", 60, 100.0, 100.0));
     let wrong = of_url(
