@@ -8,6 +8,7 @@
 //! the primary figure, p99 unless told otherwise, has 4 %, the share of bad requests 1 %. The others inform, with
 //! 5 % among all of them (S. Holm, 1979).
 
+mod gate;
 mod judge;
 mod run;
 #[cfg(test)]
@@ -15,10 +16,10 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub use gate::{BASELINE_MIN, Bound, Gate};
 pub use run::Run;
 
 use crate::stats::{self, Interval};
-use crate::verdict::Kind;
 
 /// Fewest runs of a side that can show anything: with three of each, even perfect separation comes about by
 /// chance once in ten times.
@@ -34,7 +35,7 @@ pub struct Settings {
     pub noise_floor: Option<f64>,
     /// The figure that decides.
     pub primary: Figure,
-    /// A gate is not passed while the difference may be greater than this share.
+    /// A gate lets p99 be longer by this share, however alike the saved runs are.
     pub tolerance: f64,
     /// How often runs are drawn again for an interval.
     pub resamples: usize,
@@ -125,17 +126,6 @@ pub enum Side {
     B,
 }
 
-/// What a gate says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Gate {
-    /// Pass, fail, inconclusive, or invalid if no run is valid.
-    pub kind: Kind,
-    /// Why, each a sentence.
-    pub reasons: Vec<String>,
-    /// What it rests on.
-    pub comparison: Comparison,
-}
-
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -162,10 +152,11 @@ pub fn compare(before: &[Run], after: &[Run], settings: &Settings) -> Comparison
     judge::compare(before, after, settings)
 }
 
-/// Whether `now` is no worse than `baseline`: for a build that must not become slower.
+/// Whether `now` is no worse than `baseline`: for a build that must not become slower. One run now is enough; of
+/// saved ones `BASELINE_MIN` are needed.
 #[must_use]
 pub fn gate(baseline: &[Run], now: &[Run], settings: &Settings) -> Gate {
-    judge::gate(baseline, now, settings)
+    gate::gate(baseline, now, settings)
 }
 
 /// By what share a figure of the same system differs between two sets of runs.

@@ -7,6 +7,7 @@ mod bootstrap;
 mod cluster;
 mod normal;
 mod rank;
+mod student;
 mod trend;
 mod usl;
 
@@ -14,6 +15,7 @@ pub use binomial::{order_interval, percentile_floor, share_high, share_low, shar
 pub use bootstrap::{median, ratio_interval};
 pub use cluster::design_effect;
 pub use rank::{RankTest, mann_whitney};
+pub use student::t_quantile;
 pub use trend::{Slope, Trend, mann_kendall, slope};
 pub use usl::{Usl, usl};
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use steady::{Drift, StageTrend, Steadiness};
 
+use crate::compare::Gate;
 use crate::outcome::{ErrorKind, Outcome, Tally};
 use crate::threshold::{Judged, Measure, State, Threshold, Unit};
 
@@ -26,6 +27,9 @@ pub struct Verdict {
     pub thresholds: Vec<Judged>,
     /// Whether figures stayed the same within each stage of constant load.
     pub trends: Vec<StageTrend>,
+    /// How it compares with saved runs; `None`: nobody asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Gate>,
 }
 
 /// What came of a run, in a word.
@@ -57,7 +61,40 @@ impl Verdict {
     }
 }
 
+impl Verdict {
+    /// The verdict of a run that was compared with saved ones as well. A baseline that is too small changes
+    /// nothing but what is said.
+    #[must_use]
+    pub fn against(mut self, gate: Gate) -> Self {
+        if gate.missing == 0 {
+            self.kind = self.kind.graver(gate.kind);
+        }
+        if gate.kind == Kind::Fail && self.kind == Kind::Fail {
+            self.reasons.splice(0..0, gate.reasons.iter().cloned());
+        } else {
+            self.reasons.extend(gate.reasons.iter().cloned());
+        }
+        self.baseline = Some(gate);
+        self
+    }
+}
+
 impl Kind {
+    /// That of two which says less for the target: invalid, then fail, then inconclusive.
+    #[must_use]
+    pub const fn graver(self, other: Self) -> Self {
+        if self.gravity() >= other.gravity() { self } else { other }
+    }
+
+    const fn gravity(self) -> u8 {
+        match self {
+            Self::Pass => 0,
+            Self::Inconclusive => 1,
+            Self::Fail => 2,
+            Self::Invalid => 3,
+        }
+    }
+
     /// Lower case, as machines read it.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -100,7 +137,7 @@ pub fn judge(thresholds: &[Threshold], outcome: &Outcome) -> Verdict {
     reasons.extend(generator::remarks(outcome, &total));
     reasons.extend(remarks(outcome, &total));
     reasons.extend(trends.iter().filter_map(StageTrend::sentence));
-    Verdict { kind, reasons, thresholds: judged, trends }
+    Verdict { kind, reasons, thresholds: judged, trends, baseline: None }
 }
 
 /// What is said of a run that somebody ended.

@@ -16,7 +16,7 @@ use forebay_load::outcome::{
 use forebay_load::plan::Stage;
 use forebay_load::stats;
 use forebay_load::threshold::{State, Threshold};
-use forebay_load::verdict::{self, Verdict};
+use forebay_load::verdict::{self, Kind, Verdict};
 
 /// Chance with the shapes that queues need.
 struct Chance(Random);
@@ -127,6 +127,38 @@ fn a_tenth_more_time_is_found_in_more_than_80_of_100_comparisons() {
 }
 
 /// Why runs are compared and not requests: the test is right, its use would be wrong.
+/// How often a single run of a system `speed` times as slow is called worse than `saved` runs, of 2000.
+fn gated(saved: usize, speed: f64, tolerance: f64) -> usize {
+    let settings = compare::Settings { tolerance, ..compare::Settings::default() };
+    let failed = |seed: &u64| {
+        let mut chance = Chance::of(50_000 + seed);
+        let history: Vec<Run> = (0..saved).map(|_| run(1.0, &mut chance)).collect();
+        compare::gate(&history, &[run(speed, &mut chance)], &settings).kind == Kind::Fail
+    };
+    (0..2_000).filter(failed).count()
+}
+
+#[test]
+fn one_run_of_the_same_system_is_called_worse_than_its_history_in_less_than_5_of_100_cases() {
+    for saved in [compare::BASELINE_MIN, 10, 20] {
+        // Without a tolerance the interval is alone, and its errors are what it promises.
+        let (alone, usual) = (gated(saved, 1.0, 1e-9), gated(saved, 1.0, 0.2));
+        println!(
+            "false alarms of a gate with {saved} saved runs: {alone} without a tolerance, {usual} of 2000"
+        );
+        assert!((20..100).contains(&alone) && usual < 20, "{saved}: {alone} and {usual} of 2000");
+    }
+}
+
+#[test]
+fn one_run_that_takes_a_third_more_time_is_found_in_more_than_80_of_100_cases() {
+    for saved in [compare::BASELINE_MIN, 10, 20] {
+        let found = gated(saved, 1.33, 0.2);
+        println!("a third more time found with {saved} saved runs: {found} of 2000");
+        assert!(found > 1_600, "{saved}: {found} of 2000");
+    }
+}
+
 #[test]
 fn raw_requests_of_one_run_each_would_call_the_same_system_different() {
     let alarms = (0..100).filter(|seed| {

@@ -1,9 +1,8 @@
 //! Compares figure by figure, then says what it comes to.
 
-use super::{Comparison, Figure, Gate, Outcome, RUNS_MIN, Row, Run, Settings, run};
+use super::{Comparison, Figure, Outcome, RUNS_MIN, Row, Run, Settings, run};
 use crate::stats;
 use crate::threshold::Unit;
-use crate::verdict::Kind;
 
 /// Chance of a false alarm by the primary figure.
 const PRIMARY_CHANCE: f64 = 0.04;
@@ -26,36 +25,14 @@ pub(super) fn compare(before: &[Run], after: &[Run], settings: &Settings) -> Com
         let (first, second) = (run::values(&first, row.figure), run::values(&second, row.figure));
         row.outcome = outcome(row, &first, &second, settings);
     }
-    let (outcome, mut reasons) = overall(&rows, settings);
+    let (outcome, mut reasons) = failing(&first, &second).unwrap_or_else(|| overall(&rows, settings));
     reasons.extend(remarks(before, after, &first, &second));
     Comparison { outcome, reasons, rule: rule(settings), runs: (first.len(), second.len()), figures: rows }
 }
 
-pub(super) fn gate(baseline: &[Run], now: &[Run], settings: &Settings) -> Gate {
-    let comparison = compare(baseline, now, settings);
-    let mut reasons = comparison.reasons.clone();
-    let none_valid = |runs: &[Run]| !runs.is_empty() && valid(runs).is_empty();
-    let kind = match comparison.outcome {
-        _ if none_valid(now) || none_valid(baseline) => Kind::Invalid,
-        Outcome::Worse => Kind::Fail,
-        Outcome::Better => Kind::Pass,
-        Outcome::NoDifferenceShown { above } if above <= settings.tolerance => Kind::Pass,
-        Outcome::NoDifferenceShown { above } => {
-            reasons.push(format!(
-                "runs differ so much from each other that it may be {} worse, and {} are tolerated; make more or \
-                 longer runs",
-                Unit::Share.show(above),
-                Unit::Share.show(settings.tolerance)
-            ));
-            Kind::Inconclusive
-        }
-        Outcome::Inconclusive => Kind::Inconclusive,
-    };
-    Gate { kind, reasons, comparison }
-}
-
-fn valid(runs: &[Run]) -> Vec<Run> {
-    runs.iter().copied().filter(|run| !run.invalid).collect()
+/// Runs that say something of the target, and all of it.
+pub(super) fn valid(runs: &[Run]) -> Vec<Run> {
+    runs.iter().copied().filter(|run| !run.invalid && !run.interrupted).collect()
 }
 
 /// A figure's numbers, not yet judged; `None`: a side lacks it.
@@ -131,16 +108,35 @@ fn farthest(first: &[f64], second: &[f64]) -> f64 {
     (b.1 - a.0).max(a.1 - b.0)
 }
 
+/// What there is to say if not one request of a side was ok: no times and no chance are needed for it.
+fn failing(first: &[Run], second: &[Run]) -> Option<(Outcome, Vec<String>)> {
+    let fails = |runs: &[Run]| {
+        let sent = runs.iter().any(|run| run.planned > 0);
+        sent && runs.iter().all(|run| run.planned == 0 || run.errors >= 1.0)
+    };
+    if first.is_empty() || second.is_empty() {
+        return None;
+    }
+    let (outcome, why) = match (fails(first), fails(second)) {
+        (false, true) => (Outcome::Worse, "worse: after, not one request was ok"),
+        (true, false) => (Outcome::Better, "better: before, not one request was ok"),
+        (true, true) => (Outcome::Inconclusive, "one cannot tell: not one request was ok on either side"),
+        (false, false) => return None,
+    };
+    Some((outcome, vec![why.to_owned()]))
+}
+
 /// What the primary figure and the errors come to together.
 fn overall(rows: &[Row], settings: &Settings) -> (Outcome, Vec<String>) {
     let find = |figure: Figure| rows.iter().find(|row| row.figure == figure);
-    let Some(primary) = find(settings.primary) else {
-        return (
-            Outcome::Inconclusive,
-            vec![format!("{} is not known of every run", settings.primary.label())],
-        );
-    };
     let errors = find(Figure::Errors).filter(|_| settings.primary != Figure::Errors);
+    let Some(primary) = find(settings.primary) else {
+        // More failures are worse, whatever is known of times; fewer do not make up for them.
+        let worse = errors.filter(|row| row.outcome == Outcome::Worse);
+        let mut reasons: Vec<String> = worse.into_iter().map(sentence).collect();
+        reasons.push(format!("{} is not known of every run", settings.primary.label()));
+        return (worse.map_or(Outcome::Inconclusive, |row| row.outcome), reasons);
+    };
     let of_errors = errors.map_or(Outcome::Inconclusive, |row| row.outcome);
     let outcome = match (primary.outcome, of_errors) {
         (Outcome::Better, Outcome::Worse) | (Outcome::Worse, Outcome::Better) => Outcome::Inconclusive,
@@ -198,7 +194,7 @@ fn remarks(before: &[Run], after: &[Run], first: &[Run], second: &[Run]) -> Vec<
     }
     let dropped = before.len() + after.len() - first.len() - second.len();
     if dropped > 0 {
-        remarks.push(format!("{dropped} runs were left out, because their generator did not do its part"));
+        remarks.push(format!("{dropped} runs were left out, because their generator did not do its part or they were ended early"));
     }
     let cut_short = first.iter().chain(second).filter(|run| run.cut_short).count();
     if cut_short > 0 {

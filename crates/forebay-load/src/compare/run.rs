@@ -35,6 +35,9 @@ pub struct Run {
     pub planned: u64,
     /// The generator did not do its part: the rest means nothing.
     pub invalid: bool,
+    /// It was ended before its time: the rest is of a part.
+    #[serde(default)]
+    pub interrupted: bool,
 }
 
 impl Run {
@@ -58,6 +61,7 @@ impl Run {
                 .map(|cpu| cpu.as_secs_f64() / sent as f64),
             planned: total.planned,
             invalid: outcome.verdict.kind == Kind::Invalid,
+            interrupted: outcome.interrupted,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::outcome::ErrorKind;
+use crate::verdict::Kind;
 use crate::verdict::sample::{answered, outcome, times};
 
 /// Runs whose times spread a little around so much.
@@ -110,25 +111,88 @@ fn invalid_runs_are_left_out() {
     check(&runs(5, 0.1, 0.0), &after, Outcome::Inconclusive, "one side has no valid run");
 }
 
+/// One run as it would be now.
+fn one(p99: f64, errors: f64) -> Vec<Run> {
+    runs(1, p99, errors)
+}
+
+fn check_gate(baseline: &[Run], now: &[Run], kind: Kind, reason: &str) -> Gate {
+    let gate = gate(baseline, now, &quick());
+    assert_eq!(gate.kind, kind, "{gate:#?}");
+    assert!(gate.reasons.iter().any(|said| said.contains(reason)), "{:#?}", gate.reasons);
+    let json = serde_json::to_string(&gate).expect("it can be written");
+    assert_eq!(serde_json::from_str::<Gate>(&json).expect("it can be read").reasons, gate.reasons);
+    gate
+}
+
 #[test]
-fn a_gate_stops_what_is_worse_and_what_cannot_be_told() {
-    let check = |baseline: &[Run], now: &[Run], kind: Kind| {
-        let gate = gate(baseline, now, &quick());
-        assert_eq!(gate.kind, kind, "{gate:#?}");
-        let json = serde_json::to_string(&gate).expect("it can be written");
-        assert_eq!(serde_json::from_str::<Gate>(&json).expect("it can be read").kind, kind);
-    };
-    check(&runs(5, 0.1, 0.0), &runs(5, 0.1, 0.0), Kind::Pass);
-    check(&runs(5, 0.1, 0.0), &runs(5, 0.05, 0.0), Kind::Pass);
-    check(&runs(5, 0.1, 0.0), &runs(5, 0.12, 0.0), Kind::Fail);
-    check(&runs(5, 0.1, 0.0), &runs(2, 0.1, 0.0), Kind::Inconclusive);
+fn one_run_is_held_against_what_was_saved() {
+    let saved = runs(5, 0.1, 0.0);
+    let passed = "no worse than the baseline: p99 is 100 ms, usually 102 ms; another run like the saved ones is at most";
+    check_gate(&saved, &one(0.1, 0.0), Kind::Pass, passed);
+    check_gate(&saved, &one(0.05, 0.0), Kind::Pass, "p99 is 50 ms");
+    // Beyond the interval, but within a fifth.
+    let gate = check_gate(&saved, &one(0.12, 0.0), Kind::Pass, "122 ms is tolerated");
+    assert!(gate.bounds[0].now > gate.bounds[0].expected_max, "{gate:#?}");
+    check_gate(&saved, &one(0.125, 0.0), Kind::Fail, "worse than the baseline: p99 is 125 ms");
+    check_gate(&saved, &runs(3, 0.125, 0.0), Kind::Fail, "worse than the baseline: p99 is 126 ms");
+}
+
+#[test]
+fn a_history_that_varies_much_shows_little_and_says_so() {
     let mut wild = runs(5, 0.1, 0.0);
     wild.iter_mut()
         .zip([0.3, 0.5, 1.0, 1.7, 3.0])
         .for_each(|(run, by)| run.p99 = run.p99.map(|p99| p99 * by));
-    check(&runs(5, 0.1, 0.0), &wild, Kind::Inconclusive);
-    let invalid: Vec<Run> = runs(5, 0.1, 0.0).into_iter().map(|run| Run { invalid: true, ..run }).collect();
-    check(&runs(5, 0.1, 0.0), &invalid, Kind::Invalid);
+    check_gate(&wild, &one(0.2, 0.0), Kind::Pass, "would not have been noticed: save more or longer runs");
+}
+
+#[test]
+fn more_errors_are_worse_beyond_a_point_of_percent() {
+    let saved = runs(5, 0.1, 0.001);
+    check_gate(&saved, &one(0.1, 0.01), Kind::Pass, "errors are 1 %, usually 0.10");
+    check_gate(&saved, &one(0.1, 0.012), Kind::Fail, "worse than the baseline: errors are 1.2 %");
+    let none = [Run { p99: None, errors: 1.0, planned: 10, ..Run::default() }];
+    check_gate(&saved, &none, Kind::Fail, "worse than the baseline: errors are 100 %");
+}
+
+#[test]
+fn a_small_history_decides_nothing() {
+    let says = "it has 4 of the 5 valid runs that are needed (1 more)";
+    assert_eq!(check_gate(&runs(4, 0.1, 0.0), &one(0.9, 0.0), Kind::Inconclusive, says).missing, 1);
+    assert_eq!(check_gate(&[], &one(0.9, 0.0), Kind::Inconclusive, "(5 more)").missing, 5);
+    let mut saved = runs(6, 0.1, 0.0);
+    (saved[0].invalid, saved[1].interrupted) = (true, true);
+    check_gate(&saved, &one(0.9, 0.0), Kind::Inconclusive, "2 saved runs were left out");
+}
+
+#[test]
+fn a_run_that_means_nothing_is_not_held_against_the_baseline() {
+    let saved = runs(5, 0.1, 0.0);
+    let change = |change: fn(&mut Run)| {
+        let mut now = one(0.1, 0.0);
+        now.iter_mut().for_each(change);
+        now
+    };
+    check_gate(&saved, &change(|run| run.invalid = true), Kind::Invalid, "no whole and valid run");
+    check_gate(&saved, &change(|run| run.interrupted = true), Kind::Inconclusive, "no whole and valid run");
+}
+
+#[test]
+fn a_side_that_fails_every_request_is_worse_whatever_its_times() {
+    let failing = |count: usize| -> Vec<Run> {
+        (0..count).map(|_| Run { errors: 1.0, planned: 10_000, ..Run::default() }).collect()
+    };
+    check(&runs(5, 0.1, 0.0), &failing(5), Outcome::Worse, "worse: after, not one request was ok");
+    check(&runs(1, 0.1, 0.0), &failing(1), Outcome::Worse, "not one request was ok");
+    check(&failing(5), &runs(5, 0.1, 0.0), Outcome::Better, "better: before, not one request was ok");
+    check(&failing(5), &failing(5), Outcome::Inconclusive, "on either side");
+    let mut quick_failures = runs(5, 0.05, 1.0);
+    quick_failures.iter_mut().for_each(|run| run.errors = 1.0);
+    check(&runs(5, 0.1, 0.0), &quick_failures, Outcome::Worse, "not one request was ok");
+    let mut some = failing(4);
+    some.extend(runs(1, 0.1, 0.5));
+    check(&runs(5, 0.1, 0.0), &some, Outcome::Worse, "worse: errors went from 0 % to 100 %");
 }
 
 #[test]

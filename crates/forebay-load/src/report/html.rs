@@ -3,6 +3,7 @@
 //! The page is complete: style, pictures and a little script are in it, and it asks no server for anything. All
 //! it shows can be read without the script, on a phone, and on paper.
 
+mod baseline;
 mod capacity;
 mod compare;
 mod document;
@@ -43,6 +44,7 @@ pub fn run(outcome: &Outcome) -> String {
         headline::tiles(&facts),
         headline::accounting(&facts),
         tables::thresholds(&facts),
+        baseline::section(outcome),
         timeline::section(&facts),
         percentiles::section(&facts),
         lab::section(&facts),

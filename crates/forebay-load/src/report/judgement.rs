@@ -24,6 +24,8 @@ pub(crate) struct Judgement {
     pub(crate) thresholds: Vec<Row>,
     /// Somebody ended the run before its time.
     interrupted: bool,
+    /// It is worse than the saved runs it was compared with.
+    worse: bool,
 }
 
 /// A threshold and what was seen.
@@ -45,7 +47,7 @@ pub(crate) struct Row {
 
 impl Judgement {
     pub(crate) fn of(outcome: &Outcome) -> Self {
-        let Verdict { kind, reasons, thresholds, trends: _ } = &outcome.verdict;
+        let Verdict { kind, reasons, thresholds, trends: _, baseline } = &outcome.verdict;
         let state = match kind {
             Kind::Pass => State::Pass,
             Kind::Fail => State::Fail,
@@ -57,6 +59,7 @@ impl Judgement {
             reasons: reasons.clone(),
             thresholds: thresholds.iter().map(Row::of).collect(),
             interrupted: outcome.interrupted,
+            worse: baseline.as_ref().is_some_and(|gate| gate.kind == Kind::Fail),
         }
     }
 
@@ -69,6 +72,7 @@ impl Judgement {
             }
             State::Pass => "every threshold holds, with enough samples to say so",
             State::Fail if any(State::Fail) => "at least one threshold does not hold",
+            State::Fail if self.worse => "it is worse than the saved runs it was compared with",
             State::Fail => "something was seen that must not be, whatever the thresholds",
             State::Inconclusive if self.interrupted && !any(State::Inconclusive) => {
                 "what was seen is well, but a part of a run is never a pass"

@@ -1,4 +1,5 @@
-//! A run as JUnit XML, for the test tabs of CI systems: one case for validity, one for each threshold.
+//! A run as JUnit XML, for the test tabs of CI systems: one case for validity, one for each threshold, one for the
+//! baseline if there is one.
 //!
 //! A threshold that does not hold is a `failure`. One that cannot be told, for want of samples, is an `error`:
 //! a green tick would be a lie, and a skip looks like one. An invalid run is an `error`, and its thresholds are
@@ -13,7 +14,9 @@ use super::figures::{self, float};
 use super::judgement::{Row, State};
 use super::text::percent;
 use super::{ROWS_MAX, escape};
+use crate::compare::Gate;
 use crate::outcome::Outcome;
+use crate::verdict::Kind;
 
 /// The report, ending with a newline.
 #[must_use]
@@ -25,6 +28,7 @@ pub fn junit(outcome: &Outcome) -> String {
     if cases.len() == 1 && !invalid {
         cases.push(overall(&facts));
     }
+    cases.extend(outcome.verdict.baseline.as_ref().map(|gate| baseline(gate, invalid)));
     let tally = |ending: &str| cases.iter().filter(|case| case.ending == ending).count();
     let (failures, errors, skipped) = (tally("failure"), tally("error"), tally("skipped"));
     let (tests, time) = (cases.len(), outcome.took.as_secs_f64());
@@ -133,6 +137,18 @@ fn overall(facts: &Facts<'_>) -> Case {
     Case { name: "the run".to_owned(), ending, kind, message, seen: String::new() }
 }
 
+/// How it compares with saved runs. Too few of them say nothing, and that is no error of this run.
+fn baseline(gate: &Gate, invalid: bool) -> Case {
+    let (ending, kind) = match gate.kind {
+        _ if invalid || gate.missing > 0 => ("skipped", ""),
+        Kind::Pass => ("", ""),
+        Kind::Fail => ("failure", "baseline"),
+        Kind::Inconclusive | Kind::Invalid => ("error", gate.kind.label()),
+    };
+    let seen = gate.reasons.join("; ");
+    Case { name: "no worse than the baseline".to_owned(), ending, kind, message: seen.clone(), seen }
+}
+
 fn properties(out: &mut String, facts: &Facts<'_>) {
     let Facts { outcome, total, response, .. } = facts;
     let ms = |quantile| {
@@ -167,7 +183,6 @@ mod tests {
     use super::super::synthetic::{Story, hostile, outcome};
     use super::*;
     use crate::threshold;
-    use crate::verdict::Kind;
 
     /// The names of elements as they are opened and closed; fails unless they nest.
     fn elements(xml: &str) -> Vec<&str> {
@@ -220,6 +235,30 @@ mod tests {
         outcome.verdict.thresholds.clear();
         outcome.verdict.kind = Kind::Inconclusive;
         assert_eq!((count(&junit(&outcome), "testcase"), count(&junit(&outcome), "error")), (2, 1));
+    }
+
+    #[test]
+    fn the_baseline_is_a_case_and_too_small_a_one_no_failure() {
+        let check = |kind: Kind, missing: usize, failures: usize, skipped: usize| {
+            let gate = Gate {
+                kind,
+                missing,
+                saved: 5 - missing,
+                now: 1,
+                reasons: vec!["so it is".to_owned()],
+                bounds: Vec::new(),
+            };
+            let mut outcome = outcome(&Story::calm());
+            let before = ["failure", "skipped", "error"].map(|name| count(&junit(&outcome), name));
+            outcome.verdict = outcome.verdict.against(gate);
+            let xml = junit(&outcome);
+            let after = ["failure", "skipped", "error"].map(|name| count(&xml, name));
+            assert_eq!(after, [before[0] + failures, before[1] + skipped, before[2]], "{xml}");
+            assert!(xml.contains("no worse than the baseline") && xml.contains("so it is"), "{xml}");
+        };
+        check(Kind::Pass, 0, 0, 0);
+        check(Kind::Fail, 0, 1, 0);
+        check(Kind::Inconclusive, 2, 0, 1);
     }
 
     #[test]

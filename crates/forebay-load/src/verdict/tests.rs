@@ -223,3 +223,27 @@ fn each_kind_has_its_exit_code() {
         .map(|kind| Verdict { kind, ..Verdict::default() }.exit_code());
     assert_eq!(codes, [0, 3, 4, 5]);
 }
+
+#[test]
+fn a_baseline_makes_a_verdict_graver_and_never_better() {
+    let check = |own: Kind, gate: Kind, missing: usize, expected: Kind| {
+        let gate = Gate {
+            kind: gate,
+            missing,
+            saved: 5,
+            now: 1,
+            reasons: vec!["so it is".to_owned()],
+            bounds: Vec::new(),
+        };
+        let verdict = Verdict { kind: own, ..Verdict::default() }.against(gate);
+        assert_eq!((verdict.kind, verdict.reasons.len()), (expected, 1));
+        let text = serde_json::to_string(&verdict).expect("it can be written");
+        assert_eq!(serde_json::from_str::<Verdict>(&text).expect("it can be read"), verdict);
+    };
+    check(Kind::Pass, Kind::Pass, 0, Kind::Pass);
+    check(Kind::Pass, Kind::Fail, 0, Kind::Fail);
+    check(Kind::Inconclusive, Kind::Fail, 0, Kind::Fail);
+    check(Kind::Fail, Kind::Pass, 0, Kind::Fail);
+    check(Kind::Invalid, Kind::Fail, 0, Kind::Invalid);
+    check(Kind::Pass, Kind::Inconclusive, 3, Kind::Pass);
+}

@@ -82,9 +82,25 @@ pub struct Test {
     /// Where results go.
     #[command(flatten)]
     pub outputs: Outputs,
-    /// Compare with an earlier result, or a folder of them, and fail if this one is slower
-    #[arg(long, value_name = "FILE|DIR")]
+    /// What it is held against.
+    #[command(flatten)]
+    pub baseline: Baseline,
+}
+
+/// What a test is held against.
+#[derive(Clone, Debug, Args)]
+pub struct Baseline {
+    /// Fail if this is worse than earlier results, a folder of at least 5 that `--save` wrote: if p99 or errors are
+    /// beyond what another run like those would have (97.5 %), and p99 by more than the tolerance or errors by more
+    /// than 1 % of all requests
+    #[arg(long, value_name = "DIR")]
     pub baseline: Option<PathBuf>,
+    /// With a baseline: run so often, and judge the mean; reports are of the last run
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "baseline", value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub runs: u16,
+    /// With a baseline: how much longer p99 may be
+    #[arg(long, value_name = "PERCENT", requires = "baseline", value_parser = percent, default_value = "20%")]
+    pub tolerance: f64,
 }
 
 /// How much, for how long.

@@ -125,6 +125,7 @@ fn capacity_found() -> Capacity {
             cpu_per_request: None,
             planned: 15_000,
             invalid: false,
+            interrupted: false,
         };
         let missed = state == Missed;
         let reasons =

@@ -22,6 +22,25 @@ fn what_is_written_is_what_the_schema_says() {
 }
 
 #[test]
+fn a_baseline_is_described_and_read_back() {
+    use crate::compare::{Run, Settings, gate};
+
+    let run = Run { p99: Some(0.1), planned: 100, ..Run::default() };
+    for (saved, bounds) in [(6, 2), (2, 0)] {
+        let mut outcome = outcome(&Story::calm());
+        let gate = gate(&vec![run; saved], &[run], &Settings::default());
+        assert_eq!(gate.bounds.len(), bounds);
+        outcome.verdict = outcome.verdict.against(gate);
+        assert_eq!(schema::problems(&schema(), &document(&outcome)), Vec::<String>::new());
+        let read = read(&write(&outcome)).expect("it was written by us");
+        let told = |outcome: &Outcome| {
+            outcome.verdict.baseline.as_ref().map(|gate| (gate.kind, gate.reasons.clone()))
+        };
+        assert_eq!(told(&read), told(&outcome));
+    }
+}
+
+#[test]
 fn the_schema_notices_what_is_wrong() {
     let check = |change: fn(&mut Value), problem: &str| {
         let mut document = document(&outcome(&Story::calm()));

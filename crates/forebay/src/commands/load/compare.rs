@@ -74,11 +74,20 @@ fn is_saved(side: &str) -> bool {
 ///
 /// # Errors
 /// One cannot be read, or there is none.
-pub(super) fn saved(path: &Path) -> anyhow::Result<Vec<Run>> {
+fn saved(path: &Path) -> anyhow::Result<Vec<Run>> {
+    let runs = history(path)?;
+    anyhow::ensure!(!runs.is_empty(), "there is no result (`.json`) in {}", path.display());
+    Ok(runs)
+}
+
+/// The same of a folder that may still be empty.
+///
+/// # Errors
+/// One cannot be read.
+pub(super) fn history(path: &Path) -> anyhow::Result<Vec<Run>> {
     let mut files = vec![path.to_owned()];
     if path.is_dir() {
         files = results(path).with_context(|| format!("cannot read the folder {}", path.display()))?;
-        anyhow::ensure!(!files.is_empty(), "there is no result (`.json`) in {}", path.display());
     }
     files.iter().map(|file| report::read(file).map(|outcome| Run::of(&outcome))).collect()
 }
@@ -146,7 +155,7 @@ fn file_name(number: usize) -> String {
 ///
 /// # Errors
 /// It cannot be written.
-pub(super) fn show(comparison: &Comparison, out: &mut Output<'_>) -> std::io::Result<()> {
+fn show(comparison: &Comparison, out: &mut Output<'_>) -> std::io::Result<()> {
     let head = match comparison.outcome {
         Outcome::Better => out.green("BETTER"),
         Outcome::Worse => out.red("WORSE"),

@@ -1,17 +1,15 @@
 //! A single test: run, judge, report.
 
-use std::path::Path;
-
 use forebay_load::compare::{Run, Settings, gate};
 use forebay_load::outcome::Outcome;
 use forebay_load::plan::Plan;
-use forebay_load::verdict;
+use forebay_load::verdict::{self, Kind, Verdict};
 
 use super::engine::{self, Interrupt};
 use super::live::View;
 use super::{compare, outputs, plan, tell};
 use crate::cli::EXIT_USAGE;
-use crate::cli::load::{Outputs, Test};
+use crate::cli::load::{Baseline, Outputs, Test};
 use crate::commands::Output;
 use crate::load;
 
@@ -37,7 +35,7 @@ pub(super) fn test(args: &Test, out: &mut Output<'_>) -> anyhow::Result<u8> {
     }
     loaded.plan.thresholds.extend(thresholds.iter().cloned());
     loaded.plan.lab.watch.extend(watch.iter().cloned());
-    judged(&loaded.plan, outputs, baseline.as_deref(), None, out)
+    judged(&loaded.plan, outputs, Some(baseline), None, out)
 }
 
 /// Runs a plan, judges it, and writes what came of it, with a note of what has to be known to read it. Gives the
@@ -48,26 +46,47 @@ pub(super) fn test(args: &Test, out: &mut Output<'_>) -> anyhow::Result<u8> {
 pub(super) fn judged(
     plan: &Plan,
     outputs: &Outputs,
-    baseline: Option<&Path>,
+    baseline: Option<&Baseline>,
     note: Option<String>,
     out: &mut Output<'_>,
 ) -> anyhow::Result<u8> {
     outputs::prepare(outputs)?;
-    let baseline = baseline.map(compare::saved).transpose()?;
+    let history = baseline.and_then(|asked| asked.baseline.as_deref()).map(compare::history).transpose()?;
+    let runs = baseline.map_or(1, |asked| asked.runs);
     let interrupt = Interrupt::listen()?;
-    let mut outcome = run(plan, &interrupt, outputs.json, out)?;
+    let mut now = Vec::new();
+    let mut earlier: Vec<Verdict> = Vec::new();
+    let mut outcome = loop {
+        if runs > 1 && !outputs.json {
+            out.line(out.dim(&format!("run {} of {runs}", now.len() + 1)))?;
+        }
+        let mut outcome = run(plan, &interrupt, outputs.json, out)?;
+        outcome.verdict = verdict::judge(&plan.thresholds, &outcome);
+        now.push(Run::of(&outcome));
+        if now.len() >= usize::from(runs) || interrupt.came() {
+            break outcome;
+        }
+        earlier.push(outcome.verdict);
+    };
     outcome.lab.notes.extend(note);
-    outcome.verdict = verdict::judge(&plan.thresholds, &outcome);
-    let written = outputs::write(outputs, &outcome, out);
-    let gate = baseline.map(|runs| gate(&runs, &[Run::of(&outcome)], &Settings::default()));
-    if let Some(gate) = gate.as_ref().filter(|_| !outputs.json) {
-        out.line("")?;
-        out.line(out.bold(&format!("Against the baseline: {}", gate.kind.label())))?;
-        compare::show(&gate.comparison, out)?;
+    let settings =
+        Settings { tolerance: baseline.map_or(0.0, |asked| asked.tolerance), ..Settings::default() };
+    outcome.verdict = earlier.iter().zip(1..).fold(outcome.verdict, add);
+    if let Some(history) = history {
+        outcome.verdict = outcome.verdict.against(gate(&history, &now, &settings));
     }
-    written?;
-    let verdicts = [Some(outcome.verdict.kind), gate.map(|gate| gate.kind)];
-    Ok(outputs::status(verdicts.into_iter().flatten()))
+    outputs::write(outputs, &outcome, out)?;
+    Ok(outcome.verdict.exit_code())
+}
+
+/// The verdict of the last run, made as grave as one before it.
+fn add(mut last: Verdict, (earlier, number): (&Verdict, usize)) -> Verdict {
+    if earlier.kind != Kind::Pass {
+        let why = earlier.reasons.first().map_or("", String::as_str);
+        last.reasons.push(format!("run {number} came to `{}`: {why}", earlier.kind.label()));
+    }
+    last.kind = last.kind.graver(earlier.kind);
+    last
 }
 
 /// Runs a plan while a person watches; nobody does if `quiet`. The verdict is left open.
