@@ -100,6 +100,7 @@ pub(super) fn run(
     out: &mut Output<'_>,
 ) -> anyhow::Result<Outcome> {
     let mut view = View::new(plan, out, quiet);
+    view.begin(out)?;
     let outcome = engine::run(plan, interrupt, |progress| Ok(view.show(out, progress)?));
     view.finish(out)?;
     outcome
