@@ -49,8 +49,9 @@ Between braces in paths, headers, `body`, `json` and `-d`:
 - In a path, what cannot stand there is percent-encoded; `/`, `?`, `&` and `%` of a value mean what they mean there. In
   a body a value is put in as it is, without escapes.
 - An entry of `variables` may use those above it; it is filled in once, when the plan is read.
-- A `json` body keeps the order of its keys and every digit of its numbers. A value in it is part of a text: `{id: \"{{ n
-  }}\"}` sends `{\"id\":\"7\"}`. For a number write the text yourself: `body: '{\"id\": {{ n }}}'`, with `content-type`.
+- A `json` body keeps the order of its keys and every digit of its numbers. A value in it is part of a text:
+  `json: {id: \"{{ n }}\"}` sends `{\"id\":\"7\"}`. For a number write the text yourself, and the header
+  `content-type: application/json`: `body: '{\"id\": {{ n }}}'`.
 ",
     );
 }
@@ -124,8 +125,10 @@ speak of the run alone. With fewer requests than these a threshold never passes,
     }
     page.push_str(
         "
-The run passes if all thresholds do, fails if one does, and is otherwise inconclusive. It is **invalid**, whatever its
-thresholds say, if the generator itself was late or busy: then the figures say nothing about the target.
+The run passes if all thresholds do, fails if one does, and is otherwise inconclusive. If no threshold for all requests
+is about errors, `availability`, `not_started` or `throughput`, `errors<1%` is implied; a run in which nothing was ok
+always fails. It is **invalid**, whatever its thresholds say, if the generator itself was late or busy: then the figures
+say nothing about the target.
 ",
     );
 }
