@@ -32,11 +32,18 @@ pub fn unmet(plan: &Plan, flag: &str, thresholds: &[Threshold]) -> Vec<Problem> 
 
 /// Tells conditions of the file that could never hold.
 pub(super) fn check(lower: &mut Lower<'_, '_>, top: &Fields, plan: &Plan) {
+    if plan.thresholds.is_empty() {
+        return;
+    }
     let known = Known::of(plan);
+    let replaced = lower.changes.levels.is_some() || lower.changes.preset.is_some();
     for text in top.list("thresholds").iter().filter_map(Spanned::text) {
-        let Some((what, fix)) = threshold(text.value).ok().and_then(|threshold| known.unmet(&threshold))
-        else {
-            continue;
+        let Ok(threshold) = threshold(text.value) else { continue };
+        let Some((what, fix)) = known.unmet(&threshold) else { continue };
+        let by_stage = threshold.select.iter().any(|(key, _)| key == "stage");
+        let fix = match replaced && by_stage {
+            true => format!("{fix}; flags have replaced the stages of the plan"),
+            false => fix,
         };
         lower.problems.error_fix(text.at, format!("`{}`: {what}", short(text.value)), fix);
     }

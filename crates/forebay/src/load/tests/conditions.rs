@@ -95,6 +95,21 @@ fn conditions_of_flags_are_held_against_the_plan_as_well() {
 }
 
 #[test]
+fn stages_that_flags_have_replaced_are_told_of() {
+    let changes = Changes { levels: levels::parse("5", levels::Unit::Rate).ok(), ..Changes::default() };
+    let text = format!("{SHOP}thresholds: ['p(50){{stage:low}}<1s']\n");
+    let found =
+        read_with(&text, Path::new("/nowhere"), &changes).expect_err("there is no such stage any more");
+    assert_eq!(
+        lines(&found),
+        [
+            "plan.yaml:8:14: error: `p(50){stage:low}<1s`: there is no stage `low`; there is only `5/s`; flags have \
+             replaced the stages of the plan"
+        ]
+    );
+}
+
+#[test]
 fn faults_come_while_the_test_lasts_and_leave_time_to_heal() {
     let check = |lines: &str, expected: &str| {
         let found = problems(&format!("{SHOP}{lines}\n"));
