@@ -92,9 +92,9 @@ impl fmt::Display for HostError {
 impl std::error::Error for HostError {}
 
 /// What a byte means in a host name.
-const OTHER: u8 = 0;
-const PLAIN: u8 = 1;
-const UPPER: u8 = 2;
+const PLAIN: u8 = 0;
+const UPPER: u8 = 1;
+const OTHER: u8 = 2;
 
 static CLASS: [u8; 256] = classes();
 
@@ -113,29 +113,41 @@ const fn classes() -> [u8; 256] {
 }
 
 fn parse_name(raw: &[u8]) -> Result<Cow<'_, str>, HostError> {
-    let mut upper = false;
+    if raw.is_empty() {
+        return Err(HostError::Empty);
+    }
+    // One pass without a branch for names as they should be; what is wrong with others is told afterwards.
+    let (mut seen, mut dots) = (0, false);
     // A dot in front counts as two dots in a row.
     let mut before = b'.';
     for &byte in raw {
-        match CLASS[usize::from(byte)] {
-            OTHER => return Err(HostError::Character),
-            UPPER => upper = true,
-            _ if byte == b'.' && before == b'.' => return Err(HostError::Label),
-            _ => {}
-        }
+        seen |= CLASS[usize::from(byte)];
+        dots |= (byte == b'.') & (before == b'.');
         before = byte;
     }
-    if raw.is_empty() {
-        return Err(HostError::Empty);
+    if seen & OTHER != 0 || dots || before == b'.' {
+        return Err(fault(raw));
     }
     if raw.len() > NAME_MAX {
         return Err(HostError::TooLong);
     }
-    if before == b'.' {
-        return Err(HostError::Label);
-    }
+    let upper = seen & UPPER != 0;
     let text = std::str::from_utf8(raw).map_err(|_| HostError::Character)?;
     Ok(if upper { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) })
+}
+
+/// What is wrong first with a name in which something is.
+#[cold]
+fn fault(raw: &[u8]) -> HostError {
+    let mut before = b'.';
+    for &byte in raw {
+        match byte {
+            _ if CLASS[usize::from(byte)] == OTHER => return HostError::Character,
+            b'.' if before == b'.' => return HostError::Label,
+            _ => before = byte,
+        }
+    }
+    if raw.len() > NAME_MAX { HostError::TooLong } else { HostError::Label }
 }
 
 fn parse_v6(raw: &[u8]) -> Result<Host<'_>, HostError> {

@@ -24,15 +24,26 @@ pub(crate) fn push_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 /// Appends a decimal number.
 #[inline]
 pub(crate) fn push_number(out: &mut Vec<u8>, mut number: u64) {
+    const PAIRS: &[u8; 200] =
+        b"0001020304050607080910111213141516171819202122232425262728293031323334353637383940\
+        4142434445464748495051525354555657585960616263646566676869707172737475767778798081828384858687888990\
+        919293949596979899";
     let mut digits = [0; 20];
     let mut at = digits.len();
-    loop {
+    // Two digits at a time: lengths, ports and statuses are in every head.
+    while number >= 100 {
+        let pair = (number % 100) as usize * 2;
+        number /= 100;
+        at -= 2;
+        digits[at..at + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
+    }
+    if number >= 10 {
+        let pair = number as usize * 2;
+        at -= 2;
+        digits[at..at + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
+    } else {
         at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
+        digits[at] = b'0' + number as u8;
     }
     out.extend_from_slice(&digits[at..]);
 }
@@ -398,5 +409,19 @@ pub(crate) fn push_persistence(out: &mut Vec<u8>, version: Version, keep_alive: 
         (Version::Http11, true) | (Version::Http10, false) => {}
         (Version::Http11, false) => out.extend_from_slice(b"Connection: close\r\n"),
         (Version::Http10, true) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_in_decimal() {
+        for number in (0..2_000).chain([9_999, 10_000, 65_535, 99_999, 1 << 20, u64::MAX - 1, u64::MAX]) {
+            let mut out = Vec::new();
+            push_number(&mut out, number);
+            assert_eq!(out, number.to_string().into_bytes());
+        }
     }
 }

@@ -92,43 +92,56 @@ impl Name {
     #[must_use]
     #[inline]
     pub fn classify(name: &[u8]) -> Self {
-        let Some(first) = name.first().map(u8::to_ascii_lowercase) else { return Self::Other };
-        // By length and first letter: most names are settled without a comparison, the rest by one.
-        let candidates: &[(&[u8], Self)] = match name.len() {
-            2 => &[(b"te", Self::Te)],
-            3 => &[(b"via", Self::Via)],
-            4 => &[(b"host", Self::Host), (b"date", Self::Date)],
-            6 => &[(b"expect", Self::Expect)],
-            7 => &[(b"upgrade", Self::Upgrade), (b"trailer", Self::Trailer), (b"referer", Self::Referer)],
-            9 => &[(b"forwarded", Self::Forwarded), (b"x-real-ip", Self::XRealIp)],
-            10 => &[
-                (b"connection", Self::Connection),
-                (b"user-agent", Self::UserAgent),
-                (b"keep-alive", Self::KeepAlive),
-            ],
-            12 => &[(b"x-request-id", Self::XRequestId)],
-            14 => &[(b"content-length", Self::ContentLength), (b"http2-settings", Self::Http2Settings)],
-            15 => &[(b"x-forwarded-for", Self::XForwardedFor)],
-            16 => {
-                &[(b"x-forwarded-host", Self::XForwardedHost), (b"proxy-connection", Self::ProxyConnection)]
-            }
-            17 => &[
-                (b"transfer-encoding", Self::TransferEncoding),
-                (b"x-forwarded-proto", Self::XForwardedProto),
-            ],
-            18 => &[(b"proxy-authenticate", Self::ProxyAuthenticate)],
-            19 => &[(b"proxy-authorization", Self::ProxyAuthorization)],
-            _ => &[],
-        };
-        for (text, known) in candidates {
-            if first == text[0] && name.eq_ignore_ascii_case(text) {
-                return *known;
-            }
+        // By length, then as numbers: most names are settled without a comparison, the rest by two or three.
+        match name.len() {
+            2 => pick(name, [(b"te", Self::Te)]),
+            3 => pick(name, [(b"via", Self::Via)]),
+            4 => pick(name, [(b"host", Self::Host), (b"date", Self::Date)]),
+            6 => pick(name, [(b"expect", Self::Expect)]),
+            7 => pick(
+                name,
+                [(b"upgrade", Self::Upgrade), (b"trailer", Self::Trailer), (b"referer", Self::Referer)],
+            ),
+            9 => pick(name, [(b"forwarded", Self::Forwarded), (b"x-real-ip", Self::XRealIp)]),
+            10 => pick(
+                name,
+                [
+                    (b"connection", Self::Connection),
+                    (b"user-agent", Self::UserAgent),
+                    (b"keep-alive", Self::KeepAlive),
+                ],
+            ),
+            12 => pick(name, [(b"x-request-id", Self::XRequestId)]),
+            14 => pick(
+                name,
+                [(b"content-length", Self::ContentLength), (b"http2-settings", Self::Http2Settings)],
+            ),
+            15 => or_forwarded(name, pick(name, [(b"x-forwarded-for", Self::XForwardedFor)])),
+            16 => or_forwarded(
+                name,
+                pick(
+                    name,
+                    [
+                        (b"x-forwarded-host", Self::XForwardedHost),
+                        (b"proxy-connection", Self::ProxyConnection),
+                    ],
+                ),
+            ),
+            17 => or_forwarded(
+                name,
+                pick(
+                    name,
+                    [
+                        (b"transfer-encoding", Self::TransferEncoding),
+                        (b"x-forwarded-proto", Self::XForwardedProto),
+                    ],
+                ),
+            ),
+            18 => or_forwarded(name, pick(name, [(b"proxy-authenticate", Self::ProxyAuthenticate)])),
+            19 => or_forwarded(name, pick(name, [(b"proxy-authorization", Self::ProxyAuthorization)])),
+            13.. => or_forwarded(name, Self::Other),
+            _ => Self::Other,
         }
-        if first == b'x' && name.len() > 12 && name[..12].eq_ignore_ascii_case(b"x-forwarded-") {
-            return Self::XForwardedOther;
-        }
-        Self::Other
     }
 
     /// Whether the field is meant for one hop only by its nature (RFC 9110 §7.6.1).
@@ -146,5 +159,102 @@ impl Name {
                 | Self::Upgrade
                 | Self::Http2Settings
         )
+    }
+}
+
+/// The name among `candidates` that `name`, which is as long as they are, is but for its case.
+#[inline]
+fn pick<const LENGTH: usize, const COUNT: usize>(
+    name: &[u8],
+    candidates: [(&[u8; LENGTH], Name); COUNT],
+) -> Name {
+    let Ok(name) = <&[u8; LENGTH]>::try_from(name) else { return Name::Other };
+    // The arrays are compared as a few wide numbers. Setting this bit makes letters small and leaves the digits
+    // and the hyphen of these names alone; what else it turns into one of their characters no field name holds.
+    let lower = name.map(|byte| byte | 0x20);
+    for (text, known) in candidates {
+        if lower == *text {
+            return known;
+        }
+    }
+    Name::Other
+}
+
+/// Any other `X-Forwarded-…`, unless the name is known already.
+#[inline]
+fn or_forwarded(name: &[u8], known: Name) -> Name {
+    const START: &[u8; 12] = b"x-forwarded-";
+    match name.first_chunk::<12>() {
+        Some(start) if known == Name::Other && start.map(|byte| byte | 0x20) == *START => {
+            Name::XForwardedOther
+        }
+        _ => known,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: &[(&str, Name)] = &[
+        ("TE", Name::Te),
+        ("Via", Name::Via),
+        ("Host", Name::Host),
+        ("Date", Name::Date),
+        ("Expect", Name::Expect),
+        ("Upgrade", Name::Upgrade),
+        ("Trailer", Name::Trailer),
+        ("Referer", Name::Referer),
+        ("Forwarded", Name::Forwarded),
+        ("X-Real-IP", Name::XRealIp),
+        ("Connection", Name::Connection),
+        ("User-Agent", Name::UserAgent),
+        ("Keep-Alive", Name::KeepAlive),
+        ("X-Request-ID", Name::XRequestId),
+        ("Content-Length", Name::ContentLength),
+        ("HTTP2-Settings", Name::Http2Settings),
+        ("X-Forwarded-For", Name::XForwardedFor),
+        ("X-Forwarded-Host", Name::XForwardedHost),
+        ("Proxy-Connection", Name::ProxyConnection),
+        ("Transfer-Encoding", Name::TransferEncoding),
+        ("X-Forwarded-Proto", Name::XForwardedProto),
+        ("Proxy-Authenticate", Name::ProxyAuthenticate),
+        ("Proxy-Authorization", Name::ProxyAuthorization),
+        ("X-Forwarded-Port", Name::XForwardedOther),
+        ("X-Forwarded-A", Name::XForwardedOther),
+        ("X-Forwarded-Client-Cert", Name::XForwardedOther),
+    ];
+
+    #[test]
+    fn names_are_known_whatever_their_case() {
+        for (name, known) in KNOWN {
+            for spelt in [(*name).to_owned(), name.to_lowercase(), name.to_uppercase()] {
+                assert_eq!(Name::classify(spelt.as_bytes()), *known, "{spelt}");
+            }
+        }
+    }
+
+    /// Of the characters a field name may hold, only the other case of a letter is the same.
+    #[test]
+    fn no_other_name_is_taken_for_a_known_one() {
+        let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+        for (name, known) in KNOWN.iter().filter(|(_, known)| *known != Name::XForwardedOther) {
+            for place in 0..name.len() {
+                for byte in (0..=255).filter(token) {
+                    let mut changed = name.as_bytes().to_vec();
+                    changed[place] = byte;
+                    let same = changed.eq_ignore_ascii_case(name.as_bytes());
+                    assert_eq!(
+                        Name::classify(&changed) == *known,
+                        same,
+                        "{}",
+                        String::from_utf8_lossy(&changed)
+                    );
+                }
+            }
+        }
+        for name in ["", "X", "X-Forwarded-", "X-Forwardedx-For", "Hosts", "Content-Lengt"] {
+            assert_eq!(Name::classify(name.as_bytes()), Name::Other, "{name}");
+        }
     }
 }

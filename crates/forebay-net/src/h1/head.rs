@@ -439,19 +439,25 @@ fn push_fields(fields: &mut Vec<Field>, headers: &[httparse::Header<'_>], bytes:
             value: Span::of(header.value, bytes),
             known,
             hop_by_hop: known.is_hop_by_hop(),
-            underscore: name.contains(&b'_'),
+            underscore: has_underscore(name),
         });
     }
 }
 
+/// Names are short: a loop without a branch beats a search.
+#[inline]
+fn has_underscore(name: &[u8]) -> bool {
+    name.iter().fold(false, |found, byte| found | (*byte == b'_'))
+}
+
 /// `httparse` takes a lone LF for a line end; other servers do not.
 fn line_ends_are_crlf(head: &[u8]) -> Result<(), HeadError> {
-    for at in memchr::memchr_iter(b'\n', head) {
-        if at == 0 || head[at - 1] != b'\r' {
-            return Err(HeadError::Syntax("bare LF"));
-        }
-    }
-    Ok(())
+    // One pass without a branch is cheaper than looking for the few line ends one by one.
+    let after = head.get(1..).unwrap_or_default();
+    let lone = head.iter().zip(after).fold(head.first() == Some(&b'\n'), |lone, (before, byte)| {
+        lone | ((*byte == b'\n') & (*before != b'\r'))
+    });
+    if lone { Err(HeadError::Syntax("bare LF")) } else { Ok(()) }
 }
 
 fn version(minor: Option<u8>) -> Version {
