@@ -4,6 +4,7 @@
 //! since queues need time to grow; here each rate is held, and the last one is held again and again.
 
 mod report;
+mod saved;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use saved::{FORMAT, Saved};
 pub use search::Search;
 
 use crate::compare::Run;
@@ -134,7 +136,7 @@ pub struct Done {
 /// What a search found. Rates are arrivals per second.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Capacity {
-    /// What had to hold.
+    /// What had to hold, and last what is implied.
     pub slos: Vec<String>,
     /// Why the search ended.
     pub end: End,

@@ -140,6 +140,12 @@ pub fn judge(thresholds: &[Threshold], outcome: &Outcome) -> Verdict {
     Verdict { kind, reasons, thresholds: judged, trends, baseline: None }
 }
 
+/// What is judged besides the given thresholds; `None`: they say something of errors.
+#[must_use]
+pub fn implied(given: &[Threshold]) -> Option<Threshold> {
+    implied::threshold(given)
+}
+
 /// What is said of a run that somebody ended.
 const CUT_SHORT: &str = "the run was ended before its time: all of this is about the part that ran";
 

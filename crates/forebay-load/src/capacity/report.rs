@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Capacity, Done, End, Settings, StepState};
 use crate::stats::{self, CONFIDENCE, Usl};
 use crate::threshold::Unit;
+use crate::verdict;
 
 /// Where a search stands.
 pub(super) struct Bounds {
@@ -15,6 +16,8 @@ pub(super) struct Bounds {
     pub(super) end: End,
 }
 
+/// From this share on failures are told.
+const FAILED_MIN: f64 = 0.01;
 /// A rate that the target did not keep up with to this share is no steady state: its queue grows, and how many
 /// requests were in it says nothing.
 const KEPT_UP_MIN: f64 = 0.95;
@@ -26,7 +29,12 @@ pub(super) fn capacity(settings: &Settings, done: &[Done], bounds: Bounds) -> Ca
         done.iter().rev().find(at)
     });
     let mut capacity = Capacity {
-        slos: settings.slos.iter().map(ToString::to_string).collect(),
+        slos: settings
+            .slos
+            .iter()
+            .chain(&verdict::implied(&settings.slos))
+            .map(ToString::to_string)
+            .collect(),
         end,
         last_passing: held,
         first_failing: missed,
@@ -58,6 +66,7 @@ fn usl(done: &[Done], seed: u64) -> Option<Usl> {
 fn says(capacity: &Capacity, settings: &Settings) -> Vec<String> {
     let mut says = vec![end(capacity)];
     says.extend(confidence(capacity));
+    says.extend(failures(capacity));
     says.extend(failed_start(capacity, settings));
     says.extend(capacity.usl.as_ref().map(scaling));
     says
@@ -75,7 +84,7 @@ fn end(capacity: &Capacity) -> String {
         End::GeneratorLimit => format!(
             "generator limit: the load tester could do no more, so the limit of the target is not known; {passing} held"
         ),
-        End::NothingHeld => format!("nothing held: even {failing} was too much{binding}"),
+        End::NothingHeld => format!("no rate held, not even {failing}{binding}"),
         End::StepsMax => format!(
             "no answer after {} steps: the target does not do the same twice; {passing} held last",
             capacity.steps.len()
@@ -96,6 +105,27 @@ fn confidence(capacity: &Capacity) -> Option<String> {
          least {:.0} % of such windows pass",
         Unit::Seconds.show(length),
         (share * 100.0).floor()
+    ))
+}
+
+/// That it was failures and not times, where the lowest rate that did not hold has them.
+fn failures(capacity: &Capacity) -> Option<String> {
+    let at =
+        |done: &&Done| Some(done.rate) == capacity.first_failing && done.result.state == StepState::Missed;
+    let done = capacity.steps.iter().rev().find(at)?;
+    let failed = done.result.run.errors;
+    if failed < FAILED_MIN {
+        return None;
+    }
+    let why = done.result.reasons.first().map_or_else(String::new, |why| format!(": {why}"));
+    let lower = match capacity.end {
+        End::NothingHeld if failed >= 1.0 => "; should that be the load's doing, begin with a lower rate",
+        _ => "",
+    };
+    Some(format!(
+        "at {} {} of the requests failed{why}{lower}",
+        Unit::PerSecond.show(done.rate),
+        Unit::Share.show(failed)
     ))
 }
 

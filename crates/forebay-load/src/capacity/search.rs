@@ -87,6 +87,11 @@ impl Search {
                 self.next.stretch = if state == StepState::Unclear { 2 } else { 1 };
             }
             StepState::Generator => self.end = End::GeneratorLimit,
+            // Who answers nothing but failures, and that at once, does so at half the rate as well.
+            StepState::Missed if self.held.is_none() && self.only_failures() => {
+                self.missed = Some(rate);
+                self.end = End::NothingHeld;
+            }
             StepState::Missed | StepState::Unclear => self.on_missed(rate, phase),
         }
         if self.end == End::Running && self.done.len() >= self.settings.steps_max {
@@ -109,6 +114,12 @@ impl Search {
                 end: *end,
             },
         )
+    }
+
+    /// Whether of the last two steps not one request was ok, though all were answered in time.
+    fn only_failures(&self) -> bool {
+        let failed = |done: &Done| done.result.run.errors >= 1.0 && !done.result.run.cut_short;
+        self.done.iter().rev().take(2).all(failed)
     }
 
     fn on_held(&mut self, rate: f64, phase: Phase) {

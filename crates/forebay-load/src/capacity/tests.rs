@@ -68,6 +68,53 @@ fn a_start_rate_that_fails_is_halved_and_said() {
 }
 
 #[test]
+fn a_target_that_fails_every_request_ends_the_search_at_once_and_it_says_so() {
+    let failing = |cut_short: bool| {
+        let mut search = Search::new(settings(100.0, 10_000.0)).expect("the settings are right");
+        while let Next::Run(step) = search.next() {
+            let mut result = result(StepState::Missed, step.rate);
+            result.run = Run { errors: 1.0, planned: 100, cut_short, ..Run::default() };
+            result.reasons = vec!["not one of 100 requests was ok".to_owned()];
+            search.record(step.rate, result);
+        }
+        search.capacity()
+    };
+    let found = failing(false);
+    assert_eq!((found.end, found.last_passing, found.steps.len()), (End::NothingHeld, None, 2));
+    assert!(found.says[0].starts_with("no rate held, not even 100/s"), "{:?}", found.says);
+    assert!(
+        found.says[1].contains("100 % of the requests failed: not one of 100 requests was ok; should"),
+        "{:?}",
+        found.says
+    );
+    // Who does not answer in time may do so at a lower rate.
+    assert!(failing(true).steps.len() > 2);
+    assert_eq!(found.slos, ["p(99)<200ms", "errors<1%"]);
+}
+
+#[test]
+fn a_search_is_kept_and_read_back() {
+    let (found, _) = search(settings(100.0, 10_000.0), up_to(610.0));
+    let saved = Saved::of("shop", "http://shop.test", 7, found);
+    let text = saved.write();
+    assert!(text.contains("\"format\": 1"), "{text}");
+    let read = Saved::read(&text).expect("it is a search").expect("it is whole");
+    assert_eq!((read.name, read.started_unix_ms, read.capacity.says), (saved.name, 7, saved.capacity.says));
+    let check = |text: &str, why: &str| {
+        let error = Saved::read(text).expect("it is a search").expect_err("it is wrong");
+        assert!(error.contains(why), "{error}");
+    };
+    check(&text.replace("\"format\": 1", "\"format\": 2"), "not of format 1");
+    check(&text.replace("\"rate\": 100.0", "\"rate\": -1.0"), "out of range");
+    check(&text.replace("\"errors\": 0.0", "\"errors\": 1e300"), "out of range");
+    check(&text.replace("\"steps\"", "\"stops\""), "not a complete search");
+    assert_eq!(
+        ["{}", "[]", "", "{\"format\": 1, \"kind\": 3}"].map(|text| Saved::read(text).is_none()),
+        [true; 4]
+    );
+}
+
+#[test]
 fn the_highest_rate_allowed_is_confirmed_too() {
     let (found, rates) = search(settings(300.0, 1_000.0), up_to(5_000.0));
     assert_eq!(rates, [300.0, 600.0, 1_000.0, 1_000.0, 1_000.0, 1_000.0]);

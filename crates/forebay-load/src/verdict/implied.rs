@@ -9,14 +9,16 @@ use crate::threshold::{Judged, Measure, Op, State, Threshold, Unit};
 /// From this share of planned requests that are not ok on, a run fails whose plan says nothing of errors.
 const ERRORS_MAX: f64 = 0.01;
 
+/// What must hold besides what is given.
+pub(super) fn threshold(given: &[Threshold]) -> Option<Threshold> {
+    let errors = Threshold { measure: Measure::Errors, select: Vec::new(), op: Op::Less, limit: ERRORS_MAX };
+    (!given.iter().any(speaks_of_errors)).then_some(errors)
+}
+
 /// Judges errors if no threshold for all requests does. As a fact of the run: how few samples there are is no
 /// excuse for failures that were seen.
 pub(super) fn judge(given: &[Threshold], total: &Tally, interrupted: bool) -> Option<Judged> {
-    if total.planned == 0 || given.iter().any(speaks_of_errors) {
-        return None;
-    }
-    let threshold =
-        Threshold { measure: Measure::Errors, select: Vec::new(), op: Op::Less, limit: ERRORS_MAX };
+    let threshold = threshold(given).filter(|_| total.planned > 0)?;
     // Whoever ends a run leaves requests unanswered.
     let bad = if interrupted { total.errors() } else { total.bad() };
     let value = bad as f64 / total.planned as f64;

@@ -1,18 +1,20 @@
 //! `forebay load capacity`: the highest rate at which objectives hold.
 
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::anyhow;
-use forebay_load::capacity::{Capacity, End, Next, Search, Settings, Step, StepResult, StepState};
+use forebay_load::capacity::{
+    Capacity, End, Next, Phase, Saved, Search, Settings, Step, StepResult, StepState,
+};
 use forebay_load::plan::{Arrivals, Model, Plan, Stage};
 use forebay_load::report::figures;
 use forebay_load::report::html::{self, About};
 use forebay_load::verdict;
 
-use super::engine::{self, Interrupt};
-use super::{outputs, plan, tell};
-use crate::cli::load::{Amount, Capacity as Asked, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_INVALID};
+use super::engine::Interrupt;
+use super::{Usage, outputs, plan, tell, test};
+use crate::cli::load::{Amount, Capacity as Asked, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_INVALID, Outputs};
 use crate::cli::{EXIT_OK, EXIT_USAGE};
 use crate::commands::Output;
 use crate::load;
@@ -33,6 +35,7 @@ pub(super) fn capacity(args: &Asked, out: &mut Output<'_>) -> anyhow::Result<u8>
             return Ok(refused.status);
         }
     };
+    tell(&loaded.warnings)?;
     let mut plan = loaded.plan;
     let unmet = load::unmet(&plan, "--slo", &args.slo);
     if !unmet.is_empty() {
@@ -56,32 +59,71 @@ pub(super) fn capacity(args: &Asked, out: &mut Output<'_>) -> anyhow::Result<u8>
         if interrupt.came() {
             break;
         }
-        let result = try_rate(&plan, &step, &interrupt)?;
+        let result = try_rate(&plan, &step, &interrupt, args.json, out)?;
         // What was ended early says nothing.
         if interrupt.came() {
             break;
         }
         if !args.json {
-            out.line(line(&step, &result, out))?;
+            out.line(line(step.rate, &result, out))?;
         }
         search.record(step.rate, result);
     }
-    let found = search.capacity();
+    let target = format!("http://{}{}", plan.target.authority, plan.target.prefix);
+    let found = Saved::of(&plan.name, &target, started_unix_ms, search.capacity());
     match args.json {
-        true => out.line(as_json(&found)?)?,
-        false => tell_found(&found, interrupt.came(), out)?,
+        true => out.line(found.write().trim_end())?,
+        false => tell_found(&found.capacity, interrupt.came(), out)?,
     }
+    write(&found, args.save.iter(), args.report.iter())?;
+    Ok(status(&found.capacity))
+}
+
+/// Writes what was found as JSON and as pages.
+fn write<'a>(
+    found: &Saved,
+    json: impl Iterator<Item = &'a PathBuf>,
+    pages: impl Iterator<Item = &'a PathBuf>,
+) -> anyhow::Result<()> {
+    let Saved { name, target, started_unix_ms, capacity, .. } = found;
     let mut files = outputs::Files::default();
-    if let Some(file) = &args.save {
-        files.write(file, as_json(&found)?);
+    json.for_each(|file| files.write(file, found.write()));
+    let about = About { name, target, started_unix_ms: *started_unix_ms };
+    pages.for_each(|file| files.write(file, html::capacity(&about, capacity)));
+    files.finish()
+}
+
+/// Writes reports of a search that was saved. Gives the exit status that it had.
+///
+/// # Errors
+/// It has no such report, or one cannot be written.
+pub(super) fn report(found: &Saved, asked: &Outputs, out: &mut Output<'_>) -> anyhow::Result<u8> {
+    let Outputs { json, out: folder, report, save, junit, prometheus, hgrm } = asked;
+    let others = [("--junit", junit), ("--prometheus", prometheus), ("--hgrm", hgrm)];
+    if let Some((flag, _)) = outputs::given(others).first() {
+        return Err(Usage(format!("{flag} is of a run, and this is a search for capacity")).into());
     }
-    if let Some(file) = &args.report {
-        let target = format!("http://{}{}", plan.target.authority, plan.target.prefix);
-        let about = About { name: &plan.name, target: &target, started_unix_ms };
-        files.write(file, html::capacity(&about, &found));
+    if let Some(folder) = folder {
+        outputs::make_folder(folder)?;
     }
-    files.finish()?;
-    Ok(status(&found))
+    let in_folder = |name: &str| folder.as_ref().map(|folder| folder.join(name));
+    let [page, result] = [in_folder("report.html"), in_folder("result.json")];
+    outputs::writable(&outputs::given([
+        ("--report", report),
+        ("--save", save),
+        ("--out", &page),
+        ("--out", &result),
+    ]))?;
+    if *json {
+        out.line(found.write().trim_end())?;
+    } else {
+        for done in &found.capacity.steps {
+            out.line(line(done.rate, &done.result, out))?;
+        }
+        tell_found(&found.capacity, false, out)?;
+    }
+    write(found, save.iter().chain(&result), report.iter().chain(&page))?;
+    Ok(status(&found.capacity))
 }
 
 fn settings(args: &Asked, plan: &Plan) -> Settings {
@@ -95,7 +137,13 @@ fn settings(args: &Asked, plan: &Plan) -> Settings {
 }
 
 /// Holds one rate and judges it.
-fn try_rate(plan: &Plan, step: &Step, interrupt: &Interrupt) -> anyhow::Result<StepResult> {
+fn try_rate(
+    plan: &Plan,
+    step: &Step,
+    interrupt: &Interrupt,
+    quiet: bool,
+    out: &mut Output<'_>,
+) -> anyhow::Result<StepResult> {
     let stage = |name: &str, length, warmup| Stage {
         name: name.to_owned(),
         length,
@@ -113,9 +161,26 @@ fn try_rate(plan: &Plan, step: &Step, interrupt: &Interrupt) -> anyhow::Result<S
         model: Model::Open(arrivals),
         ..plan.clone()
     };
-    let mut outcome = engine::run(&plan, interrupt, |_| Ok(()))?;
+    let pictured = out.is_terminal() && !quiet;
+    if !quiet && !pictured {
+        out.line(out.dim(&begin(step)))?;
+    }
+    let mut outcome = test::run(&plan, interrupt, !pictured, out)?;
     outcome.verdict = verdict::judge(&plan.thresholds, &outcome);
     Ok(StepResult::of(&outcome))
+}
+
+/// What is tried now and for how long, where there is no picture of it.
+fn begin(step: &Step) -> String {
+    let what = match step.phase {
+        _ if step.retry => "trying again",
+        Phase::Double | Phase::Halve => "trying",
+        Phase::Bisect => "trying between",
+        Phase::Confirm => "confirming",
+    };
+    let time = |length: Duration| figures::length(length);
+    let (settle, length) = (time(step.settle), time(step.length));
+    format!("{:>10}  {what}: {settle} to settle, {length} judged", figures::rate(step.rate))
 }
 
 /// Lets the target's queues run empty.
@@ -126,7 +191,7 @@ fn rest(length: Duration, interrupt: &Interrupt) {
     }
 }
 
-fn line(step: &Step, result: &StepResult, out: &Output<'_>) -> String {
+fn line(rate: f64, result: &StepResult, out: &Output<'_>) -> String {
     let state = match result.state {
         StepState::Held => out.green("held   "),
         StepState::Missed => out.red("missed "),
@@ -137,7 +202,7 @@ fn line(step: &Step, result: &StepResult, out: &Output<'_>) -> String {
     let run = &result.run;
     format!(
         "{:>10}  {state}  p50 {:>8}  p95 {:>8}  p99 {:>8}  not ok {:>6.2} %  {}",
-        figures::rate(step.rate),
+        figures::rate(rate),
         time(run.p50),
         time(run.p95),
         time(run.p99),
@@ -160,10 +225,6 @@ fn tell_found(found: &Capacity, interrupted: bool, out: &mut Output<'_>) -> anyh
         out.line(format!("  {sentence}"))?;
     }
     Ok(())
-}
-
-fn as_json(found: &Capacity) -> anyhow::Result<String> {
-    serde_json::to_string_pretty(found).map_err(|error| anyhow!("cannot write the result: {error}"))
 }
 
 const fn status(found: &Capacity) -> u8 {
