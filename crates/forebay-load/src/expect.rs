@@ -87,7 +87,47 @@ pub fn check_all(expects: &[Expect], answer: &Answer<'_>) -> Result<(), ErrorKin
         .try_for_each(|expect| expect.check(answer))
 }
 
+/// The first condition that does not hold and what was there instead, for people.
+pub(crate) fn explain(expects: &[Expect], answer: &Answer<'_>) -> Option<String> {
+    let mut wrong = expects.iter().filter(|expect| expect.check(answer).is_err());
+    // As in `check_all`.
+    let is_status = |expect: &&Expect| matches!(expect, Expect::Status(_));
+    let first = wrong.clone().find(is_status).or_else(|| wrong.next())?;
+    Some(format!("{} was expected; {}", first.describe(), first.seen(answer)))
+}
+
+/// How a body begins, for people.
+pub(crate) fn begins(body: &[u8]) -> String {
+    match body {
+        [] => "the body is empty".to_owned(),
+        body => format!("the body begins {:?}", shown(body)),
+    }
+}
+
+/// The first letters of what was there.
+fn shown(bytes: &[u8]) -> String {
+    const SHOWN: usize = 60;
+    String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).into_owned()
+}
+
 impl Expect {
+    /// What an answer has where this looks.
+    fn seen(&self, answer: &Answer<'_>) -> String {
+        match self {
+            Self::Status(_) => format!("it is {}", answer.status()),
+            Self::Header { name, .. } => match answer.header(name) {
+                Some(value) => format!("it is {:?}", shown(value)),
+                None => "it is not there".to_owned(),
+            },
+            Self::Json { path, .. } => match path.find(answer.body()) {
+                Some(value) => format!("it is {}", shown(value.as_bytes())),
+                None => format!("it is not there; {}", begins(answer.body())),
+            },
+            Self::Contains(_) | Self::Regex(_) => begins(answer.body()),
+            Self::BodyBytesMax(_) => format!("it has {}", answer.body_bytes()),
+        }
+    }
+
     /// A status: `200`, `2xx`, `<400`, or several with commas.
     ///
     /// # Errors

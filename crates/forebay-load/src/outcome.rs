@@ -15,6 +15,9 @@ use crate::verdict::Verdict;
 /// Version of the form an outcome has as JSON.
 pub const FORMAT: u32 = 1;
 
+/// Bytes of `Tally::examples` each.
+pub const EXAMPLE_BYTES_MAX: usize = 200;
+
 /// A run, over.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
@@ -97,6 +100,10 @@ pub struct Tally {
     pub not_started: u64,
     /// Answers by status, expected or not.
     pub statuses: BTreeMap<u16, u64>,
+    /// What the first error of a kind was, where there is more to say than its kind does; each of at most
+    /// `EXAMPLE_BYTES_MAX` bytes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub examples: BTreeMap<ErrorKind, String>,
     /// Response time of what is ok: from the planned start to the last byte.
     pub response: Hdr,
     /// Response time of errors: kept apart, so that fast failures do not improve a percentile.
@@ -260,6 +267,7 @@ impl Tally {
             timeouts,
             not_started,
             statuses,
+            examples,
             response,
             failed,
             censored,
@@ -279,6 +287,9 @@ impl Tally {
         self.not_started += not_started;
         for (status, count) in statuses {
             *self.statuses.entry(*status).or_default() += count;
+        }
+        for (kind, example) in examples {
+            self.examples.entry(*kind).or_insert_with(|| example.clone());
         }
         self.response.merge(response);
         self.failed.merge(failed);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::arrival::stage_of;
 use crate::hdr::Hdr;
-use crate::outcome::{ErrorKind, Tally};
+use crate::outcome::{EXAMPLE_BYTES_MAX, ErrorKind, Tally};
 use crate::plan::Stage;
 use crate::window::{Bucket, Windows};
 
@@ -157,6 +157,16 @@ impl Recorder {
         }
         self.connects += u64::from(connect.is_some());
         self.in_flight -= 1;
+    }
+
+    /// What an error of this kind was: the first one is kept.
+    pub(crate) fn example(&mut self, started: Started, kind: ErrorKind, tell: impl FnOnce() -> String) {
+        let examples = &mut self.tally(started.series, started.planned).examples;
+        examples.entry(kind).or_insert_with(|| {
+            let mut text = tell();
+            text.truncate(text.floor_char_boundary(EXAMPLE_BYTES_MAX));
+            text
+        });
     }
 
     /// A planned request never started until `now`: because nobody was free, or, if somebody was (`free`),

@@ -86,6 +86,8 @@ impl User {
             };
             worker.recorder.borrow_mut().start(started, task.free && index == 0);
             if !fed {
+                let tell = || "a feeder has no more rows".to_owned();
+                worker.recorder.borrow_mut().example(started, ErrorKind::Template, tell);
                 self.settle(started, Times::default(), Ending::Error(ErrorKind::Template), worker.now());
                 return Ran::Exhausted;
             }
@@ -135,6 +137,12 @@ impl User {
             Err(Failure::Timeout) => (Ending::Timeout, Then::Unanswered),
             Err(Failure::Error(kind)) => (Ending::Error(kind), Then::Unanswered),
         };
+        if let (Ending::Error(kind), Some(own), true) = (ending, own.as_deref(), step.keeps) {
+            if let Some(status) = times.status {
+                let tell = || own.explain(step, kind, status);
+                self.worker.recorder.borrow_mut().example(started, kind, tell);
+            }
+        }
         self.own = own;
         self.settle(started, times, ending, now);
         then
@@ -153,7 +161,11 @@ impl User {
         let deadline = || until.min(worker.cut());
         if let (Request::Rendered(parts), Some(own)) = (&step.request, own.as_deref_mut()) {
             let rendered = parts.render(&mut own.variables, &mut own.scratch, &mut own.request);
-            rendered.map_err(|_| Failure::Error(ErrorKind::Template))?;
+            rendered.map_err(|fault| {
+                let mut recorder = worker.recorder.borrow_mut();
+                recorder.example(started, ErrorKind::Template, || fault.to_string());
+                Failure::Error(ErrorKind::Template)
+            })?;
         }
         // A connection on which something has arrived since is at its end: the server has closed it.
         let link = match self.link.take().filter(Link::is_quiet) {
@@ -228,6 +240,26 @@ impl Own {
             request: Vec::new(),
             kept: Kept::default(),
         })
+    }
+}
+
+impl Own {
+    /// What was wrong with the answer that was just judged, for people.
+    fn explain(&self, step: &Ready, kind: ErrorKind, status: u16) -> String {
+        let Kept { head, parsed, body, body_bytes } = &self.kept;
+        let answer = Answer::h1(parsed, head, body, *body_bytes);
+        match kind {
+            ErrorKind::Capture => {
+                let missing = step.step.capture.iter().find(|capture| capture.take(&answer).is_none());
+                let name = missing.map_or("", |capture| &capture.name);
+                format!("`{name}` was not found; {}", expect::begins(answer.body()))
+            }
+            ErrorKind::BodyTooLong => {
+                format!("the body has {body_bytes} bytes, of which {} are looked at", body.len())
+            }
+            _ => expect::explain(&step.step.expect, &answer)
+                .unwrap_or_else(|| format!("a status below 400 was expected; it is {status}")),
+        }
     }
 }
 

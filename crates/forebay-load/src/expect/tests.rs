@@ -97,3 +97,18 @@ fn only_what_looks_into_the_body_needs_it() {
     .map(|expect| expect.needs_body());
     assert_eq!(needs, [false, false, false, true, true, true]);
 }
+
+#[test]
+fn what_is_wrong_is_told_with_what_was_there() {
+    let told = |expects: &[Result<Expect, Error>]| {
+        let expects: Vec<_> = expects.iter().map(|expect| expect.clone().expect("it is right")).collect();
+        explain(&expects, &answer(200, BODY)).unwrap_or_default()
+    };
+    let json = |path: &str, value| Expect::parse_json(path, Some(value));
+    assert_eq!(told(&[json("$.n", json!(2))]), "json $.n is 2 was expected; it is 1.0");
+    assert!(told(&[json("$.none", json!(2))]).contains("it is not there; the body begins"));
+    assert_eq!(told(&[Ok(Expect::BodyBytesMax(3))]), "body of at most 3 bytes was expected; it has 47");
+    let both = [json("$.n", json!(2)), Expect::parse_status("201")];
+    assert_eq!(told(&both), "status 201 was expected; it is 200", "a wrong status explains a wrong body");
+    assert_eq!(told(&[Expect::parse_status("200")]), "");
+}

@@ -185,6 +185,7 @@ fn check(outcome: &Outcome) -> Result<(), String> {
             window.timeouts,
             window.not_started,
             window.finished,
+            window.answered,
             window.backlog,
         ];
         window.heat.len() <= HEAT_BUCKETS

@@ -12,10 +12,12 @@ use super::figures::{self, NONE, bytes, count, duration, duration_or_none, float
 use super::judgement::State;
 use super::{ROWS_MAX, escape};
 use crate::hdr::Hdr;
-use crate::outcome::{Outcome, Tally};
+use crate::outcome::{ErrorKind, Outcome, Series, Tally};
 
 /// Letters of a name in a table.
 const NAME: usize = 28;
+/// Steps of which an error is told, for each kind.
+pub(crate) const EXAMPLES: usize = 3;
 /// Letters of a name where there is little room.
 const NAME_NARROW: usize = 18;
 /// No text is made narrower: it would be words below each other.
@@ -48,7 +50,7 @@ pub fn text(outcome: &Outcome, width: Option<usize>, paint: &dyn Fn(Ink, &str) -
     page.times(&facts);
     page.rows("Stages", stage_rows(outcome));
     page.rows("Steps", step_rows(outcome));
-    page.errors(&facts.total);
+    page.errors(&facts);
     page.thresholds(&facts);
     page.faults(outcome);
     page.processes(outcome);
@@ -198,7 +200,8 @@ impl Page<'_> {
         }
     }
 
-    fn errors(&mut self, tally: &Tally) {
+    fn errors(&mut self, facts: &Facts<'_>) {
+        let tally = &facts.total;
         if tally.errors() == 0 {
             return;
         }
@@ -210,6 +213,10 @@ impl Page<'_> {
                 count(*number),
                 share(*number, tally.planned)
             ));
+            let examples = examples(facts.outcome, *kind);
+            for example in examples.iter().take(EXAMPLES) {
+                self.pieces(6, &[(None, "    "), (Some(Ink::Soft), &escape::shorten(example, 300))]);
+            }
         }
         let statuses: Vec<_> = tally
             .statuses
@@ -268,6 +275,16 @@ impl Page<'_> {
             bytes(generator.memory_max),
         ));
     }
+}
+
+/// What the first error of this kind was, by step.
+pub(crate) fn examples(outcome: &Outcome, kind: ErrorKind) -> Vec<String> {
+    let first = |series: &Series| {
+        let judged = outcome.stages.iter().zip(&series.stages).filter(|(stage, _)| !stage.warmup);
+        let example = judged.filter_map(|(_, tally)| tally.examples.get(&kind)).next()?;
+        Some(format!("{}: {}", escape::shorten(&series.step, NAME), escape::shorten(example, 250)))
+    };
+    outcome.series.iter().filter_map(first).collect()
 }
 
 /// CPU time for each request that was started.

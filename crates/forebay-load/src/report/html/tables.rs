@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::super::facts::{Facts, Response, quantile_text};
 use super::super::figures::{self, bytes, count, duration_or_none, length, share};
 use super::super::judgement::{Row, State};
-use super::super::text::{per_request, percent, step_rows};
+use super::super::text::{EXAMPLES, examples, per_request, percent, step_rows};
 use super::super::{ROWS_MAX, escape};
 use super::table::{Cell, Table};
 use crate::outcome::{ErrorKind, Outcome, Tally};
@@ -137,8 +137,10 @@ pub(super) fn errors(facts: &Facts<'_>) -> String {
     if total.errors() == 0 {
         out.push_str("<p class=\"nothing\">No request that was judged ended as an error.</p>");
     } else {
-        let mut table =
-            Table::new("Errors by kind", &["kind", ">requests", ">of all planned", "what it means"]);
+        let mut table = Table::new(
+            "Errors by kind",
+            &["kind", ">requests", ">of all planned", "what it means, and the first"],
+        );
         for (kind, number) in &total.errors {
             table.row(
                 "",
@@ -146,7 +148,7 @@ pub(super) fn errors(facts: &Facts<'_>) -> String {
                     Cell::Name(kind.label().to_owned()),
                     Cell::Number(count(*number)),
                     Cell::Number(share(*number, total.planned)),
-                    Cell::Why(meaning(*kind).to_owned()),
+                    Cell::Why(meant(facts.outcome, *kind)),
                 ],
             );
         }
@@ -169,6 +171,13 @@ pub(super) fn errors(facts: &Facts<'_>) -> String {
     }
     out.push_str("</section>\n");
     out
+}
+
+/// What a kind of error means, with what the first ones were.
+fn meant(outcome: &Outcome, kind: ErrorKind) -> String {
+    let examples = examples(outcome, kind);
+    let told = examples.iter().take(EXAMPLES).map(String::as_str);
+    std::iter::once(meaning(kind)).chain(told).collect::<Vec<_>>().join("; ")
 }
 
 const fn meaning(kind: ErrorKind) -> &'static str {

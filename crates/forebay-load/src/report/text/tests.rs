@@ -101,3 +101,15 @@ fn answers_that_are_all_wrong_are_answers() {
     assert!(text.contains("nothing was answered as expected"), "{text}");
     assert!(text.contains("errors' response "), "{text}");
 }
+
+#[test]
+fn the_first_error_of_a_kind_is_told_with_its_step() {
+    let mut outcome = outcome(&Story::stalled());
+    let said = "json $.id is 5 was expected; it is null";
+    let tally = &mut outcome.series[1].stages[1];
+    let kind = *tally.errors.keys().next().expect("it has errors");
+    tally.examples.insert(kind, said.to_owned());
+    let text = plain(&outcome);
+    assert!(text.contains(&format!("\n    POST /orders: {said}\n")), "{text}");
+    assert!(super::super::html::run(&outcome).contains(&format!("POST /orders: {said}")));
+}
