@@ -76,7 +76,8 @@ pub struct Test {
     /// about errors, `rate<1%` is implied
     #[arg(long = "threshold", value_name = "CONDITION", value_parser = threshold)]
     pub thresholds: Vec<Threshold>,
-    /// Look at a process meanwhile: NAME=pid:123 or NAME=port:8080, and `,http://HOST:PORT` where it serves profiles
+    /// Look at a process meanwhile: NAME=pid:123 or NAME=port:8080, either with `,http://HOST:PORT` where it serves
+    /// profiles, or NAME=http://HOST:PORT
     #[arg(long, value_name = "NAME=OF", value_parser = watch)]
     pub watch: Vec<Watch>,
     /// Where results go.
@@ -107,12 +108,12 @@ pub struct Baseline {
 #[derive(Clone, Debug, Default, Args)]
 pub struct Amount {
     /// Arrivals per second: `1000`, a ramp `200..1000`, or stages `30s@50, 1m@50..200` [default: 100]
-    #[arg(long, value_name = "RATE", value_parser = rate, conflicts_with = "users")]
+    #[arg(long, value_name = "RATE", value_parser = rate, conflicts_with = "users", allow_negative_numbers = true)]
     pub rate: Option<Levels>,
     /// Users who each ask again once answered: `500`, `50..500`, or stages `30s@50..500`
-    #[arg(long, value_name = "USERS", value_parser = users)]
+    #[arg(long, value_name = "USERS", value_parser = users, allow_negative_numbers = true)]
     pub users: Option<Levels>,
-    /// How long [default: 30s]
+    /// How long altogether [default: 30s]; the parts of a spike keep their proportion
     #[arg(long = "for", value_name = "TIME", value_parser = length)]
     pub length: Option<Duration>,
     /// With users: so many runs of scenarios together, then it is over
@@ -144,7 +145,8 @@ pub struct Asked {
     /// A header of every request; may be given several times
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
     pub headers: Vec<(String, String)>,
-    /// The body, or `@FILE`; with a URL only
+    /// The body, a template in which `{{{{` stands for `{{`, or `@FILE`, which is sent as it is; JSON is sent as
+    /// `application/json` and anything else without a content type, unless `-H` says one; with a URL only
     #[arg(short, long, value_name = "BODY|@FILE")]
     pub data: Option<String>,
     /// The method [default: GET, or POST with a body]; with a URL only
@@ -267,9 +269,9 @@ pub struct Compare {
     pub before: String,
     /// The other side, of the same kind
     pub after: String,
-    /// How often each side is run, in turns
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub runs: u32,
+    /// How often each side is run, in turns [default: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub runs: Option<u32>,
     /// The smallest difference that matters
     #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "5%")]
     pub effect: f64,
@@ -328,7 +330,7 @@ pub struct Import {
     /// Where the recording or plan goes [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Take only requests to this host, `*` for all; needed when there are several
+    /// Take only requests to this host, `*` for all, `none` for those that name none; needed when there are several
     #[arg(long)]
     pub host: Option<String>,
     /// Keep cookies, credentials and the like
@@ -337,12 +339,12 @@ pub struct Import {
     /// Take requests from a log that may change something, not GET and HEAD alone
     #[arg(long)]
     pub all_methods: bool,
-    /// How fast the requests of a list are to be sent, which has no times
-    #[arg(long, value_name = "RATE", value_parser = levels::rate, default_value = "50/s")]
-    pub rate: f64,
-    /// For how long
-    #[arg(long = "for", value_name = "TIME", value_parser = length, default_value = "30s")]
-    pub length: Duration,
+    /// How fast the requests of a list are to be sent, which has no times [default: 50/s]
+    #[arg(long, value_name = "RATE", value_parser = levels::rate)]
+    pub rate: Option<f64>,
+    /// For how long [default: 30s]
+    #[arg(long = "for", value_name = "TIME", value_parser = length)]
+    pub length: Option<Duration>,
 }
 
 /// What can be imported.
@@ -350,7 +352,7 @@ pub struct Import {
 pub enum Format {
     /// Targets of Vegeta, as text or JSON lines.
     Vegeta,
-    /// An access log, in the common or combined format or as JSON lines.
+    /// An access log, in the common or combined format or as Forebay writes it, text or JSON.
     AccessLog,
     /// An HTTP archive, as browsers save it.
     Har,
@@ -383,6 +385,84 @@ pub struct Check {
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
+}
+
+/// The flags that are given.
+fn named<const N: usize>(flags: [(&'static str, bool); N]) -> impl Iterator<Item = &'static str> {
+    flags.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag)
+}
+
+impl Amount {
+    /// The flags that are given.
+    pub fn given(&self) -> impl Iterator<Item = &'static str> {
+        let Self { rate, users, length, iterations, preset, warmup, poisson } = self;
+        named([
+            ("--rate", rate.is_some()),
+            ("--users", users.is_some()),
+            ("--for", length.is_some()),
+            ("--iterations", iterations.is_some()),
+            ("--preset", preset.is_some()),
+            ("--warmup", warmup.is_some()),
+            ("--poisson", *poisson),
+        ])
+    }
+}
+
+impl Asked {
+    /// The flags that are given.
+    pub fn given(&self) -> impl Iterator<Item = &'static str> {
+        let Self {
+            headers,
+            data,
+            method,
+            target,
+            timeout,
+            grace,
+            seed,
+            workers,
+            users_max,
+            no_keep_alive,
+            http2,
+        } = self;
+        named([
+            ("-H", !headers.is_empty()),
+            ("-d", data.is_some()),
+            ("-X", method.is_some()),
+            ("--target", target.is_some()),
+            ("--timeout", timeout.is_some()),
+            ("--grace", grace.is_some()),
+            ("--seed", seed.is_some()),
+            ("--workers", workers.is_some()),
+            ("--users-max", users_max.is_some()),
+            ("--no-keep-alive", *no_keep_alive),
+            ("--http2", *http2),
+        ])
+    }
+}
+
+impl Compare {
+    /// The flags that only runs need: saved results have had theirs.
+    pub fn only_for_runs(&self) -> impl Iterator<Item = &'static str> {
+        let Self { runs, amount, asked, out, before: _, after: _, effect: _, json: _, report: _ } = self;
+        let own = named([("--runs", runs.is_some()), ("--out", out.is_some())]);
+        own.chain(amount.given()).chain(asked.given())
+    }
+}
+
+impl Import {
+    /// The flags that mean nothing in this format.
+    pub fn idle(&self) -> impl Iterator<Item = &'static str> {
+        let Self { format, host, secrets, all_methods, rate, length, file: _, out: _ } = self;
+        let list = matches!(format, Format::Vegeta | Format::Urls);
+        let plan = matches!(format, Format::K6 | Format::Artillery);
+        named([
+            ("--host", plan && host.is_some()),
+            ("--secrets", (plan || *format == Format::Urls) && *secrets),
+            ("--all-methods", *format != Format::AccessLog && *all_methods),
+            ("--rate", !list && rate.is_some()),
+            ("--for", !list && length.is_some()),
+        ])
+    }
 }
 
 fn rate(text: &str) -> Result<Levels, String> {

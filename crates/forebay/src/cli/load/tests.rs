@@ -44,3 +44,26 @@ fn what_is_wrong_with_a_flag_is_said_with_what_to_write() {
         assert!(error.contains(part), "{line}: {error}");
     }
 }
+
+#[test]
+fn flags_that_would_do_nothing_are_known_by_name() {
+    let idle = |line: &str| match parse(line).expect(line).command {
+        Some(Command::Import(import)) => import.idle().collect::<Vec<_>>(),
+        Some(Command::Compare(compare)) => compare.only_for_runs().collect(),
+        other => panic!("{line} is {other:?}"),
+    };
+    let all = "--host a --secrets --all-methods --rate 5 --for 1s";
+    for (format, expected) in [
+        ("k6", vec!["--host", "--secrets", "--all-methods", "--rate", "--for"]),
+        ("har", vec!["--all-methods", "--rate", "--for"]),
+        ("vegeta", vec!["--all-methods"]),
+        ("urls", vec!["--secrets", "--all-methods"]),
+        ("access-log", vec!["--rate", "--for"]),
+    ] {
+        assert_eq!(idle(&format!("load import {format} x {all}")), expected, "{format}");
+        assert!(idle(&format!("load import {format} x")).is_empty(), "{format}");
+    }
+    assert!(idle("load compare a.json b.json --effect 3% --json").is_empty());
+    let runs = "load compare a.json b.json --runs 3 --rate 5 --for 1s -X PUT --seed 4";
+    assert_eq!(idle(runs), ["--runs", "--rate", "--for", "-X", "--seed"]);
+}

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
+use forebay_base::problem::Problem;
 use forebay_load::compare::{self, Comparison, Figure, Outcome, Row, Run, Settings, Side};
 use forebay_load::plan::Plan;
 use forebay_load::report::html::{self, About};
@@ -21,6 +22,9 @@ use crate::load::target;
 /// Saved results that are read of a folder.
 const RESULTS_MAX: usize = 1_000;
 
+/// Runs of each side unless it is said.
+const RUNS: u32 = 5;
+
 /// Compares and tells what is shown. Gives the exit status.
 ///
 /// # Errors
@@ -28,10 +32,25 @@ const RESULTS_MAX: usize = 1_000;
 pub(super) fn compare(args: &Compare, out: &mut Output<'_>) -> anyhow::Result<u8> {
     outputs::writable(&outputs::given([("--report", &args.report)]))?;
     let started_unix_ms = outputs::unix_ms();
+    let mut interrupted = false;
     let (before, after) = match (is_saved(&args.before), is_saved(&args.after)) {
-        (true, true) => (saved(Path::new(&args.before))?, saved(Path::new(&args.after))?),
+        (true, true) => {
+            let idle: Vec<_> = args.only_for_runs().collect();
+            if !idle.is_empty() {
+                let fix = "leave it out, or name two plans or URLs to run";
+                let refused = plan::usage(&idle.join(", "), "saved results are compared as they are", fix);
+                tell(&refused.problems)?;
+                return Ok(refused.status);
+            }
+            (saved(Path::new(&args.before))?, saved(Path::new(&args.after))?)
+        }
         (false, false) => match plans(args) {
-            Ok(plans) => run(args, &plans, out)?,
+            Ok((plans, warnings)) => {
+                tell(&warnings)?;
+                let runs = run(args, &plans, out)?;
+                interrupted = runs.interrupted;
+                (runs.before, runs.after)
+            }
             Err(refused) => {
                 tell(&refused.problems)?;
                 return Ok(refused.status);
@@ -58,6 +77,8 @@ pub(super) fn compare(args: &Compare, out: &mut Output<'_>) -> anyhow::Result<u8
         outputs::write_file(file, html::compare(&about, &args.before, &args.after, &comparison))?;
     }
     Ok(match comparison.outcome {
+        // Fewer runs than were to be made may show that it is worse, but not that it is not.
+        Outcome::Better | Outcome::NoDifferenceShown { .. } if interrupted => EXIT_INCONCLUSIVE,
         Outcome::Better | Outcome::NoDifferenceShown { .. } => EXIT_OK,
         Outcome::Worse => EXIT_FAIL,
         Outcome::Inconclusive => EXIT_INCONCLUSIVE,
@@ -104,13 +125,23 @@ fn results(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn plans(args: &Compare) -> Result<[Plan; 2], Refused> {
-    let load = |what: &str| plan::load(what, &args.amount, &args.asked).map(|loaded| loaded.plan);
-    Ok([load(&args.before)?, load(&args.after)?])
+fn plans(args: &Compare) -> Result<([Plan; 2], Vec<Problem>), Refused> {
+    let load = |what: &str| plan::load(what, &args.amount, &args.asked);
+    let (before, after) = (load(&args.before)?, load(&args.after)?);
+    let warnings = before.warnings.into_iter().chain(after.warnings).collect();
+    Ok(([before.plan, after.plan], warnings))
 }
 
-/// Runs both sides in turns.
-fn run(args: &Compare, plans: &[Plan; 2], out: &mut Output<'_>) -> anyhow::Result<(Vec<Run>, Vec<Run>)> {
+/// What both sides came to.
+struct Runs {
+    before: Vec<Run>,
+    after: Vec<Run>,
+    /// Somebody ended it, so that there are fewer than were asked for.
+    interrupted: bool,
+}
+
+/// Runs both sides in turns. Ended before its time, it keeps the runs that were whole.
+fn run(args: &Compare, plans: &[Plan; 2], out: &mut Output<'_>) -> anyhow::Result<Runs> {
     let folders = args.out.as_ref().map(|folder| [folder.join("before"), folder.join("after")]);
     for folder in folders.iter().flatten() {
         outputs::make_folder(folder)?;
@@ -118,11 +149,11 @@ fn run(args: &Compare, plans: &[Plan; 2], out: &mut Output<'_>) -> anyhow::Resul
     let results = folders
         .iter()
         .flatten()
-        .flat_map(|folder| (1..=args.runs as usize).map(|number| ("--out", folder.join(file_name(number)))));
+        .flat_map(|folder| (1..=runs_of(args)).map(|number| ("--out", folder.join(file_name(number)))));
     outputs::writable(&results.collect::<Vec<_>>())?;
     let interrupt = Interrupt::listen()?;
     let mut runs = [Vec::new(), Vec::new()];
-    let order = compare::order(args.runs as usize);
+    let order = compare::order(runs_of(args));
     for (number, side) in order.iter().enumerate() {
         let (index, name) = match side {
             Side::A => (0, "before"),
@@ -134,7 +165,11 @@ fn run(args: &Compare, plans: &[Plan; 2], out: &mut Output<'_>) -> anyhow::Resul
         let plan = &plans[index];
         let mut outcome = test::run(plan, &interrupt, args.json, out)?;
         if interrupt.came() {
-            return Err(anyhow!("ended before its time: {number} of {} runs were made", order.len()));
+            Output::noted(&format!(
+                "ended before its time: this is what {number} of {} runs show",
+                order.len()
+            ));
+            break;
         }
         outcome.verdict = verdict::judge(&plan.thresholds, &outcome);
         if let Some(folders) = &folders {
@@ -144,7 +179,11 @@ fn run(args: &Compare, plans: &[Plan; 2], out: &mut Output<'_>) -> anyhow::Resul
         runs[index].push(Run::of(&outcome));
     }
     let [before, after] = runs;
-    Ok((before, after))
+    Ok(Runs { before, after, interrupted: interrupt.came() })
+}
+
+fn runs_of(args: &Compare) -> usize {
+    args.runs.unwrap_or(RUNS) as usize
 }
 
 fn file_name(number: usize) -> String {
@@ -171,7 +210,7 @@ fn show(comparison: &Comparison, out: &mut Output<'_>) -> std::io::Result<()> {
     }
     out.line("")?;
     out.line(out.bold(&format!(
-        "{:<12}{:>12}{:>12}{:>10}  {:<20}{:>8}",
+        "{:<12} {:>11} {:>11} {:>9}  {:<22} {:>7}",
         "", "before", "after", "change", "interval (95 %)", "p"
     )))?;
     for row in &comparison.figures {
@@ -187,7 +226,7 @@ fn row(row: &Row) -> String {
         format!("{} to {high}", change(interval.low))
     });
     format!(
-        "{:<12}{:>12}{:>12}{:>10}  {:<20}{:>8}",
+        "{:<12} {:>11} {:>11} {:>9}  {:<22} {:>7}",
         name(row.figure),
         value(row.figure, row.before),
         value(row.figure, row.after),

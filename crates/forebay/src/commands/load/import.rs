@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
+use clap::ValueEnum as _;
+use clap::builder::PossibleValue;
 use forebay_load::import::{self, BYTES_MAX, Imported, Options, Pace, Refused, Tree};
 
-use super::outputs;
+use super::{outputs, plan, tell};
 use crate::cli::load::{Format, Import};
 use crate::cli::{EXIT_OK, EXIT_PROBLEMS};
 use crate::commands::Output;
@@ -25,6 +27,14 @@ struct Made {
 /// # Errors
 /// The file cannot be read, or the result not be written.
 pub(super) fn import(args: &Import, out: &mut Output<'_>) -> anyhow::Result<u8> {
+    let idle: Vec<_> = args.idle().collect();
+    if !idle.is_empty() {
+        let format = args.format.to_possible_value();
+        let what = format!("it means nothing for {}", format.as_ref().map_or("", PossibleValue::get_name));
+        let refused = plan::usage(&idle.join(", "), &what, "leave it out");
+        tell(&refused.problems)?;
+        return Ok(refused.status);
+    }
     outputs::writable(&outputs::given([("--out", &args.out)]))?;
     let made = match made(args)? {
         Ok(made) => made,
@@ -47,11 +57,12 @@ fn made(args: &Import) -> anyhow::Result<Result<Made, Refused>> {
     let name = args.file.display();
     let bytes = load::read_file(&args.file, BYTES_MAX as u64)
         .map_err(|error| anyhow!("cannot read {name}: {error}"))?;
+    let usual = Options::default().pace;
     let options = Options {
         host: args.host.clone(),
         secrets: args.secrets,
         all_methods: args.all_methods,
-        pace: Pace { rate: args.rate, length: args.length },
+        pace: Pace { rate: args.rate.unwrap_or(usual.rate), length: args.length.unwrap_or(usual.length) },
     };
     if args.format == Format::AccessLog {
         return Ok(import::access_log::parse(&bytes, &options).map(recorded));
