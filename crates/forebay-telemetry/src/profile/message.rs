@@ -14,6 +14,8 @@ use super::sampler::Stack;
 
 /// Stands in for all of a thread that was not interrupted once, although it used time.
 const UNSEEN: &str = "not seen";
+/// Stands in for a stack whose frame pointers lead nowhere: code of the C library has none.
+const NOT_FOLLOWED: &str = "stack without frame pointers";
 
 /// Writes it down.
 pub(super) fn write(seen: &Seen, modules: &Modules, names: &Names) -> io::Result<Vec<u8>> {
@@ -99,6 +101,9 @@ impl<'a> Tables<'a> {
     fn stack(&mut self, stack: &'a Stack) -> Vec<u64> {
         let mut locations: Vec<u64> =
             stack.calls.iter().map(|address| self.location(*address, self.names.of(*address))).collect();
+        if locations.is_empty() {
+            locations.push(self.location(0, NOT_FOLLOWED));
+        }
         locations.push(self.location(0, &stack.thread));
         locations
     }
