@@ -192,6 +192,8 @@ fn remarks(outcome: &Outcome, total: &Tally) -> Vec<String> {
         let full = outcome.generator.in_flight_max >= outcome.users_max as u64;
         let limit = if outcome.interrupted {
             "the run was ended first".to_owned()
+        } else if outcome.generator.unsent >= total.not_started {
+            "the generator did not get to them, although users were free".to_owned()
         } else if full {
             format!(
                 "the target was too slow: all {} users were waiting for answers (more may be allowed by `users_max`), \

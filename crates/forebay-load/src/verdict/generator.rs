@@ -2,7 +2,7 @@
 
 use crate::hdr::Hdr;
 use crate::outcome::{ErrorKind, Generator, Outcome, Tally};
-use crate::threshold::{Judged, State, Threshold, Unit};
+use crate::threshold::{Clock, Judged, Measure, State, Statistic, Threshold, Unit};
 
 /// A generator may be late by this much, whatever the limits.
 const LATE_MAX: f64 = 0.001;
@@ -23,9 +23,14 @@ pub(super) fn faults(
     let mut faults = Vec::new();
     let late_max = late_max(thresholds, total);
     let Generator { pacing, lag, .. } = &outcome.generator;
-    faults.extend(late("requests were started", lag, late_max, lag_advice(lag, pacing)));
+    let started = late("requests were started", lag, late_max, lag_advice(lag, pacing));
+    faults.extend(started.or_else(|| late_stage(outcome, late_max, lag_advice(lag, pacing))));
     faults.extend(late("arrivals were handed out", pacing, late_max, PACING_ADVICE));
     faults.extend(busy(&outcome.generator));
+    faults.extend(unsent(thresholds, judged, outcome, total));
+    if faults.is_empty() {
+        faults.extend(excused(thresholds, judged, &outcome.generator));
+    }
     faults.extend(sockets(thresholds, judged, total));
     faults.extend(unbalanced(outcome));
     faults
@@ -80,6 +85,63 @@ fn late(what: &str, by: &Hdr, late_max: f64, advice: &str) -> Option<String> {
     })
 }
 
+/// The first stage in which it was late, though it was on time in most: the others must not hide it.
+fn late_stage(outcome: &Outcome, late_max: f64, advice: &str) -> Option<String> {
+    let stages = outcome.stages.iter().zip(&outcome.generator.lags).filter(|(stage, _)| !stage.warmup);
+    let mut late_ones = stages.filter_map(|(stage, lag)| {
+        late(&format!("in the stage `{}` requests were started", stage.name), lag, late_max, advice)
+    });
+    late_ones.next()
+}
+
+/// A time that missed its limit, and would not have without what the generator added to it.
+fn excused(thresholds: &[Threshold], judged: &[Judged], generator: &Generator) -> Option<String> {
+    let missed = thresholds.iter().zip(judged).filter(|(_, judged)| judged.state == State::Failed);
+    let mut excused = missed.filter_map(|(threshold, judged)| {
+        let Measure::Time(Clock::Response | Clock::Delay, statistic) = threshold.measure else { return None };
+        let (at, lag) = match statistic {
+            Statistic::Max => ("at most", generator.lag.max()?),
+            Statistic::Quantile(share) => ("there", generator.lag.quantile(share)?),
+            Statistic::Mean => ("on average", generator.lag.mean()?),
+            Statistic::Min => return None,
+        };
+        let lag = lag.as_secs_f64();
+        let own = threshold.time_limit().is_some_and(|limit| judged.value.is_some_and(|seen| seen - lag <= limit));
+        own.then(|| {
+            format!(
+                "the generator was late: `{}` did not hold, but requests were started up to {} after their time \
+                 {at}, and without that it may have held; use a less busy machine",
+                judged.threshold,
+                Unit::Seconds.show(lag)
+            )
+        })
+    });
+    excused.next()
+}
+
+/// Requests that were never sent although a user was free.
+fn unsent(thresholds: &[Threshold], judged: &[Judged], outcome: &Outcome, total: &Tally) -> Option<String> {
+    let unsent = outcome.generator.unsent;
+    let many = unsent as f64 > UNSENT_MAX * total.planned as f64;
+    (unsent > 0 && !outcome.interrupted && (many || blamed(thresholds, judged))).then(|| {
+        format!(
+            "the generator did not get to {unsent} of {} requests before the run was over, although users were \
+             free; use a less busy machine, a lower rate or a longer `grace`",
+            total.planned
+        )
+    })
+}
+
+/// Whether a condition on what was not ok did not hold.
+fn blamed(thresholds: &[Threshold], judged: &[Judged]) -> bool {
+    // Implied ones stand behind those that were given.
+    let given = thresholds
+        .iter()
+        .zip(judged)
+        .any(|(threshold, judged)| super::is_share_of_bad(threshold) && judged.state != State::Passed);
+    given || judged.iter().any(|judged| judged.implied && judged.state != State::Passed)
+}
+
 /// Late, but not too late for the limits: who reads the times for themselves should know.
 fn own_share(lag: &Hdr, total: &Tally) -> Option<String> {
     let (lag, times) = (lag.quantile(0.99)?.as_secs_f64(), total.response.quantile(0.99)?.as_secs_f64());
@@ -116,10 +178,7 @@ fn busy(generator: &Generator) -> Option<String> {
 fn sockets(thresholds: &[Threshold], judged: &[Judged], total: &Tally) -> Option<String> {
     let missing = out_of_sockets(total);
     let many = missing as f64 > UNSENT_MAX * total.planned as f64;
-    let blamed = thresholds
-        .iter()
-        .zip(judged)
-        .any(|(threshold, judged)| super::is_share_of_bad(threshold) && judged.state != State::Passed);
+    let blamed = blamed(thresholds, judged);
     (missing > 0 && (many || blamed)).then(|| {
         format!(
             "the generator ran out of sockets or ports for {missing} of {} requests; keep connections alive, raise \

@@ -247,3 +247,44 @@ fn a_baseline_makes_a_verdict_graver_and_never_better() {
     check(Kind::Invalid, Kind::Fail, 0, Kind::Invalid);
     check(Kind::Pass, Kind::Inconclusive, 3, Kind::Pass);
 }
+
+#[test]
+fn a_hiccup_of_the_generator_in_one_stage_is_not_hidden_by_the_others() {
+    let mut run = super::sample::of(
+        vec![stage("long", 100, 100.0), stage("short", 5, 20.0)],
+        vec![super::sample::series("main", &[], vec![answered([5_000; 10_000]), answered([5_000; 100])])],
+    );
+    run.generator.lag = times((0..10_100).map(|n| if n < 50 { 2_800_000 } else { 20 }));
+    run.generator.lags =
+        vec![times([20; 10_000]), times((0..100).map(|n| if n < 50 { 2_800_000 } else { 20 }))];
+    check(
+        &["p(99)<20ms"],
+        &run,
+        Kind::Invalid,
+        "in the stage `short` requests were started 2.8 s after their time",
+    );
+    // The same in the warm-up is nobody's business.
+    run.stages[1].warmup = true;
+    check(&["p(99)<20ms"], &run, Kind::Pass, "");
+}
+
+#[test]
+fn a_limit_missed_by_the_generators_own_delay_is_not_the_targets_failure() {
+    let mut run = outcome(answered((0..10_000).map(|n| if n == 0 { 2_780_000 } else { 5_000 })));
+    check(&["max<500ms"], &run, Kind::Fail, "`max<500ms` did not hold");
+    run.generator.lag = times((0..10_000).map(|n| if n == 0 { 2_775_000 } else { 20 }));
+    check(&["max<500ms"], &run, Kind::Invalid, "the generator was late: `max<500ms` did not hold, but");
+    // What the generator added does not explain it.
+    run.generator.lag = times((0..10_000).map(|n| if n == 0 { 900_000 } else { 20 }));
+    check(&["max<500ms"], &run, Kind::Fail, "`max<500ms` did not hold");
+}
+
+#[test]
+fn what_the_generator_did_not_get_to_is_not_the_targets_fault() {
+    let mut tally = answered([5_000; 9_800]);
+    (tally.planned, tally.not_started) = (10_000, 200);
+    let mut run = outcome(tally);
+    check(&["errors<1%"], &run, Kind::Fail, "`errors<1%` did not hold");
+    run.generator.unsent = 200;
+    check(&["errors<1%"], &run, Kind::Invalid, "the generator did not get to 200 of 10000 requests");
+}
