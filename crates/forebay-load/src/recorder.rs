@@ -164,7 +164,9 @@ impl Recorder {
         let examples = &mut self.tally(started.series, started.planned).examples;
         examples.entry(kind).or_insert_with(|| {
             let mut text = tell();
-            text.truncate(text.floor_char_boundary(EXAMPLE_BYTES_MAX));
+            let ends = text.char_indices().map(|(at, letter)| at + letter.len_utf8());
+            let end = ends.take_while(|end| *end <= EXAMPLE_BYTES_MAX).last().unwrap_or(0);
+            text.truncate(end);
             text
         });
     }

@@ -137,11 +137,11 @@ impl User {
             Err(Failure::Timeout) => (Ending::Timeout, Then::Unanswered),
             Err(Failure::Error(kind)) => (Ending::Error(kind), Then::Unanswered),
         };
-        if let (Ending::Error(kind), Some(own), true) = (ending, own.as_deref(), step.keeps) {
-            if let Some(status) = times.status {
-                let tell = || own.explain(step, kind, status);
-                self.worker.recorder.borrow_mut().example(started, kind, tell);
-            }
+        if let (Ending::Error(kind), Some(own), Some(status)) = (ending, own.as_deref(), times.status)
+            && step.keeps
+        {
+            let tell = || own.explain(step, kind, status);
+            self.worker.recorder.borrow_mut().example(started, kind, tell);
         }
         self.own = own;
         self.settle(started, times, ending, now);

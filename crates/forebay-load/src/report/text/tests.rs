@@ -92,7 +92,7 @@ fn what_the_lab_saw_is_told() {
 fn answers_that_are_all_wrong_are_answers() {
     let mut outcome = outcome(&Story::calm());
     for tally in outcome.series.iter_mut().flat_map(|series| &mut series.stages) {
-        tally.errors = [(crate::outcome::ErrorKind::Status, tally.ok)].into();
+        tally.errors = [(ErrorKind::Status, tally.ok)].into();
         tally.failed = std::mem::take(&mut tally.response);
         tally.service = Hdr::default();
         tally.ok = 0;
