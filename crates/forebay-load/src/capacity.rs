@@ -19,8 +19,13 @@ pub use search::Search;
 use crate::compare::Run;
 use crate::outcome::Outcome;
 use crate::stats::Usl;
-use crate::threshold::{State, Threshold};
+use crate::threshold::{self, State, Threshold};
 use crate::verdict::Kind;
+
+/// The share of requests that may be due and not finished at the end of a step beyond those at its beginning.
+const BEHIND_MAX: f64 = 0.01;
+/// So few say nothing.
+const BEHIND_FEW: u64 = 10;
 
 /// How to search.
 #[derive(Clone, Debug, PartialEq)]
@@ -226,6 +231,15 @@ impl Settings {
     }
 }
 
+/// A rate at which a queue grows does not hold, however long it takes until the limits of time notice.
+fn behind(outcome: &Outcome) -> Option<String> {
+    let (planned, finished) = threshold::planned_and_finished(outcome);
+    let missing = planned.saturating_sub(finished);
+    (missing > BEHIND_FEW && missing as f64 > BEHIND_MAX * planned as f64).then(|| {
+        format!("the target fell behind: while {planned} requests were due, {finished} were finished, and a queue grew")
+    })
+}
+
 impl StepResult {
     /// What came of a run that was judged by the search's SLOs.
     #[must_use]
@@ -239,12 +253,13 @@ impl StepResult {
         };
         let find = |state: State| verdict.thresholds.iter().find(|judged| judged.state == state);
         let binding = find(State::Failed).or_else(|| find(State::Inconclusive));
-        Self {
-            state,
-            reasons: if state == StepState::Held { Vec::new() } else { verdict.reasons.clone() },
-            binding: binding.map(|judged| judged.threshold.clone()),
-            run: Run::of(outcome),
-            generator: outcome.generator.busiest,
-        }
+        let binding = binding.map(|judged| judged.threshold.clone());
+        let behind = (state == StepState::Held).then(|| behind(outcome)).flatten();
+        let (state, reasons, binding) = match (state, behind) {
+            (_, Some(why)) => (StepState::Missed, vec![why], Some("throughput".to_owned())),
+            (StepState::Held, None) => (state, Vec::new(), binding),
+            (_, None) => (state, verdict.reasons.clone(), binding),
+        };
+        Self { state, reasons, binding, run: Run::of(outcome), generator: outcome.generator.busiest }
     }
 }

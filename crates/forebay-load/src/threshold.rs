@@ -11,7 +11,7 @@ pub mod words;
 
 use std::fmt;
 
-pub(crate) use judge::throughput;
+pub(crate) use judge::{planned_and_finished, throughput};
 pub use judge::{Judged, State};
 use serde::{Deserialize, Serialize};
 use show::{tidy, time_unit};

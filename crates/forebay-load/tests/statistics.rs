@@ -357,6 +357,9 @@ fn queue(served: &[(f64, f64)], seconds: u64) -> Outcome {
             window.ok += 1;
             window.heat[heat_bucket((time * 1e6) as u64)] += 1;
         }
+        if let Some(window) = timeline.get_mut((at + time) as usize) {
+            window.finished += 1;
+        }
     }
     Outcome { timeline, ..outcome(served.iter().map(|(_, time)| *time), served.len(), seconds) }
 }

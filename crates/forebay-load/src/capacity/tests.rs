@@ -285,3 +285,25 @@ proptest! {
         prop_assert!(held <= limit && limit < missed && (missed - held) / missed <= 0.05);
     }
 }
+
+#[test]
+fn a_rate_at_which_a_queue_grows_does_not_hold_though_its_times_do() {
+    let run = |finished: u64| {
+        let mut run = crate::verdict::sample::outcome(crate::verdict::sample::answered([5_000; 1_000]));
+        let window = |second: u64| crate::outcome::Window {
+            start_ms: second * 1_000,
+            length_ms: 1_000,
+            planned: 100,
+            finished,
+            ..Default::default()
+        };
+        run.timeline = (0..10).map(window).collect();
+        run.verdict = crate::verdict::judge(&[Threshold::parse("p(99)<2s").expect("a threshold")], &run);
+        StepResult::of(&run)
+    };
+    assert_eq!(run(100).state, StepState::Held);
+    assert_eq!(run(99).state, StepState::Held);
+    let behind = run(80);
+    assert_eq!((behind.state, behind.binding.as_deref()), (StepState::Missed, Some("throughput")));
+    assert!(behind.reasons[0].contains("while 1000 requests were due, 800 were finished"), "{behind:?}");
+}

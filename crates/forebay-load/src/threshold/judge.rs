@@ -10,7 +10,7 @@ mod select;
 mod shares;
 mod times;
 
-pub(crate) use rates::throughput;
+pub(crate) use rates::{planned_and_finished, throughput};
 use serde::{Deserialize, Serialize};
 
 use super::{Measure, Op, Statistic, Threshold, Unit};

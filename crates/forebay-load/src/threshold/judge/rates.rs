@@ -35,6 +35,12 @@ pub(crate) fn throughput(outcome: &Outcome, tally: &Tally) -> f64 {
     if length > 0.0 { tally.ok as f64 * in_time(outcome) / length } else { 0.0 }
 }
 
+/// Requests planned in the windows that are judged, and those that ended in them, whenever they were planned.
+pub(crate) fn planned_and_finished(outcome: &Outcome) -> (u64, u64) {
+    judged_windows(outcome)
+        .fold((0, 0), |(planned, finished), window| (planned + window.planned, finished + window.finished))
+}
+
 /// The windows whose middle lies in a stage that is judged.
 pub(super) fn judged_windows(outcome: &Outcome) -> impl Iterator<Item = &Window> + '_ {
     let spans: Vec<_> = judged_spans(outcome).collect();
