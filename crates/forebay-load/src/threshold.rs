@@ -11,8 +11,8 @@ pub mod words;
 
 use std::fmt;
 
-pub(crate) use judge::{planned_and_finished, throughput};
 pub use judge::{Judged, State};
+pub(crate) use judge::{planned_and_finished, throughput};
 use serde::{Deserialize, Serialize};
 use show::{tidy, time_unit};
 

@@ -8,6 +8,8 @@ use crate::threshold::Unit;
 const PRIMARY_CHANCE: f64 = 0.04;
 /// Chance of a false alarm by the errors.
 const ERRORS_CHANCE: f64 = 0.01;
+/// A share of failures greater by this is never called no difference.
+const ERRORS_APART: f64 = 0.01;
 /// Chance of a false alarm by any of the figures that only inform.
 const OTHERS_CHANCE: f64 = 0.05;
 /// Errors that differ by less than this share of all requests do not matter.
@@ -142,12 +144,21 @@ fn overall(rows: &[Row], settings: &Settings) -> (Outcome, Vec<String>) {
         (Outcome::Better, Outcome::Worse) | (Outcome::Worse, Outcome::Better) => Outcome::Inconclusive,
         (_, Outcome::Worse) => Outcome::Worse,
         (Outcome::NoDifferenceShown { .. }, Outcome::Better) => Outcome::Better,
+        // Failures that differ by so much are not nothing, though so few runs cannot tell them from chance.
+        (Outcome::Better | Outcome::NoDifferenceShown { .. }, _) if errors.is_some_and(apart) => {
+            Outcome::Inconclusive
+        }
         (primary, _) => primary,
     };
-    let deciding =
-        [Some(primary), errors.filter(|row| matches!(row.outcome, Outcome::Better | Outcome::Worse))];
+    let decides = |row: &&Row| matches!(row.outcome, Outcome::Better | Outcome::Worse) || apart(row);
+    let deciding = [Some(primary), errors.filter(decides)];
     let reasons = deciding.into_iter().flatten().map(sentence).collect();
     (outcome, reasons)
+}
+
+/// Whether more fail on the later side, by more than a percentage point of the requests.
+fn apart(row: &Row) -> bool {
+    row.after > row.before + ERRORS_APART
 }
 
 fn sentence(row: &Row) -> String {
@@ -165,6 +176,9 @@ fn sentence(row: &Row) -> String {
     match outcome {
         Outcome::Better => format!("better: {numbers}"),
         Outcome::Worse => format!("worse: {numbers}"),
+        Outcome::NoDifferenceShown { .. } if *figure == Figure::Errors && apart(row) => {
+            format!("one cannot tell: {numbers}")
+        }
         Outcome::NoDifferenceShown { above } => {
             format!("no difference above {} shown: {numbers}", Unit::Share.show(*above))
         }

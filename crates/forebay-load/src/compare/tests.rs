@@ -43,6 +43,17 @@ fn sides_take_turns() {
 }
 
 #[test]
+fn many_more_failures_are_never_no_difference() {
+    let few = "errors went from 0 % to";
+    // Too few runs to tell from chance, or one run that was well.
+    check(&runs(4, 0.100, 0.0), &runs(4, 0.100, 0.9), Outcome::Inconclusive, few);
+    let mut most = runs(5, 0.100, 0.9);
+    most[0].errors = 0.0;
+    check(&runs(5, 0.100, 0.0), &most, Outcome::Inconclusive, few);
+    check(&runs(5, 0.100, 0.0), &runs(5, 0.100, 0.9), Outcome::Worse, few);
+}
+
+#[test]
 fn a_clear_difference_is_called_one() {
     check(
         &runs(5, 0.100, 0.0),

@@ -73,7 +73,7 @@ pub(super) fn targets(watch: &[Watch]) -> Result<Vec<Target>, Error> {
         .collect()
 }
 
-/// Who holds memory in each target now.
+/// Who holds memory in each target now; a target that serves no such profile has none, which is nothing to tell.
 pub(super) fn heaps(targets: &[Target], during: Part, stop: &AtomicBool) -> Vec<Taken> {
     let take = |(index, target): (usize, &Target)| {
         let part = if during == Part::Begin { "begin" } else { "end" };
@@ -82,9 +82,9 @@ pub(super) fn heaps(targets: &[Target], during: Part, stop: &AtomicBool) -> Vec<
             &target.url.join("/debug/pprof/heap"),
             &Limits { time: PATIENCE, bytes: pprof::RAW_MAX, stop },
         );
-        (index, captured(CapturedKind::Heap, during, file, raw))
+        Some((index, captured(CapturedKind::Heap, during, file, raw.transpose()?)))
     };
-    targets.iter().enumerate().map(take).collect()
+    targets.iter().enumerate().filter_map(take).collect()
 }
 
 impl Profiler {
@@ -163,7 +163,8 @@ fn cpu(
         ));
     };
     let url = target.url.join(&format!("/debug/pprof/profile?seconds={seconds}"));
-    get(&url, &Limits { time: Duration::from_secs(seconds) + PATIENCE, bytes, stop })
+    get(&url, &Limits { time: Duration::from_secs(seconds) + PATIENCE, bytes, stop })?
+        .ok_or_else(|| format!("{url} is not served: enable profiles there, or correct the URL"))
 }
 
 /// What is to be said if some stages have no profile.
@@ -194,11 +195,12 @@ fn schedule(stages: &[Stage], targets: usize) -> Vec<Take> {
     takes
 }
 
-fn get(url: &Url, limits: &Limits<'_>) -> Result<Vec<u8>, String> {
+/// None: there is no such profile there.
+fn get(url: &Url, limits: &Limits<'_>) -> Result<Option<Vec<u8>>, String> {
     let answer = fetch::get(url, limits)?;
     match answer.status {
-        200 => Ok(answer.body),
-        404 => Err(format!("{url} is not served: enable profiles there, or correct the URL")),
+        200 => Ok(Some(answer.body)),
+        404 => Ok(None),
         409 | 429 => Err(format!("{url} answers {}: another profile is being taken", answer.status)),
         status => Err(format!("{url} answers {status}")),
     }

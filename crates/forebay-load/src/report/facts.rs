@@ -59,6 +59,11 @@ impl<'a> Facts<'a> {
         self.total.planned.saturating_sub(self.total.not_started)
     }
 
+    /// Answers as expected per second while load was on: those that came long after it are left out.
+    pub(crate) fn throughput(&self) -> f64 {
+        crate::threshold::throughput(self.outcome, &self.total)
+    }
+
     /// So many per second of what is judged.
     pub(crate) fn per_second(&self, count: u64) -> f64 {
         if self.seconds > 0.0 { float(count) / self.seconds } else { 0.0 }

@@ -127,7 +127,7 @@ impl Summary {
             error_rate: (total.planned > 0).then(|| float(total.bad()) / float(total.planned)),
             seconds: facts.seconds,
             planned_per_second: facts.per_second(total.planned),
-            ok_per_second: facts.per_second(total.ok),
+            ok_per_second: facts.throughput(),
             response_ms: response,
             service_ms: Times::of(&total.service),
             start_delay_ms: Times::of(&total.delay),

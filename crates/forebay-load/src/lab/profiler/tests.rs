@@ -1,5 +1,8 @@
 //! When profiles are taken, and what becomes of a bad one.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+
 use super::*;
 
 fn stage(seconds: u64, warmup: bool) -> Stage {
@@ -42,6 +45,28 @@ fn a_profile_that_is_late_is_shortened_or_left_out() {
         |seconds| cpu(&target, &take, Duration::from_secs(seconds), 1, &AtomicBool::new(false)).unwrap_err();
     assert!(at(10).contains("seconds=9"), "{}", at(10));
     assert!(at(18).contains("make the stage longer"), "{}", at(18));
+}
+
+#[test]
+fn a_cpu_profile_that_is_not_served_is_told_and_a_heap_profile_is_not() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
+    let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let target = Target { name: "api".to_owned(), url: Url::parse(&url).expect("it is one") };
+    let server = thread::spawn(move || {
+        for stream in listener.incoming().take(2) {
+            let mut stream = stream.expect("the client comes");
+            let mut lines = BufReader::new(stream.try_clone().expect("a socket has copies")).lines();
+            assert!(lines.any(|line| line.is_ok_and(|line| line.is_empty())), "the head ends");
+            stream.write_all(b"HTTP/1.1 404 No\r\n\r\n").expect("the client reads");
+        }
+    });
+    let until = Duration::from_secs(20);
+    let take = Take { target: 0, stage: 0, at: Duration::ZERO, until, seconds: Some(15) };
+    let stop = AtomicBool::new(false);
+    let told = cpu(&target, &take, Duration::ZERO, pprof::RAW_MAX, &stop).unwrap_err();
+    assert!(told.contains("enable profiles there"), "{told}");
+    assert!(heaps(&[target], Part::Begin, &stop).is_empty());
+    server.join().expect("the server does not panic");
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub(super) fn tiles(facts: &Facts<'_>) -> String {
     let Facts { total, response, .. } = facts;
     let mut tiles = String::from("<div class=\"tiles\">");
     let planned = format!("of {} planned", figures::rate(facts.per_second(total.planned)));
-    tile(&mut tiles, "", "ok", "Answered ok", &figures::rate(facts.per_second(total.ok)), &planned);
+    tile(&mut tiles, "", "ok", "Answered ok", &figures::rate(facts.throughput()), &planned);
     let bad = total.bad();
     let wrong = if bad > 0 { "wrong" } else { "" };
     let of = format!("{} of {}", count(bad), count(total.planned));
@@ -83,7 +83,7 @@ pub(super) fn accounting(facts: &Facts<'_>) -> String {
         "{} planned, {} started, {} ok, over {}",
         figures::rate(facts.per_second(*planned)),
         figures::rate(facts.per_second(facts.started())),
-        figures::rate(facts.per_second(*ok)),
+        figures::rate(facts.throughput()),
         figures::length(std::time::Duration::from_secs_f64(facts.seconds)),
     )];
     notes.extend(facts.warmup_note());

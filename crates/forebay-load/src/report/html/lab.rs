@@ -270,8 +270,9 @@ fn profiles(outcome: &Outcome) -> String {
         return out;
     }
     format!(
-        "<section><h2>Profiles</h2><p>Taken during the run: callers on top, width by what was used. The files beside \
-         this page can be read with <code>go tool pprof</code>.</p>{out}</section>\n"
+        "<section><h2>Profiles</h2><p>Taken during the run: callers on top, width by what was used. With \
+         <code>--out</code> the files stand beside this page, and <code>go tool pprof</code> reads them.</p>{out}\
+         </section>\n"
     )
 }
 

@@ -187,7 +187,7 @@ fn files_of(outputs: &Outputs) -> impl Iterator<Item = (Form, bool, PathBuf)> {
         })
 }
 
-/// Tells what came of it and then writes whatever is asked for.
+/// Tells what came of it and then writes whatever is asked for; raw profiles only into a folder for everything.
 ///
 /// # Errors
 /// Some files could not be written; the others are.
@@ -203,6 +203,12 @@ pub(super) fn write(outputs: &Outputs, outcome: &Outcome, out: &mut Output<'_>) 
         files.write(&file, form(outcome));
         if name == HTML.0 {
             page.get_or_insert(file);
+        }
+    }
+    if let Some(folder) = &outputs.out {
+        let profiles = outcome.lab.watched.iter().flat_map(|watched| &watched.profiles);
+        for profile in profiles.filter(|profile| !profile.raw.is_empty()) {
+            files.write(&folder.join(&profile.file), &profile.raw);
         }
     }
     files.finish()?;
