@@ -1,16 +1,17 @@
 //! Profiles of this process, taken while it serves: where its processor time goes.
 //!
 //! A timer of the kernel counts the processor time of all threads and, each time enough has passed, interrupts
-//! the one that is running, which remembers who had called whom ([`sampler`]). How much time each thread has used
-//! is known exactly ([`threads`]); the samples tell how it is shared out. What functions are called is looked up
-//! when all is over ([`names`]), in the files they came from ([`modules`], [`image`]). What comes out is what
-//! `go tool pprof` reads ([`message`]).
+//! the one that is running. The interruption only copies registers and stack ([`sampler`]); who called whom is
+//! found out by the thread that takes the profile ([`stacks`]), so that the data path pays for a copy, and only
+//! while somebody asks. How much time each thread has used is known exactly ([`threads`]); the samples tell how it
+//! is shared out. What comes out is what `go tool pprof` reads ([`message`]).
 
 mod image;
 mod message;
 mod modules;
 mod names;
 mod sampler;
+mod stacks;
 mod threads;
 
 use std::fmt;
@@ -22,7 +23,8 @@ use std::time::{Duration, SystemTime};
 use forebay_base::time::Instant;
 
 use modules::Modules;
-use sampler::{Sampler, Stack};
+use sampler::Sampler;
+use stacks::{Stacks, Walker};
 use threads::Threads;
 
 /// Longest profile: what is older tells little about now.
@@ -32,9 +34,9 @@ pub const LENGTH_MAX: Duration = Duration::from_secs(60);
 pub const RATE_MAX: u32 = 99;
 /// Samples for each second of time, when all processors are busy.
 const RATE_TOTAL_MAX: u32 = 990;
-/// How often it is asked whether anybody still waits.
+/// How often samples are collected.
 const TICK: Duration = Duration::from_millis(10);
-/// After so many ticks, threads that have begun meanwhile are looked for, and everybody's time is read.
+/// After so many collections, threads that have begun meanwhile are looked for, and everybody's time is read.
 const TICKS_BETWEEN_LOOKS: u32 = 10;
 
 /// When the profile that is being taken ends, if there is one. The kernel's timer is one for the whole process.
@@ -65,7 +67,7 @@ pub enum Error {
 /// What was seen, and how.
 #[derive(Debug)]
 struct Seen {
-    stacks: Vec<Stack>,
+    stacks: Stacks,
     threads: Threads,
     began: SystemTime,
     lasted: Duration,
@@ -95,21 +97,24 @@ impl Turn {
     /// # Errors
     /// It was abandoned, or the system does not let us.
     pub fn cpu(self, abandoned: &AtomicBool) -> Result<Vec<u8>, Error> {
-        let seen = self.watch(abandoned)?;
+        // Files are read before the clock runs, and again after: not in between.
         let modules = Modules::load()?;
-        let calls = seen.stacks.iter().flat_map(|stack| &stack.calls).copied().collect();
-        let names = names::find(&modules, calls);
+        let seen = self.watch(&modules, abandoned)?;
+        let names = names::find(&modules, seen.stacks.addresses());
         message::write(&seen, &modules, &names).map_err(|error| Error::Unavailable(error.to_string()))
     }
 
-    fn watch(&self, abandoned: &AtomicBool) -> Result<Seen, Error> {
-        let rate = rate();
+    fn watch(&self, modules: &Modules, abandoned: &AtomicBool) -> Result<Seen, Error> {
+        let mut walker = Walker::new(modules);
+        let mut stacks = Stacks::default();
+        let period = period();
         let (began, start) = (SystemTime::now(), Instant::now());
         let mut threads = Threads::list()?;
-        let sampler = Sampler::start(rate)?;
+        let sampler = Sampler::start(period)?;
         for tick in 1_u32.. {
             let left = self.length.saturating_sub(Instant::now().since(start));
             thread::sleep(left.min(TICK));
+            sampler.collect(|sample| stacks.add(&mut walker, sample));
             if abandoned.load(Ordering::Relaxed) {
                 return Err(Error::Abandoned);
             }
@@ -122,8 +127,7 @@ impl Turn {
             }
         }
         threads.update();
-        let lasted = Instant::now().since(start);
-        Ok(Seen { stacks: sampler.finish()?, threads, began, lasted, period: sampler::period(rate) })
+        Ok(Seen { stacks, threads, began, lasted: Instant::now().since(start), period })
     }
 }
 
@@ -151,10 +155,10 @@ impl Error {
 }
 
 /// Samples are rarer where so many processors would make too many of them.
-fn rate() -> u32 {
+fn period() -> Duration {
     let processors =
         thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
-    (RATE_TOTAL_MAX / processors).clamp(1, RATE_MAX)
+    Duration::from_secs(1) / (RATE_TOTAL_MAX / processors).clamp(1, RATE_MAX)
 }
 
 fn lock() -> MutexGuard<'static, Option<Instant>> {

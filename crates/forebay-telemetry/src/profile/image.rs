@@ -1,13 +1,19 @@
-//! What an executable file says about its code: where which function is.
+//! What an executable file says about its code: where functions are, and how to find who called them.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek};
 use std::ops::Range;
+use std::sync::Arc;
 
 use object::elf::PF_X;
-use object::read::ReadCache;
-use object::{Object as _, ObjectSegment as _, ObjectSymbol as _, SegmentFlags, SymbolKind};
+use object::read::{ReadCache, ReadRef};
+use object::{
+    Object as _, ObjectSection as _, ObjectSegment as _, ObjectSymbol as _, SegmentFlags, SymbolKind,
+};
+
+/// Largest table that is read for finding callers.
+const TABLE_BYTES_MAX: u64 = 64 << 20;
 
 /// A file, or a piece of memory.
 pub(super) type Source = Box<dyn ReadSeek>;
@@ -18,6 +24,21 @@ pub(super) struct Image {
     /// Where its code is, in the file and in memory.
     segments: Vec<Segment>,
     build_id: Option<Vec<u8>>,
+}
+
+/// Tables that tell for each instruction where its caller is.
+#[derive(Clone, Debug)]
+pub(super) struct Unwinding {
+    pub(super) frames: Table,
+    /// An index of `frames`.
+    pub(super) index: Option<Table>,
+}
+
+/// A section of the file.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    pub(super) addresses: Range<u64>,
+    pub(super) bytes: Arc<[u8]>,
 }
 
 /// To be read anywhere.
@@ -58,6 +79,13 @@ impl Image {
         Some(id.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
+    pub(super) fn unwinding(&self) -> Option<Unwinding> {
+        with(&self.source, |file| {
+            let index = table(file, ".eh_frame_hdr");
+            table(file, ".eh_frame").map(|frames| Unwinding { frames, index })
+        })?
+    }
+
     /// The raw names of the functions at `addresses`, which have to be in order.
     pub(super) fn functions(&self, addresses: &[u64]) -> BTreeMap<u64, String> {
         with(&self.source, |file| {
@@ -95,6 +123,15 @@ fn with<T>(
     let mut source = source.borrow_mut();
     let cache = ReadCache::new(&mut *source);
     object::File::parse(&cache).ok().map(|file| then(&file))
+}
+
+fn table<'a, R: ReadRef<'a>>(file: &object::File<'a, R>, name: &str) -> Option<Table> {
+    let section = file.section_by_name(name)?;
+    if section.size() > TABLE_BYTES_MAX {
+        return None;
+    }
+    let addresses = section.address()..section.address().checked_add(section.size())?;
+    Some(Table { addresses, bytes: section.data().ok()?.into() })
 }
 
 /// Mappings begin where pages do, segments anywhere: one belongs to the other if they overlap.

@@ -1,6 +1,6 @@
 //! Profiles in the format of pprof: `profile.proto`, gzipped.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::time::{Duration, SystemTime};
 
@@ -10,12 +10,14 @@ use flate2::write::GzEncoder;
 use super::Seen;
 use super::modules::{Module, Modules};
 use super::names::Names;
-use super::sampler::Stack;
+use super::stacks::Stack;
 
+/// Stands in for callers that are not known.
+const UNKNOWN: &str = "unknown callers";
 /// Stands in for all of a thread that was not interrupted once, although it used time.
 const UNSEEN: &str = "not seen";
-/// Stands in for a stack whose frame pointers lead nowhere: code of the C library has none.
-const NOT_FOLLOWED: &str = "stack without frame pointers";
+/// Stands in for the name of a thread that was seen, and gone before it could be asked.
+const ENDED: &str = "ended thread";
 
 /// Writes it down.
 pub(super) fn write(seen: &Seen, modules: &Modules, names: &Names) -> io::Result<Vec<u8>> {
@@ -60,23 +62,22 @@ impl<'a> Tables<'a> {
         for (index, module) in (1..).zip(self.modules.iter()) {
             self.add_module(index, module);
         }
-        let mut times: BTreeMap<&str, u64> = BTreeMap::new();
-        for stack in &seen.stacks {
-            *times.entry(&stack.thread).or_default() += stack.times;
-        }
         for thread in seen.threads.iter() {
             let time = nanos(thread.time());
-            if time > 0 && !times.contains_key(thread.name.as_str()) {
+            if time > 0 && seen.stacks.of_thread(thread.number) == 0 {
                 let locations = [self.location(0, UNSEEN), self.location(0, &thread.name)];
                 self.add_sample(&locations, [0, time], &thread.name);
             }
         }
-        for stack in &seen.stacks {
-            let all = times.get(stack.thread.as_str()).copied().unwrap_or_default();
-            let time = seen.threads.time_of(&stack.thread);
-            let time = time.map_or_else(|| nanos(seen.period).saturating_mul(all), nanos);
-            let locations = self.stack(stack);
-            self.add_sample(&locations, [stack.times, share(time, stack.times, all)], &stack.thread);
+        for (stack, times) in seen.stacks.iter() {
+            let thread = seen.threads.get(stack.thread);
+            let name = thread.map_or(ENDED, |thread| &thread.name);
+            let nanos = match thread {
+                Some(thread) => share(nanos(thread.time()), times, seen.stacks.of_thread(stack.thread)),
+                None => nanos(seen.period).saturating_mul(times),
+            };
+            let locations = self.stack(stack, name);
+            self.add_sample(&locations, [times, nanos], name);
         }
         self.message.number(9, nanos(seen.began.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()));
         self.message.number(10, nanos(seen.lasted));
@@ -97,14 +98,14 @@ impl<'a> Tables<'a> {
         self.message.message(2, &sample);
     }
 
-    /// From the innermost call to the thread.
-    fn stack(&mut self, stack: &'a Stack) -> Vec<u64> {
+    /// From the leaf to the thread.
+    fn stack(&mut self, stack: &Stack, thread: &'a str) -> Vec<u64> {
         let mut locations: Vec<u64> =
-            stack.calls.iter().map(|address| self.location(*address, self.names.of(*address))).collect();
-        if locations.is_empty() {
-            locations.push(self.location(0, NOT_FOLLOWED));
+            stack.addresses.iter().map(|address| self.location(*address, self.names.of(*address))).collect();
+        if !stack.is_whole {
+            locations.push(self.location(0, UNKNOWN));
         }
-        locations.push(self.location(0, &stack.thread));
+        locations.push(self.location(0, thread));
         locations
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 
 use super::Error;
-use super::image::Image;
+use super::image::{Image, Unwinding};
 
 /// Programs and libraries that are looked into; functions of any more stay without names.
 const MODULES_MAX: usize = 64;
@@ -32,6 +32,8 @@ pub(super) struct Module {
     pub(super) bias: u64,
     /// None where the file cannot be read.
     pub(super) image: Option<Image>,
+    /// How callers are found.
+    pub(super) unwinding: Option<Unwinding>,
 }
 
 impl Modules {
@@ -65,7 +67,8 @@ impl Module {
             .as_ref()
             .and_then(|image| image.bias(start, &(offset..offset + (end - start))))
             .unwrap_or_default();
-        Self { start, end, offset, path: path.to_owned(), bias, image }
+        let unwinding = image.as_ref().and_then(Image::unwinding);
+        Self { start, end, offset, path: path.to_owned(), bias, image, unwinding }
     }
 
     /// The file's name, for functions of which nothing else is known.
@@ -146,7 +149,7 @@ mod tests {
         let module = modules.find(here).and_then(|index| modules.iter().nth(index)).unwrap();
         let program = std::env::current_exe().unwrap();
         assert_eq!(Some(module.name()), program.file_name().and_then(|name| name.to_str()));
-        assert!(module.image.is_some());
+        assert!(module.image.is_some() && module.unwinding.is_some());
         assert_eq!(modules.find(0), None);
         assert_eq!(modules.find(u64::MAX), None);
     }

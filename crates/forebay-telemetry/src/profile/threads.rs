@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::Error;
+use super::sampler::thread_time;
 
 /// Threads that are looked at; any more are left out.
 const THREADS_MAX: usize = 1024;
@@ -66,11 +67,9 @@ impl Threads {
         self.list.iter()
     }
 
-    /// The processor time of all threads of this name together; none if there is no such thread, or the kernel
-    /// does not count.
-    pub(super) fn time_of(&self, name: &str) -> Option<Duration> {
-        let time = self.list.iter().filter(|thread| thread.name == name).map(Thread::time).sum::<Duration>();
-        (time > Duration::ZERO).then_some(time)
+    /// The one of this number.
+    pub(super) fn get(&self, number: i32) -> Option<&Thread> {
+        self.list.iter().find(|thread| thread.number == number)
     }
 }
 
@@ -87,12 +86,6 @@ impl Thread {
     }
 }
 
-/// The processor time a thread of this process has used; none if it has ended.
-fn thread_time(thread: i32) -> Option<Duration> {
-    let counts = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).ok()?;
-    counts.split(' ').next()?.parse().ok().map(Duration::from_nanos)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,13 +94,32 @@ mod tests {
     fn a_thread_knows_its_name_and_its_time_grows() {
         let own = rustix::thread::gettid().as_raw_nonzero().get();
         let mut threads = Threads::list().unwrap();
-        // The kernel keeps fifteen bytes of it.
-        let name = threads.list.iter().find(|thread| thread.number == own).unwrap().name.clone();
-        assert_eq!(name, "profile::thread");
-        // Looking is work too.
-        while threads.time_of(&name).is_none() {
+        let before = threads.get(own).unwrap().time();
+        // Work is not what counts here, only that time goes on.
+        while threads.get(own).unwrap().time() == before {
             threads.update();
         }
-        assert_eq!(threads.time_of("nobody"), None);
+        // The kernel keeps fifteen bytes of it.
+        assert_eq!(threads.get(own).unwrap().name, "profile::thread");
+        assert!(threads.get(0).is_none());
+    }
+
+    #[test]
+    fn a_thread_that_begins_later_is_found_with_all_its_time() {
+        let mut threads = Threads::list().unwrap();
+        std::thread::scope(|scope| {
+            let (tell, told) = std::sync::mpsc::channel();
+            let (end, ended) = std::sync::mpsc::channel::<()>();
+            scope.spawn(move || {
+                tell.send(rustix::thread::gettid().as_raw_nonzero().get()).unwrap();
+                ended.recv().unwrap_err();
+            });
+            let number = told.recv().unwrap();
+            assert!(threads.get(number).is_none());
+            threads.find().unwrap();
+            threads.update();
+            assert!(threads.get(number).is_some_and(|thread| thread.time() > Duration::ZERO));
+            drop(end);
+        });
     }
 }
