@@ -101,7 +101,11 @@ fn scale_runs_the_plan_with_each_number_of_workers() {
 #[test]
 fn a_condition_of_a_flag_that_could_never_hold_is_refused() {
     let line = |condition| ["http://127.0.0.1:1/shop", "--threshold", condition];
-    check(&line("p(99){step:cart}<1s"), 2, "--threshold: error: `p(99){step:cart}<1s`: there is no step `cart`");
+    check(
+        &line("p(99){step:cart}<1s"),
+        2,
+        "--threshold: error: `p(99){step:cart}<1s`: there is no step `cart`",
+    );
     check(&line("recovery<30s"), 2, "the plan breaks nothing");
     let slo = ["capacity", "http://127.0.0.1:1/shop", "--slo", "p(99){stage:peak}<1s"];
     check(&slo, 2, "--slo: error: `p(99){stage:peak}<1s`: there is no stage `peak`");

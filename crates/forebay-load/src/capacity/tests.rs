@@ -289,7 +289,7 @@ proptest! {
 #[test]
 fn a_rate_at_which_a_queue_grows_does_not_hold_though_its_times_do() {
     let run = |finished: u64| {
-        let mut run = crate::verdict::sample::outcome(crate::verdict::sample::answered([5_000; 1_000]));
+        let mut run = outcome(answered([5_000; 1_000]));
         let window = |second: u64| crate::outcome::Window {
             start_ms: second * 1_000,
             length_ms: 1_000,

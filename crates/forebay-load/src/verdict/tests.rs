@@ -250,9 +250,9 @@ fn a_baseline_makes_a_verdict_graver_and_never_better() {
 
 #[test]
 fn a_hiccup_of_the_generator_in_one_stage_is_not_hidden_by_the_others() {
-    let mut run = super::sample::of(
+    let mut run = sample::of(
         vec![stage("long", 100, 100.0), stage("short", 5, 20.0)],
-        vec![super::sample::series("main", &[], vec![answered([5_000; 10_000]), answered([5_000; 100])])],
+        vec![sample::series("main", &[], vec![answered([5_000; 10_000]), answered([5_000; 100])])],
     );
     run.generator.lag = times((0..10_100).map(|n| if n < 50 { 2_800_000 } else { 20 }));
     run.generator.lags =
