@@ -16,7 +16,7 @@ use super::{Counters, Kind};
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 64 << 10, fields: 200, target: 16 << 10 };
 /// Connections to one server; more wait.
-const CONNECTIONS_MAX: usize = 1_024;
+const CONNECTIONS_MAX: usize = 4_096;
 /// Bytes read at once.
 const PIECE: usize = 16 << 10;
 /// Wait after a connection could not be accepted, for want of file descriptors for example.
