@@ -11,7 +11,7 @@ mod closed;
 mod generators;
 mod histogram;
 mod idle;
-mod machine;
+pub(crate) mod machine;
 mod open;
 mod peer;
 mod process;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+use crate::bench::machine;
 use crate::{build, shell, tree};
 
 /// Where the scenarios are.
@@ -211,9 +212,11 @@ fn summary(done: &[Done]) -> String {
 
 fn publish(summary: &str, folder: &Path) -> Result<()> {
     let to = tree::root().join(SCENARIOS);
+    let facts: String = machine::describe().iter().map(|fact| format!("- {fact}\n")).collect();
     let text = format!(
         "# The standard suite against the demo\n\nWritten by `cargo xtask suite --publish`. Gateway, services and load \
-         generator share one machine. How to read it: [docs/load-testing.md](../../docs/load-testing.md).\n\n{summary}"
+         generator share one machine. How to read it: [docs/load-testing.md](../../docs/load-testing.md). The whole report of \
+         `targets`: [targets.html](targets.html).\n\n{facts}\n{summary}"
     );
     fs::write(to.join("RESULTS.md"), text)?;
     let report = folder.join("2-targets").join("report.html");
