@@ -86,6 +86,8 @@ pub(crate) struct Worker {
     users: Cell<usize>,
     busy: Cell<usize>,
     parked: RefCell<Vec<Rc<Slot>>>,
+    /// Arrivals wait because every user there may be is at work, or did when it was over.
+    full: Cell<bool>,
     /// The last busy user has become free.
     all_free: Notify,
     /// When it last said how it is going.
@@ -155,6 +157,7 @@ impl Worker {
             users: Cell::new(0),
             busy: Cell::new(0),
             parked: RefCell::default(),
+            full: Cell::new(false),
             all_free: Notify::new(),
             published: Cell::new(*start),
             turn: Cell::new(shard.0),
@@ -214,15 +217,10 @@ impl Worker {
         // Nobody was free for these until the end, or we did not get to them. All of a plan's arrivals are due by
         // now, whether or not the pacer has come to say so; of a stopped one only those that were handed out.
         let stopped = self.shared.stop.load(Ordering::Relaxed);
-        let (now, free) = (self.now(), !self.is_full());
+        let (now, free) = (self.now(), !self.full.get());
         while let Some(task) = if stopped { self.take(false) } else { self.take_any() } {
             self.recorder.borrow_mut().give_up(self.series_of(task), task.planned, now, free);
         }
-    }
-
-    /// Whether every user there may be is at work.
-    fn is_full(&self) -> bool {
-        self.parked.borrow().is_empty() && self.users.get() >= self.users_max()
     }
 
     /// This thread's part of the users.
@@ -232,9 +230,14 @@ impl Worker {
 
     /// Gives waiting arrivals to users without work, and to new ones.
     fn hand_out(self: &Rc<Self>) {
+        if self.is_over() {
+            return;
+        }
+        self.full.set(false);
         while self.backlog() > 0 && !self.is_over() {
             let parked = self.parked.borrow_mut().pop();
             if parked.is_none() && self.users.get() >= self.users_max() {
+                self.full.set(true);
                 return;
             }
             let Some(task) = self.take(true) else { return };
