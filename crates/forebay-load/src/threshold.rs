@@ -2,7 +2,6 @@
 
 mod judge;
 mod k6;
-mod nearest;
 mod parse;
 mod show;
 #[cfg(test)]

@@ -19,7 +19,6 @@ mod flags;
 pub(crate) mod json_schema;
 mod keys;
 mod lower;
-pub(crate) mod nearest;
 pub(crate) mod problems;
 pub(crate) mod read;
 mod record;

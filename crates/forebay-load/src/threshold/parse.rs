@@ -1,9 +1,9 @@
 //! Reads thresholds.
 
-use super::nearest::nearest;
 use super::show::tidy;
 use super::words::{self, CLOCKS, MEASURES, OPERATORS, STATISTICS, UNITS};
 use super::{Clock, Error, Measure, Op, Statistic, TEXT_MAX, Threshold, Unit};
+use forebay_base::nearest::nearest;
 
 /// Most key-value pairs of a selector.
 const SELECT_MAX: usize = 16;

@@ -2,11 +2,11 @@
 
 use forebay_base::units;
 
-use super::nearest::nearest;
 use super::problems::{Mark, Problems, Spanned};
 use super::schema::{Choice, Key, Registry, Shape, Table, Text, listed};
 use super::value::{Field, Fields, Json, Pair, Value};
 use super::yaml::{Entry, Kind, Node, Scalar};
+use forebay_base::nearest::nearest;
 
 /// Reads a whole file; what is wrong in it is among the problems and left out.
 pub(crate) fn read(node: &Node, registry: &'static Registry, problems: &mut Problems) -> Option<Fields> {

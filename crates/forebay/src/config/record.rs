@@ -7,11 +7,11 @@ use forebay_proxy::route::Matcher;
 use forebay_telemetry::recording::{REDACT, REDACT_QUERY, Settings, Share};
 
 use super::lower::Lower;
-use super::nearest::nearest;
 use super::problems::Spanned;
 use super::read::short;
 use super::routes::Placed;
 use super::value::{Fields, Value};
+use forebay_base::nearest::nearest;
 
 /// Longest body that is written unless told otherwise.
 const BODY_MAX: usize = 64 << 10;

@@ -6,10 +6,10 @@ use forebay_proxy::plan::{Balance, Endpoint, PoolLimits, Service, Timeouts};
 
 use super::address;
 use super::lower::Lower;
-use super::nearest::nearest;
 use super::problems::{Mark, Problems, Spanned};
 use super::read::short;
 use super::value::{Fields, Value};
+use forebay_base::nearest::nearest;
 
 /// Most endpoints of one service.
 const ENDPOINTS_MAX: usize = 1_000;

@@ -6,11 +6,11 @@ use forebay_load::threshold::{Measure, Threshold};
 
 use super::lower::Lower;
 use super::threshold;
-use crate::config::nearest::nearest;
 use crate::config::problems::Spanned;
 use crate::config::read::short;
 use crate::config::schema::listed;
 use crate::config::value::Fields;
+use forebay_base::nearest::nearest;
 
 /// Most names that a message lists.
 const LISTED_MAX: usize = 8;

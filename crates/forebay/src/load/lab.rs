@@ -9,10 +9,10 @@ use forebay_load::threshold::Measure;
 
 use super::lower::{Lower, texts};
 use super::target;
-use crate::config::nearest::nearest;
 use crate::config::problems::{Mark, Spanned};
 use crate::config::read::short;
 use crate::config::value::{Fields, Pair, Value};
+use forebay_base::nearest::nearest;
 
 /// The keys of the lab at the top of a plan, in the order their mistakes are most likely about.
 const KEYS: [&str; 4] = ["faults", "watch", "processes", "cycles"];

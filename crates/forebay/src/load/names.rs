@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::nearest::nearest;
+use forebay_base::nearest::nearest;
 
 /// Names that have a value.
 #[derive(Clone, Debug, Default)]

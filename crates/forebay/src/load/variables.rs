@@ -7,10 +7,10 @@ use forebay_load::scope::{VALUE_MAX, Variables};
 use forebay_load::template::Template;
 
 use super::lower::Lower;
-use crate::config::nearest::nearest;
 use crate::config::problems::Spanned;
 use crate::config::read::short;
 use crate::config::value::{Fields, Pair};
+use forebay_base::nearest::nearest;
 
 /// Most bytes of all values together.
 const TOTAL_MAX: usize = 16 << 20;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::outcome::{Outcome, Series, Tally};
 use crate::plan::Stage;
-use crate::threshold::nearest::nearest;
+use forebay_base::nearest::nearest;
 
 /// Everything that fits each key and value, warm-up left out; or why there is nothing.
 pub(super) fn tally(select: &[(String, String)], outcome: &Outcome) -> Result<Tally, String> {

@@ -4,7 +4,8 @@
 const NAME_MAX: usize = 64;
 
 /// The known name that is closest to `name`, if one is close enough to be meant.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = folded(name);
     let allowed = (name.len() / 3).clamp(1, 3);
     let close = known.into_iter().map(|known| (distance(&name, &folded(known)), known));
