@@ -13,5 +13,6 @@ mod recording;
 pub mod refusal;
 mod respond;
 pub mod route;
+pub mod supervisor;
 pub mod upstream;
 mod worker;

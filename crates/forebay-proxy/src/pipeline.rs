@@ -171,6 +171,7 @@ impl<'a> Turn<'a> {
                 let service = choose(targets, self.record.worker.random());
                 Ok(forward::send(self, route, service).await?)
             }
+            Action::Split(split) => Ok(forward::send(self, route, split.write).await?),
             Action::Redirect { status, to } => {
                 let mut location = String::new();
                 to.render(&route_values(route, self.scratch), &mut location)

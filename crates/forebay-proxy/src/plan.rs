@@ -1,5 +1,7 @@
 //! What one settings file means, checked and ready to serve: immutable, swapped whole.
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use forebay_net::cidr::CidrSet;
@@ -22,6 +24,8 @@ pub struct Plan {
     pub trusted_proxies: CidrSet,
     /// Which requests are written down so that they can be sent again; `None`: none.
     pub record: Option<Recorded>,
+    /// How names are looked up.
+    pub dns: Dns,
 }
 
 impl Plan {
@@ -30,6 +34,47 @@ impl Plan {
         self.services
             .iter()
             .flat_map(|service| service.endpoints.iter().map(|endpoint| (&*service.name, &*endpoint.address)))
+    }
+}
+
+/// How names among endpoints are looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dns {
+    /// Name servers, in place of the system's; empty: those of `/etc/resolv.conf`.
+    pub servers: Vec<SocketAddr>,
+    /// Names are asked for again after their TTL, but not sooner than this,
+    pub ttl_min: Duration,
+    /// nor later than this.
+    pub ttl_max: Duration,
+    /// For one question to one server.
+    pub timeout: Duration,
+    /// Which addresses are taken.
+    pub family: Family,
+}
+
+/// Which addresses of a name are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4 if there are any, else IPv6: a name with both is one host, and most servers listen on IPv4 at least.
+    #[default]
+    Auto,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+    /// All, each an endpoint of its own.
+    Both,
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            ttl_min: Duration::from_secs(1),
+            ttl_max: Duration::from_secs(300),
+            timeout: Duration::from_secs(2),
+            family: Family::default(),
+        }
     }
 }
 
@@ -76,6 +121,8 @@ pub struct Route {
 pub enum Action {
     /// Forward to one of these services by weight. Never empty; the weights' sum is at least 1.
     Forward(Vec<Target>),
+    /// Forward reads here and writes there.
+    Split(Split),
     /// Answer with a `Location`.
     Redirect {
         /// 301, 302, 303, 307 or 308.
@@ -94,6 +141,35 @@ pub enum Action {
     },
 }
 
+/// Reads and writes of one route that go to different services.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// Index of the service for safe methods (RFC 9110 §9.2.1).
+    pub read: usize,
+    /// Index of the service for all others.
+    pub write: usize,
+    /// A client that has written reads from `write` for so long; `None`: never.
+    pub read_after_write: Option<ReadAfterWrite>,
+}
+
+/// How a client that has written is known again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadAfterWrite {
+    /// For how long after the last write. Whole seconds.
+    pub stay: Duration,
+    /// By what.
+    pub by: WriterBy,
+}
+
+/// What tells one client from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WriterBy {
+    /// A cookie of this name that the gateway sets.
+    Cookie(Box<str>),
+    /// A field of this name that the client sends, such as a user's id.
+    Header(Box<str>),
+}
+
 /// A service with its share of a route's requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -104,37 +180,245 @@ pub struct Target {
 }
 
 /// A group of endpoints that answer alike.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Service {
     /// Label in metrics, logs and `explain`.
     pub name: Box<str>,
-    /// Never empty.
+    /// What the settings name themselves. Empty only if `endpoints_file` is set.
     pub endpoints: Vec<Endpoint>,
+    /// A file that lists more of them, and is watched.
+    pub endpoints_file: Option<Box<Path>>,
+    /// Blocks that names and files may lead to although they are link-local or serve a cloud's metadata.
+    pub endpoints_allow: CidrSet,
     /// How the next endpoint is picked.
     pub balance: Balance,
+    /// How endpoints are asked whether they are well; `None`: they are not.
+    pub health: Option<Health>,
+    /// When an endpoint is left out because of how it treats requests.
+    pub outlier: Outlier,
+    /// How long the share of an endpoint that has come (back) grows to its full weight; zero: at once.
+    pub slow_start: Duration,
+    /// Below this share of usable endpoints, in percent, all are used: better a bad answer of some than the
+    /// whole load on the few that are left. 0: never.
+    pub panic_below: u8,
     /// How long each part of a request may take.
     pub timeout: Timeouts,
-    /// Bounds on connections to each endpoint.
+    /// Bounds on connections to each endpoint, and on requests.
     pub pool: PoolLimits,
 }
 
-/// Where a service can be reached.
+impl Service {
+    /// A service with the usual settings and no endpoint yet.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            endpoints: Vec::new(),
+            endpoints_file: None,
+            endpoints_allow: CidrSet::default(),
+            balance: Balance::default(),
+            health: None,
+            outlier: Outlier::default(),
+            slow_start: Duration::ZERO,
+            panic_below: PANIC_BELOW,
+            timeout: Timeouts::default(),
+            pool: PoolLimits::default(),
+        }
+    }
+}
+
+/// `Service::panic_below` unless the settings say otherwise.
+pub const PANIC_BELOW: u8 = 50;
+
+/// Where a service can be reached, as written: what it leads to is found out at run time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
-    /// `host:port` as written: an IP address or a name. Identity across reloads, and the metric label.
+    /// `ip:port` is one endpoint; `name:port` leads to one for each address of the name; a name that begins
+    /// with `_` and has no port, such as `_http._tcp.shop.test`, to those its SRV records list (RFC 2782).
     pub address: Box<str>,
-    /// Share of picks relative to the others, 1 to 1,000,000.
+    /// Share of picks relative to the others, 1 to 1,000,000. For SRV records, times their own weight.
     pub weight: u32,
+    /// Endpoints with a greater number are used only while too few with a lesser one are usable. 0 to 9. SRV
+    /// records' own priority counts within it.
+    pub priority: u8,
+}
+
+impl Endpoint {
+    /// An endpoint with the usual weight and priority.
+    #[must_use]
+    pub fn new(address: &str) -> Self {
+        Self { address: address.into(), weight: 1, priority: 0 }
+    }
 }
 
 /// How a service picks the next endpoint.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Balance {
     /// Fewest requests in flight of two random picks (power of two choices), by weight.
     #[default]
     LeastLoaded,
     /// In turn, smoothly by weight.
     RoundRobin,
+    /// Of two random picks, that with the lesser product of recent latency, which jumps up and sinks slowly,
+    /// and requests in flight.
+    PeakEwma,
+    /// The same endpoint for the same key, unless it has far more to do than the others (consistent hashing
+    /// with bounded loads).
+    Hash(HashBy),
+    /// The endpoint a cookie names; who has none gets the least loaded, and a cookie.
+    Sticky(Sticky),
+}
+
+impl Balance {
+    /// The word of the settings.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::LeastLoaded => "least_loaded",
+            Self::RoundRobin => "round_robin",
+            Self::PeakEwma => "peak_ewma",
+            Self::Hash(_) => "hash",
+            Self::Sticky(_) => "sticky",
+        }
+    }
+}
+
+/// What is hashed. A request that lacks it is hashed by the client's address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashBy {
+    /// The first field of this name, in lower case.
+    Header(Box<str>),
+    /// The cookie of this name.
+    Cookie(Box<str>),
+    /// The canonical path, without the query.
+    Path,
+    /// The client's address, as believed of trusted proxies.
+    Client,
+}
+
+/// The cookie of `Balance::Sticky`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sticky {
+    /// Its name. `forebay_<service>` unless the settings say otherwise.
+    pub cookie: Box<str>,
+    /// Its `Max-Age`; `None`: until the browser ends.
+    pub ttl: Option<Duration>,
+}
+
+/// Active checks of endpoints.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Health {
+    /// What is asked.
+    pub check: Check,
+    /// Between two checks of one endpoint, give or take a tenth.
+    pub interval: Duration,
+    /// From connecting to the answer's last byte.
+    pub timeout: Duration,
+    /// Successes in a row that bring an endpoint back. At least 1.
+    pub rise: u32,
+    /// Failures in a row that take it out. At least 1.
+    pub fall: u32,
+    /// Between two checks while it is not yet decided: after the first failure, or the first success.
+    pub fast_interval: Duration,
+    /// The port to ask at; `None`: the endpoint's own.
+    pub port: Option<u16>,
+}
+
+impl Health {
+    /// The usual check of this kind.
+    #[must_use]
+    pub const fn new(check: Check) -> Self {
+        Self {
+            check,
+            interval: Duration::from_secs(2),
+            timeout: Duration::from_secs(1),
+            rise: 2,
+            fall: 2,
+            fast_interval: Duration::from_millis(250),
+            port: None,
+        }
+    }
+}
+
+/// What a health check asks.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Check {
+    /// A TCP connection can be made.
+    Tcp,
+    /// A GET is answered as expected.
+    Http(HttpCheck),
+}
+
+/// An HTTP health check.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpCheck {
+    /// Path and query, canonical.
+    pub path: Box<str>,
+    /// `Host`; `None`: the endpoint as written in the settings.
+    pub host: Option<Box<str>>,
+    /// More fields.
+    pub headers: Vec<(Box<str>, Box<str>)>,
+    /// Accepted statuses, as inclusive ranges. Usually 200 to 299.
+    pub status: Vec<(u16, u16)>,
+    /// A text the body must hold, within its first 64 KiB.
+    pub body: Option<Box<str>>,
+}
+
+/// When an endpoint is ejected because of how it treats requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outlier {
+    /// So many connections in a row could not be opened. 0: not looked at.
+    pub connect_failures: u32,
+    /// So many requests in a row failed: no connection, no answer in time, a broken connection, or a 5xx. 0:
+    /// not looked at.
+    pub failures: u32,
+    /// In a window, the share of failed requests exceeds that of the other endpoints by so many points of
+    /// percent. 0: not looked at.
+    pub error_ratio: u8,
+    /// In a window, the mean time to the first byte is so many times the median of the other endpoints'. 0:
+    /// not looked at.
+    pub latency_factor: u32,
+    /// How long a window is.
+    pub window: Duration,
+    /// Requests an endpoint needs in a window to be compared.
+    pub requests_min: u32,
+    /// How long the first ejection lasts. Each further one in a row lasts as much longer.
+    pub eject_for: Duration,
+    /// The longest one.
+    pub eject_for_max: Duration,
+    /// Most endpoints ejected at a time, in percent; but one always may be, if there are others.
+    pub ejected_max: u8,
+}
+
+impl Default for Outlier {
+    /// Only what cannot be reached is left out.
+    fn default() -> Self {
+        Self {
+            connect_failures: 3,
+            failures: 0,
+            error_ratio: 0,
+            latency_factor: 0,
+            window: Duration::from_secs(10),
+            requests_min: 100,
+            eject_for: Duration::from_secs(5),
+            eject_for_max: Duration::from_secs(300),
+            ejected_max: 50,
+        }
+    }
+}
+
+impl Outlier {
+    /// What `outlier: on` means.
+    #[must_use]
+    pub fn on() -> Self {
+        Self { failures: 5, error_ratio: 20, latency_factor: 5, ..Self::default() }
+    }
+
+    /// What `outlier: off` means.
+    #[must_use]
+    pub fn off() -> Self {
+        Self { connect_failures: 0, ..Self::default() }
+    }
 }
 
 /// How long each part of an upstream request may take.
@@ -181,11 +465,24 @@ pub struct PoolLimits {
     pub idle_max: u32,
     /// An idle connection is closed after this long: keep it under the server's own keep-alive time.
     pub idle_timeout: Duration,
+    /// Requests in flight per endpoint over all workers; `None`: as many as there are connections.
+    pub requests_max: Option<u32>,
+    /// Requests that wait, per service and worker, while every endpoint has as many as it may. 0: none waits.
+    pub queue_max: u32,
+    /// Longest such wait.
+    pub queue_timeout: Duration,
 }
 
 impl Default for PoolLimits {
     fn default() -> Self {
-        Self { connections_max: 2048, idle_max: 512, idle_timeout: Duration::from_secs(4) }
+        Self {
+            connections_max: 2048,
+            idle_max: 512,
+            idle_timeout: Duration::from_secs(4),
+            requests_max: None,
+            queue_max: 1024,
+            queue_timeout: Duration::from_secs(5),
+        }
     }
 }
 

@@ -177,6 +177,9 @@ impl Upstream {
         let weights: Vec<u32> = service.endpoints.iter().map(|endpoint| endpoint.weight).collect();
         let balancer = match service.balance {
             Balance::LeastLoaded => Balancer::LeastLoaded(RefCell::new(LeastLoaded::new(&weights, seed))),
+            Balance::PeakEwma | Balance::Hash(_) | Balance::Sticky(_) => {
+                Balancer::LeastLoaded(RefCell::new(LeastLoaded::new(&weights, seed)))
+            }
             Balance::RoundRobin => Balancer::RoundRobin(RefCell::new(RoundRobin::new(&weights))),
         };
         Self { endpoints, balancer }

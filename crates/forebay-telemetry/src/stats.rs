@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::SystemTime;
 
 use forebay_base::time::Instant;
@@ -17,6 +17,9 @@ use crate::recording;
 use registry::{Entry, Registry, Retired};
 
 mod registry;
+mod supervised;
+
+pub use supervised::{EndpointNumbers, ServiceNumbers};
 
 /// What a response (or its absence) was, coarse enough to be a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +39,6 @@ pub enum Class {
 }
 
 /// Everything this process counts. Shared; workers get their own part from [`Telemetry::worker`].
-#[derive(Debug)]
 pub struct Telemetry {
     workers: Box<[Arc<WorkerStats>]>,
     reasons: &'static [&'static str],
@@ -47,6 +49,16 @@ pub struct Telemetry {
     reloads_failed: AtomicU64,
     access_log_dropped: Arc<AtomicU64>,
     recorded: Arc<recording::Counts>,
+    supervision: OnceLock<Supervision>,
+}
+
+/// How a scrape asks the control plane for its numbers.
+type Supervision = Box<dyn Fn() -> Vec<ServiceNumbers> + Send + Sync>;
+
+impl std::fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Telemetry").field("workers", &self.workers).finish_non_exhaustive()
+    }
 }
 
 /// What one worker counts. Only that worker's thread may write; anybody may read.
@@ -198,6 +210,7 @@ impl Telemetry {
             reloads_failed: AtomicU64::new(0),
             access_log_dropped: Arc::default(),
             recorded: Arc::default(),
+            supervision: OnceLock::new(),
         })
     }
 
@@ -274,6 +287,29 @@ impl Telemetry {
     #[must_use]
     pub fn recorded(&self) -> &Arc<recording::Counts> {
         &self.recorded
+    }
+
+    /// Says whom a scrape asks for the state of services and endpoints; once, by whoever starts the gateway.
+    pub fn supervise(&self, ask: impl Fn() -> Vec<ServiceNumbers> + Send + Sync + 'static) {
+        // A second one would be a second gateway that counts here, and there is none.
+        let _ = self.supervision.set(Box::new(ask));
+    }
+
+    /// The state of services and endpoints; none if nobody supervises them.
+    #[must_use]
+    pub fn supervised(&self) -> Vec<ServiceNumbers> {
+        self.supervision.get().map_or_else(Vec::new, |ask| ask())
+    }
+
+    /// The counters of one endpoint, from every worker that has used it.
+    #[must_use]
+    pub fn endpoint(&self, service: &str, address: &str) -> Vec<Arc<EndpointStats>> {
+        let name: EndpointName = (service.into(), address.into());
+        let part = |worker: &Arc<WorkerStats>| {
+            let registry = worker.registry();
+            registry.endpoints.get(&name).map(|entry| Arc::clone(&entry.stats))
+        };
+        self.workers.iter().filter_map(part).collect()
     }
 
     /// Forgets names that are in no plan any more. Call it after a new plan is in place. A name still used by

@@ -111,6 +111,68 @@ pub enum Event<'a> {
         /// Why.
         error: &'a dyn Display,
     },
+    /// A file of endpoints cannot be used; the last good content holds.
+    EndpointsFileRefused {
+        /// Of which service.
+        service: &'a str,
+        /// Which file.
+        path: &'a Path,
+        /// What is wrong with it.
+        error: &'a dyn Display,
+    },
+    /// A name or file led to addresses that are not taken.
+    EndpointsDenied {
+        /// Of which service.
+        service: &'a str,
+        /// The name or file.
+        source: &'a dyn Display,
+        /// How many.
+        count: usize,
+    },
+    /// A name, a file or an operator has changed which endpoints a service has.
+    EndpointsChanged {
+        /// The service.
+        service: &'a str,
+        /// What changed them.
+        source: &'a dyn Display,
+        /// Those that came.
+        added: &'a dyn Display,
+        /// Those that went.
+        removed: &'a dyn Display,
+        /// How many there are now.
+        total: usize,
+    },
+    /// An endpoint gets no more requests.
+    EndpointOut {
+        /// Of which service.
+        service: &'a str,
+        /// Which one.
+        endpoint: &'a dyn Display,
+        /// One word.
+        reason: &'a str,
+        /// More.
+        detail: &'a str,
+    },
+    /// An endpoint gets requests again.
+    EndpointBack {
+        /// Of which service.
+        service: &'a str,
+        /// Which one.
+        endpoint: &'a dyn Display,
+        /// How long it was out.
+        after: Duration,
+    },
+    /// Too few endpoints of a service are usable, so all are used; or that is over.
+    Panic {
+        /// The service.
+        service: &'a str,
+        /// Whether it begins.
+        begins: bool,
+        /// Usable endpoints.
+        usable: usize,
+        /// All of them.
+        total: usize,
+    },
     /// An endpoint answered with what is no HTTP, or broke off.
     UpstreamFailed {
         /// Of which service.
@@ -246,6 +308,51 @@ impl Event<'_> {
                 parts(Warn, "resolve_failed", "cannot resolve an endpoint's name")
                     .with_endpoint(service, endpoint)
                     .with("error", error)
+            }
+            Self::EndpointsFileRefused { service, path, error } => {
+                parts(Warn, "endpoints_file_refused", "endpoints file not used, the last good one holds")
+                    .with("service", service)
+                    .with("path", path.display())
+                    .with("error", error)
+            }
+            Self::EndpointsDenied { service, source, count } => {
+                parts(Warn, "endpoints_denied", "link-local or metadata addresses left out")
+                    .with("service", service)
+                    .with("source", source)
+                    .with("count", count)
+            }
+            Self::EndpointsChanged { service, source, added, removed, total } => {
+                parts(Info, "endpoints_changed", "endpoints have changed")
+                    .with("service", service)
+                    .with("source", source)
+                    .with("added", added)
+                    .with("removed", removed)
+                    .with("total", total)
+            }
+            Self::EndpointOut { service, endpoint, reason, detail } => {
+                parts(Warn, "endpoint_out", "endpoint is out")
+                    .with("service", service)
+                    .with("endpoint", endpoint)
+                    .with("reason", reason)
+                    .with("detail", detail)
+            }
+            Self::EndpointBack { service, endpoint, after } => {
+                parts(Info, "endpoint_back", "endpoint is back")
+                    .with("service", service)
+                    .with("endpoint", endpoint)
+                    .with_duration("after", after)
+            }
+            Self::Panic { service, begins: true, usable, total } => {
+                parts(Warn, "panic_began", "too few endpoints are usable, so all are used")
+                    .with("service", service)
+                    .with("usable", usable)
+                    .with("total", total)
+            }
+            Self::Panic { service, begins: false, usable, total } => {
+                parts(Info, "panic_ended", "enough endpoints are usable again")
+                    .with("service", service)
+                    .with("usable", usable)
+                    .with("total", total)
             }
             Self::UpstreamFailed { service, endpoint, error } => {
                 parts(Warn, "upstream_failed", "an endpoint did not answer as it should")

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use forebay_proxy::gateway::Gateway;
-use forebay_proxy::plan::{Action, Balance, Plan, Route, Service};
+use forebay_proxy::plan::{Action, Plan, Route, Service};
 use serde_json::{Value, json};
 
 use super::reload::{ReloadError, Reloader};
@@ -40,11 +40,7 @@ impl Controls {
                 })
             })
             .collect();
-        let balance = match service.balance {
-            Balance::LeastLoaded => "least_loaded",
-            Balance::RoundRobin => "round_robin",
-        };
-        json!({ "name": service.name, "balance": balance, "endpoints": endpoints })
+        json!({ "name": service.name, "balance": service.balance.label(), "endpoints": endpoints })
     }
 }
 
@@ -88,6 +84,10 @@ fn describe(plan: &Plan, route: &Route) -> Value {
                 .map(|target| (name(target.service).to_owned(), json!(target.weight)))
                 .collect();
             json!({ "to": targets })
+        }
+        Action::Split(split) => {
+            let name = |index: usize| plan.services.get(index).map_or("", |service| &*service.name);
+            json!({ "to": { "read": name(split.read), "write": name(split.write) } })
         }
         Action::Redirect { status, .. } => json!({ "redirect": status }),
         Action::Respond { status, .. } => json!({ "respond": status }),

@@ -4,9 +4,7 @@ use std::net::SocketAddr;
 
 use forebay_base::problem::Problem;
 use forebay_net::cidr::CidrSet;
-use forebay_proxy::plan::{
-    Action, Balance, Endpoint, Limits, Plan, PoolLimits, Route, Service, Target, TimeoutOverrides, Timeouts,
-};
+use forebay_proxy::plan::{Action, Dns, Endpoint, Limits, Plan, Route, Service, Target, TimeoutOverrides};
 use forebay_proxy::route::{HeaderEdits, Matcher, Router};
 
 use super::problems::{Mark, Problems};
@@ -30,7 +28,7 @@ pub fn from_flags(to: &[String], listen: &[String]) -> Result<Loaded, Vec<Proble
         } else if endpoints.iter().any(|endpoint| *endpoint.address == **address) {
             problems.error_fix(Mark::FILE, format!("`{address}` stands twice"), "keep one of them");
         } else {
-            endpoints.push(Endpoint { address: address.as_str().into(), weight: 1 });
+            endpoints.push(Endpoint::new(address));
         }
     }
     if to.is_empty() {
@@ -129,13 +127,7 @@ fn addresses(flag: &str, texts: &[String]) -> Result<Vec<SocketAddr>, Vec<Proble
 fn forward_all(endpoints: Vec<Endpoint>) -> Plan {
     let matcher = Matcher::default();
     let (router, _) = Router::build(std::slice::from_ref(&matcher));
-    let service = Service {
-        name: "default".into(),
-        endpoints,
-        balance: Balance::default(),
-        timeout: Timeouts::default(),
-        pool: PoolLimits::default(),
-    };
+    let service = Service { endpoints, ..Service::new("default") };
     let route = Route {
         name: "default".into(),
         matcher,
@@ -153,6 +145,7 @@ fn forward_all(endpoints: Vec<Endpoint>) -> Plan {
         limits: Limits::default(),
         trusted_proxies: CidrSet::default(),
         record: None,
+        dns: Dns::default(),
     }
 }
 

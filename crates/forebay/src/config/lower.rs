@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use forebay_net::cidr::CidrSet;
-use forebay_proxy::plan::{HalfClose, Limits, Plan, Underscores};
+use forebay_proxy::plan::{Dns, HalfClose, Limits, Plan, Underscores};
 
 use super::problems::{Problems, Spanned};
 use super::read::short;
@@ -41,6 +41,7 @@ fn plan(lower: &mut Lower<'_, '_>, top: &Fields) -> Plan {
         limits,
         trusted_proxies,
         record,
+        dns: Dns::default(),
     }
 }
 

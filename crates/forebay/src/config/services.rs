@@ -39,13 +39,7 @@ pub(super) fn lower(lower: &mut Lower<'_, '_>, top: &Fields, defaults: Option<&F
         check_name(lower.problems, &pair.name);
         let service = match &pair.value.value {
             Value::Table(fields) => service(lower, name, fields, usual),
-            _ => Service {
-                name: name.clone(),
-                endpoints: Vec::new(),
-                balance: Balance::default(),
-                timeout: usual,
-                pool: PoolLimits::default(),
-            },
+            _ => Service { timeout: usual, ..Service::new(name) },
         };
         services.push(service, pair.name.at);
     }
@@ -100,7 +94,6 @@ fn check_name(problems: &mut Problems, name: &Spanned<Box<str>>) {
 
 fn service(lower: &mut Lower<'_, '_>, name: &str, fields: &Fields, usual: Timeouts) -> Service {
     Service {
-        name: name.into(),
         endpoints: endpoints(lower, fields),
         balance: match fields.word("balance") {
             Some("round_robin") => Balance::RoundRobin,
@@ -108,6 +101,7 @@ fn service(lower: &mut Lower<'_, '_>, name: &str, fields: &Fields, usual: Timeou
         },
         timeout: timeouts(Some(fields), usual),
         pool: pool(fields.table("pool")),
+        ..Service::new(name)
     }
 }
 
@@ -134,7 +128,7 @@ fn endpoints(lower: &mut Lower<'_, '_>, fields: &Fields) -> Vec<Endpoint> {
             let what = format!("`{}` stands twice in this service", text.value);
             lower.problems.error_fix(text.at, what, "keep one, with a `weight` if it is to get more");
         } else {
-            endpoints.push(Endpoint { address: text.value.into(), weight });
+            endpoints.push(Endpoint { weight, ..Endpoint::new(text.value) });
         }
     }
     endpoints
@@ -162,5 +156,6 @@ fn pool(fields: Option<&Fields>) -> PoolLimits {
         connections_max: fields.count("connections_max").unwrap_or(usual.connections_max),
         idle_max: fields.count("idle_max").unwrap_or(usual.idle_max),
         idle_timeout: fields.time("idle_timeout").unwrap_or(usual.idle_timeout),
+        ..usual
     }
 }

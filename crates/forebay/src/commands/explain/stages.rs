@@ -34,6 +34,14 @@ pub(super) fn of(plan: &Plan, index: usize, target: &Uri, host: &str) -> Vec<Sta
             stages.extend(route.rewrite.as_ref().map(|rewrite| self::rewrite(rewrite, &values)));
             stages.push(Stage { name: "forward", does: forward(plan, route, targets) });
         }
+        Action::Split(split) => {
+            stages.push(Stage { name: "request", does: edits(&route.request_headers) });
+            stages.extend(route.rewrite.as_ref().map(|rewrite| self::rewrite(rewrite, &values)));
+            for service in [split.read, split.write] {
+                let does = forward(plan, route, &[Target { service, weight: 1 }]);
+                stages.push(Stage { name: "forward", does });
+            }
+        }
         Action::Redirect { status, to } => {
             let mut location = String::new();
             let does = match to.render(&values, &mut location) {
@@ -105,7 +113,7 @@ fn forward(plan: &Plan, route: &Route, targets: &[Target]) -> Vec<String> {
         };
         lines.push(format!("to service {}{share}: {}", service.name, endpoints(service)));
         lines.push(format!("  timeouts: {}", timeouts(route, service)));
-        let PoolLimits { connections_max, idle_max, idle_timeout } = service.pool;
+        let PoolLimits { connections_max, idle_max, idle_timeout, .. } = service.pool;
         lines.push(format!(
             "  pool: at most {connections_max} connections to an endpoint; {idle_max} idle ones kept by each \
              worker, for {}",
@@ -119,6 +127,9 @@ fn endpoints(service: &Service) -> String {
     let how = match service.balance {
         Balance::LeastLoaded => "the less loaded of two of",
         Balance::RoundRobin => "in turn",
+        Balance::PeakEwma => "the quicker of two of",
+        Balance::Hash(_) => "by hash one of",
+        Balance::Sticky(_) => "by cookie one of",
     };
     let weighted = service.endpoints.iter().any(|endpoint| endpoint.weight != 1);
     let shown = service.endpoints.iter().map(|endpoint| match weighted {
