@@ -1,23 +1,52 @@
-//! When an endpoint is left out because of how it treats requests.
+//! Who treats requests worse than the others do, and how long it is left out.
 
-/// Why an endpoint is ejected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+mod ejection;
+
+use std::time::Duration;
+
+pub use ejection::{Ejection, may_eject};
+
+/// An endpoint is not slow unless it is slower than the others by at least this: below it, ratios say more about
+/// clocks and schedulers than about endpoints.
+const LATENCY_GAP_MIN: Duration = Duration::from_millis(5);
+
+/// When an endpoint stands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Its share of failed requests is above that of the others by so many points of percent. 0: not looked at.
+    pub error_ratio: u8,
+    /// Its latency is so many times that of the others. 0: not looked at.
+    pub latency_factor: u32,
+    /// Requests in a window that make it count, for itself and as one of the others. 0 counts as 1.
+    pub requests_min: u32,
+}
+
+/// What one endpoint did in a stretch of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Window {
+    /// Requests that ended, failed ones among them.
+    pub requests: u64,
+    /// Those that failed.
+    pub failures: u64,
+    /// Mean time to the first byte of those that had one; `None`: there were none.
+    pub latency: Option<Duration>,
+}
+
+/// Why an endpoint is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
-    /// Connections could not be opened.
+    /// Connections could not be opened, several in a row.
     ConnectFailures,
-    /// Requests in a row failed.
+    /// Requests failed, several in a row.
     Failures,
-    /// More requests failed than at its peers.
+    /// More of its requests fail than of the others'.
     ErrorRatio,
-    /// It took longer than its peers.
+    /// It takes much longer than the others.
     Latency,
 }
 
 impl Cause {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::ConnectFailures, Self::Failures, Self::ErrorRatio, Self::Latency];
-
-    /// One word for it.
+    /// The word for people and labels.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -27,4 +56,65 @@ impl Cause {
             Self::Latency => "latency",
         }
     }
+}
+
+/// Who of the endpoints of a service stands out, each compared with all others: one entry per window.
+///
+/// An endpoint is compared with the median of the others that have had enough requests, itself not among them, so
+/// that neither a bad one nor one with most of the requests moves the measure. One other is enough to compare
+/// with: of two, the worse one is easily named. A high share of errors is named before a high latency, and latency
+/// counts only if it is 5 ms above the others'.
+#[must_use]
+pub fn compare(rules: &Rules, windows: &[Window]) -> Vec<Option<Cause>> {
+    let is_full = |window: &Window| window.requests >= u64::from(rules.requests_min.max(1));
+    let full = || windows.iter().map(|window| is_full(window).then_some(window));
+    let errors: Vec<Option<u64>> = full().map(|window| window.map(error_ratio)).collect();
+    let latencies: Vec<Option<u64>> = full().map(|window| window?.latency.map(nanos)).collect();
+    let fails = stands_out(&errors, |own, others| {
+        let points = u64::from(rules.error_ratio) * (WHOLE / 100);
+        rules.error_ratio > 0 && own >= others.saturating_add(points)
+    });
+    let lags = stands_out(&latencies, |own, others| {
+        let gap = own.saturating_sub(others);
+        let factor = u64::from(rules.latency_factor);
+        factor > 0 && own >= others.saturating_mul(factor) && gap >= nanos(LATENCY_GAP_MIN)
+    });
+    let cause = |(fails, lags)| match (fails, lags) {
+        (true, _) => Some(Cause::ErrorRatio),
+        (false, true) => Some(Cause::Latency),
+        (false, false) => None,
+    };
+    fails.into_iter().zip(lags).map(cause).collect()
+}
+
+/// All requests, in the unit of [`error_ratio`].
+const WHOLE: u64 = 1_000_000;
+
+fn error_ratio(window: &Window) -> u64 {
+    let failures = window.failures.min(window.requests);
+    let ratio = u128::from(failures) * u128::from(WHOLE) / u128::from(window.requests.max(1));
+    ratio as u64
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// For each value, whether `is_bad` of it and the median of the others.
+fn stands_out(values: &[Option<u64>], is_bad: impl Fn(u64, u64) -> bool) -> Vec<bool> {
+    let mut sorted: Vec<u64> = values.iter().copied().flatten().collect();
+    sorted.sort_unstable();
+    let bad = |own: &Option<u64>| {
+        own.is_some_and(|own| median_without(&sorted, own).is_some_and(|others| is_bad(own, others)))
+    };
+    values.iter().map(bad).collect()
+}
+
+/// The median of all but one of the values that equal `own`; of an even number, the mean of the middle two.
+fn median_without(sorted: &[u64], own: u64) -> Option<u64> {
+    let left_out = sorted.partition_point(|value| *value < own);
+    let nth = |n: usize| sorted.get(if n < left_out { n } else { n + 1 }).copied();
+    let others = sorted.len().checked_sub(1).filter(|others| *others > 0)?;
+    let (low, high) = (nth((others - 1) / 2)?, nth(others / 2)?);
+    Some(low.midpoint(high))
 }

@@ -1,9 +1,6 @@
 //! The less loaded of two that chance names.
 
-use forebay_base::seed::Random;
-
-/// Draws before all endpoints are looked at, because those drawn were left out or the same.
-const DRAWS_MAX: usize = 4;
+use super::lots::Lots;
 
 /// Picks the less loaded of two endpoints drawn by weight (the power of two choices). Load counts relative to
 /// weight, so that endpoints end up with as many requests in flight as their weights say.
@@ -12,84 +9,23 @@ const DRAWS_MAX: usize = 4;
 /// have most of the weight.
 #[derive(Clone, Debug)]
 pub struct LeastLoaded {
-    weights: Vec<u32>,
-    table: Vec<Slot>,
-    random: Random,
-}
-
-/// One of as many equally likely slots as there are endpoints (Walker's alias method).
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    /// Of 2^32 draws of this slot, so many fall to its own endpoint.
-    own: u64,
-    /// The endpoint that the others fall to.
-    other: usize,
+    lots: Lots,
 }
 
 impl LeastLoaded {
     /// For as many endpoints as there are weights. A weight of 0 counts as 1. Draws follow from `seed`.
     #[must_use]
     pub fn new(weights: &[u32], seed: u64) -> Self {
-        let weights: Vec<u32> = weights.iter().map(|weight| (*weight).max(1)).collect();
-        Self { table: slots(&weights), weights, random: Random::from_seed(seed) }
+        Self { lots: Lots::new(weights, seed) }
     }
 
     /// An endpoint that `skip` does not leave out; `None` if it leaves out all. `load` says how many requests an
     /// endpoint has in flight.
     pub fn pick(&mut self, load: impl Fn(usize) -> u32, skip: impl Fn(usize) -> bool) -> Option<usize> {
-        let first = self.draw(&skip)?;
-        let Some(second) = self.draw(|n| n == first || skip(n)) else { return Some(first) };
+        let (first, second) = self.lots.draw_two(skip)?;
+        let Some(second) = second else { return Some(first) };
         // Of two equally loaded ones the first drawn: idle endpoints share by weight.
-        let relative = |n: usize, other: usize| u64::from(load(n)) * u64::from(self.weights[other]);
+        let relative = |n: usize, other: usize| u64::from(load(n)) * u64::from(self.lots.weight(other));
         Some(if relative(second, first) < relative(first, second) { second } else { first })
     }
-
-    /// One endpoint by weight among those that `skip` does not leave out.
-    fn draw(&mut self, skip: impl Fn(usize) -> bool) -> Option<usize> {
-        for _ in 0..DRAWS_MAX {
-            let drawn = self.draw_any()?;
-            if !skip(drawn) {
-                return Some(drawn);
-            }
-        }
-        let weights = self.weights.iter().map(|weight| u64::from(*weight)).enumerate();
-        let left = weights.filter(|(n, _)| !skip(*n));
-        let mut before = self.random.below(left.clone().map(|(_, weight)| weight).sum());
-        for (n, weight) in left {
-            match before.checked_sub(weight) {
-                Some(rest) => before = rest,
-                None => return Some(n),
-            }
-        }
-        None
-    }
-
-    fn draw_any(&mut self) -> Option<usize> {
-        let drawn = self.random.next_u64();
-        let (high, low) = (drawn >> 32, drawn & 0xffff_ffff);
-        let slot = usize::try_from((high * self.table.len() as u64) >> 32).ok()?;
-        let Slot { own, other } = *self.table.get(slot)?;
-        Some(if low < own { slot } else { other })
-    }
-}
-
-/// Fills slots of equal size: what an endpoint has too little for its slot, one with too much puts in.
-fn slots(weights: &[u32]) -> Vec<Slot> {
-    let count = weights.len() as u128;
-    let sum: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
-    // In units in which a slot holds `sum`.
-    let mut amounts: Vec<u128> = weights.iter().map(|weight| u128::from(*weight) * count).collect();
-    let (mut small, mut large): (Vec<usize>, Vec<usize>) =
-        (0..weights.len()).partition(|n| amounts[*n] < sum);
-    let mut table: Vec<Slot> = (0..weights.len()).map(|n| Slot { own: 1 << 32, other: n }).collect();
-    while let (Some(poor), Some(rich)) = (small.pop(), large.last().copied()) {
-        let own = (amounts[poor] << 32) / sum;
-        table[poor] = Slot { own: own as u64, other: rich };
-        amounts[rich] -= sum - amounts[poor];
-        if amounts[rich] < sum {
-            large.pop();
-            small.push(rich);
-        }
-    }
-    table
 }
