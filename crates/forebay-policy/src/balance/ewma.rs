@@ -57,7 +57,7 @@ impl Ewma {
     /// What time has left of the last observation: from 1, just now, down to 0, long ago.
     fn remaining(&self, now: Instant) -> f64 {
         let Some(observed) = self.observed else { return 0.0 };
-        let passed = now.saturating_duration_since(observed);
+        let passed = now.since(observed);
         (-passed.as_secs_f64() / DECAY.as_secs_f64()).exp()
     }
 }
