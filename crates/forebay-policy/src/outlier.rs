@@ -33,7 +33,7 @@ pub struct Window {
 }
 
 /// Why an endpoint is left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
     /// Connections could not be opened, several in a row.
     ConnectFailures,
@@ -46,6 +46,9 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::ConnectFailures, Self::Failures, Self::ErrorRatio, Self::Latency];
+
     /// The word for people and labels.
     #[must_use]
     pub const fn label(self) -> &'static str {

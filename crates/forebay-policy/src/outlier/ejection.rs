@@ -4,9 +4,6 @@ use std::time::Duration;
 
 use forebay_base::time::Instant;
 
-/// The longest that an ejection can last, whatever the settings say.
-const LENGTH_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
-
 /// The ejections of one endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ejection {
@@ -26,8 +23,7 @@ impl Ejection {
             return until;
         }
         self.times = self.times.saturating_add(1);
-        let length = base.saturating_mul(self.times).min(max).min(LENGTH_MAX);
-        let until = now + length;
+        let until = now + base.saturating_mul(self.times).min(max);
         self.until = Some(until);
         self.well_since = None;
         until
