@@ -65,9 +65,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_byte_counts_at_every_length() {
+        let bytes: Vec<u8> = (0..100).collect();
+        let mut seen: Vec<u64> = (0..=bytes.len()).map(|length| stable_hash(&bytes[..length])).collect();
+        for n in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[n] ^= 1;
+            seen.push(stable_hash(&changed));
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), 201);
+    }
+
+    #[test]
     fn known_answers_stay_as_they_are() {
         assert_eq!(stable_hash(b""), 0xef46_db37_51d8_e999);
         assert_eq!(stable_hash(b"a"), 0xd24e_c4f1_a98c_6e5b);
         assert_eq!(stable_hash(b"abc"), 0x44bc_2cf5_ad77_0999);
+        assert_eq!(stable_hash(b"Nobody inspects the spammish repetition"), 0xfbce_a83c_8a37_8bf1);
     }
 }

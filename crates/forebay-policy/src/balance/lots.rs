@@ -37,6 +37,10 @@ impl Lots {
     /// Two different endpoints that `skip` does not leave out, the second `None` if there is only one.
     pub(super) fn draw_two(&mut self, skip: impl Fn(usize) -> bool) -> Option<(usize, Option<usize>)> {
         let first = self.draw(&skip)?;
+        if self.table.len() == 2 {
+            // Half of the draws would be of the first once more.
+            return Some((first, Some(1 - first).filter(|n| !skip(*n))));
+        }
         Some((first, self.draw(|n| n == first || skip(n))))
     }
 

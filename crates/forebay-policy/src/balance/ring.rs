@@ -2,6 +2,9 @@
 
 use super::hash::mix;
 
+#[cfg(test)]
+mod tests;
+
 /// Places on the ring. So many that one of a thousand endpoints has some 65 and a share exact to about a tenth;
 /// two bytes each.
 const PLACES: usize = 1 << 16;
@@ -83,33 +86,35 @@ impl Ring {
 
 /// One endpoint on its way from place to place.
 struct Run {
-    runner: Runner,
+    owner: u16,
+    weight: f64,
     /// The order of places: a permutation of them.
     add: u16,
     times: [u16; 2],
     /// How many places it has been at.
     steps: usize,
-    /// When it comes to the next one.
+    /// When it comes to the next one; never, if it has been at all.
     time: f64,
 }
 
 impl Run {
-    fn new(runner: Runner) -> Self {
+    fn new(owner: u16, runner: Runner) -> Self {
         let drawn = mix(runner.id.wrapping_add(0x9e37_79b9_7f4a_7c15));
         let times = [(drawn >> 16) as u16 | 1, (drawn >> 32) as u16 | 1];
-        let mut run = Self { runner, add: drawn as u16, times, steps: 0, time: 0.0 };
+        let mut run = Self { owner, weight: runner.weight, add: drawn as u16, times, steps: 0, time: 0.0 };
         run.time = run.pause();
         run
     }
 
-    /// From one place to the next. The n-th of so many times that are exponentially distributed with the weight
-    /// as rate: of such runners, each is first with a probability in proportion to its weight.
+    /// From one place to the next; endless after the last. The mean of that between the n-th and the next of so
+    /// many times that are exponentially distributed with the weight as rate: of such runners, each is first with
+    /// a probability in proportion to its weight.
     fn pause(&self) -> f64 {
-        1.0 / (self.runner.weight * (PLACES - self.steps) as f64)
+        1.0 / (self.weight * (PLACES - self.steps) as f64)
     }
 
-    /// Any of the places, each exactly once for `steps` below `PLACES`: adding, multiplying by an odd number and
-    /// folding the upper half onto the lower can all be undone.
+    /// Where it comes next. For `steps` below `PLACES` each place exactly once: adding, multiplying by an odd
+    /// number and folding the upper half onto the lower can all be undone.
     fn place(&self) -> usize {
         let mut place = (self.steps as u16).wrapping_add(self.add);
         for times in self.times {
@@ -118,35 +123,38 @@ impl Run {
         }
         usize::from(place)
     }
+
+    /// Goes on until `end`, and takes each place where it comes before those who have been there.
+    fn go_on(&mut self, end: f64, best: &mut [f32; PLACES], owners: &mut [u16; PLACES]) {
+        // In single precision throughout, so that two with the same time meet in the same stretch, where the order
+        // in which endpoints run decides, whatever `end` is.
+        while f64::from(self.time as f32) <= end {
+            let (place, time) = (self.place(), self.time as f32);
+            let is_first = time < best[place];
+            best[place] = if is_first { time } else { best[place] };
+            owners[place] = if is_first { self.owner } else { owners[place] };
+            self.steps += 1;
+            self.time += self.pause();
+        }
+    }
 }
 
 /// Who owns each place.
 fn race(runners: &[Runner]) -> Box<[u16]> {
-    let mut runs: Vec<Run> = runners.iter().map(|runner| Run::new(*runner)).collect();
+    let mut best = Box::new([f32::INFINITY; PLACES]);
+    let mut owners = Box::new([0_u16; PLACES]);
+    let mut runs: Vec<Run> = (0..).zip(runners).map(|(n, runner)| Run::new(n, *runner)).collect();
     if runs.is_empty() {
         return Box::default();
     }
-    let weights: f64 = runners.iter().map(|runner| runner.weight).sum();
-    let mut best = vec![(f64::INFINITY, 0_u16); PLACES];
-    let mut won = 0;
+    runs.sort_by_key(|run| runners[usize::from(run.owner)].id);
+    let round = ROUND / runs.iter().map(|run| run.weight).sum::<f64>();
     let mut end = 0.0;
-    while won < PLACES {
-        end += ROUND / weights;
-        for (n, run) in runs.iter_mut().enumerate() {
-            while run.time <= end && run.steps < PLACES {
-                let place = &mut best[run.place()];
-                won += usize::from(place.0.is_infinite());
-                let is_first = run.time < place.0
-                    || (run.time == place.0 && run.runner.id < runners[usize::from(place.1)].id);
-                if is_first {
-                    *place = (run.time, n as u16);
-                }
-                run.steps += 1;
-                if run.steps < PLACES {
-                    run.time += run.pause();
-                }
-            }
+    while best.contains(&f32::INFINITY) {
+        end += round;
+        for run in &mut runs {
+            run.go_on(end, &mut best, &mut owners);
         }
     }
-    best.into_iter().map(|(_, owner)| owner).collect()
+    owners
 }
