@@ -6,6 +6,7 @@ mod date;
 mod exchange;
 mod forward;
 pub mod gateway;
+pub mod health;
 mod heads;
 mod pipeline;
 pub mod plan;

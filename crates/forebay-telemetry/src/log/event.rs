@@ -162,6 +162,22 @@ pub enum Event<'a> {
         /// How long it was out.
         after: Duration,
     },
+    /// This machine could not check an endpoint, which says nothing about the endpoint.
+    CheckFailed {
+        /// Of which service.
+        service: &'a str,
+        /// Which one.
+        endpoint: &'a dyn Display,
+        /// What the system says.
+        error: &'a str,
+    },
+    /// Health checks begin later than they should.
+    ChecksLate {
+        /// How much later.
+        late: Duration,
+        /// How many endpoints are checked.
+        targets: usize,
+    },
     /// Too few endpoints of a service are usable, so all are used; or that is over.
     Panic {
         /// The service.
@@ -341,6 +357,17 @@ impl Event<'_> {
                     .with("service", service)
                     .with("endpoint", endpoint)
                     .with_duration("after", after)
+            }
+            Self::CheckFailed { service, endpoint, error } => {
+                parts(Error, "check_failed", "cannot check an endpoint: this machine lacks something")
+                    .with("service", service)
+                    .with("endpoint", endpoint)
+                    .with("error", error)
+            }
+            Self::ChecksLate { late, targets } => {
+                parts(Warn, "checks_late", "health checks are late: too many for their intervals and timeouts")
+                    .with_duration("late", late)
+                    .with("targets", targets)
             }
             Self::Panic { service, begins: true, usable, total } => {
                 parts(Warn, "panic_began", "too few endpoints are usable, so all are used")
