@@ -2,6 +2,7 @@
 
 pub mod buffer;
 pub mod cidr;
+pub mod dns;
 pub mod forwarded;
 pub mod h1;
 pub mod host;
