@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
@@ -19,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub struct Origin {
     address: SocketAddr,
+    /// Another handle of what the accepting thread listens on.
+    listener: TcpListener,
     shared: Arc<Shared>,
 }
 
@@ -52,6 +55,8 @@ pub struct Gate {
 #[derive(Debug, Default)]
 struct Shared {
     stopped: AtomicBool,
+    /// Whether packets are dropped. Changes only while `streams` is locked.
+    dark: AtomicBool,
     accepted: AtomicUsize,
     streams: Mutex<Vec<TcpStream>>,
     seen: Mutex<Vec<Seen>>,
@@ -63,6 +68,13 @@ impl Origin {
     #[must_use]
     pub fn start(script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Self {
         Self::behind(TcpListener::bind("127.0.0.1:0").expect("a loopback port is free"), script)
+    }
+
+    /// As `start`, where another one was until it ended.
+    #[must_use]
+    pub fn start_at(address: SocketAddr, script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Self {
+        let listener = eventually("the old origin's end", || TcpListener::bind(address).ok());
+        Self::behind(listener, script)
     }
 
     /// As `start`, but with little room for what the script does not read: its peers soon have to wait.
@@ -81,8 +93,9 @@ impl Origin {
         let address = listener.local_addr().expect("a bound listener has an address");
         let shared = Arc::new(Shared::default());
         let accepting = Arc::clone(&shared);
+        let kept = listener.try_clone().expect("the process has descriptors left");
         thread::spawn(move || accept(&listener, &accepting, &Arc::new(script)));
-        Self { address, shared }
+        Self { address, listener: kept, shared }
     }
 
     /// Answers every request with what it saw of it: see `Conn::echo`.
@@ -161,14 +174,62 @@ impl Origin {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
+
+    /// Stops listening and resets every connection whose script reads, as if the machine's process was killed:
+    /// from now on, connecting is refused.
+    pub fn kill(&self) {
+        self.shared.stopped.store(true, Ordering::SeqCst);
+        self.stop_listening();
+        for stream in self.shared.streams().drain(..) {
+            // Both fail only when the connection is over. The script reads an end, and lets go of the last
+            // handle, which is the reset.
+            let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            let _ = stream.shutdown(Shutdown::Read);
+        }
+    }
+
+    /// From now on every packet to it is lost, of new connections and of open ones: nothing is accepted,
+    /// acknowledged or refused, as if the machine had lost its network.
+    pub fn black_hole(&self) {
+        let streams = self.shared.streams();
+        self.shared.dark.store(true, Ordering::SeqCst);
+        darken(&self.listener);
+        streams.iter().for_each(darken);
+    }
+
+    /// Ends `black_hole`: what was lost arrives when it is sent again.
+    pub fn revive(&self) {
+        let streams = self.shared.streams();
+        self.shared.dark.store(false, Ordering::SeqCst);
+        lighten(&self.listener);
+        streams.iter().for_each(lighten);
+    }
+
+    /// Ends the accepting thread's wait.
+    fn stop_listening(&self) {
+        // A listening socket that is shut down listens no more (Linux), though it stays open.
+        let _ = socket2::SockRef::from(&self.listener).shutdown(Shutdown::Both);
+    }
+}
+
+/// Drops every packet to this socket before anything looks at it.
+fn darken(socket: &impl AsFd) {
+    // Classic BPF: return 0, which is how much of a packet is kept.
+    let nothing = socket2::SockFilter::new(0x06, 0, 0, 0);
+    socket2::SockRef::from(socket).attach_filter(&[nothing]).expect("anyone may filter their own socket");
+}
+
+fn lighten(socket: &impl AsFd) {
+    // Fails when there is no filter.
+    let _ = socket2::SockRef::from(socket).detach_filter();
 }
 
 impl Drop for Origin {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
+        self.revive();
         self.close_all();
-        // Wakes the accepting thread, which then sees that it is over.
-        drop(TcpStream::connect(self.address));
+        self.stop_listening();
     }
 }
 
@@ -179,6 +240,15 @@ impl Shared {
 
     fn streams(&self) -> MutexGuard<'_, Vec<TcpStream>> {
         self.streams.lock().expect("no panic under this lock")
+    }
+
+    /// A new connection: it is lost like the others, if they are.
+    fn take_in(&self, stream: TcpStream) {
+        let mut streams = self.streams();
+        if self.dark.load(Ordering::SeqCst) {
+            darken(&stream);
+        }
+        streams.push(stream);
     }
 
     fn fault(&self, what: String) {
@@ -344,15 +414,16 @@ fn accept<S: Fn(&mut Conn) + Send + Sync + 'static>(
     shared: &Arc<Shared>,
     script: &Arc<S>,
 ) {
-    for stream in listener.incoming().flatten() {
+    for stream in listener.incoming() {
         if shared.stopped.load(Ordering::SeqCst) {
             return;
         }
+        let Ok(stream) = stream else { continue };
         let number = shared.accepted.fetch_add(1, Ordering::SeqCst);
         let (Ok(reading), Ok(kept)) = (stream.try_clone(), stream.try_clone()) else { return };
         // Pieces sent apart must leave apart.
         let _ = stream.set_nodelay(true);
-        shared.streams().push(kept);
+        shared.take_in(kept);
         let reader = Reader::new(reading, PATIENCE);
         let mut conn = Conn { number, stream, reader, shared: Arc::clone(shared) };
         let script = Arc::clone(script);
@@ -404,5 +475,32 @@ mod tests {
         let mut client = Client::connect(origin.address());
         client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n").expect("connected");
         assert_eq!(client.end(), End::Reset);
+    }
+
+    #[test]
+    fn a_killed_one_resets_and_refuses() {
+        let origin = Origin::echo();
+        let mut client = Client::connect(origin.address());
+        assert_eq!(client.get("/a").status, 200);
+        origin.kill();
+        assert_eq!(client.end(), End::Reset);
+        let refused = TcpStream::connect(origin.address()).map_err(|error| error.kind());
+        assert_eq!(refused.err(), Some(std::io::ErrorKind::ConnectionRefused));
+    }
+
+    #[test]
+    fn a_black_hole_answers_nothing_until_it_is_revived() {
+        let origin = Origin::echo();
+        let mut client = Client::connect(origin.address());
+        assert_eq!(client.get("/a").status, 200);
+        origin.black_hole();
+        client.send("GET /b HTTP/1.1\r\nHost: t\r\n\r\n").expect("connected");
+        assert_eq!(client.end_within(Duration::from_millis(50)), End::Open);
+        let new = TcpStream::connect_timeout(&origin.address(), Duration::from_millis(50));
+        assert_eq!(new.map_err(|error| error.kind()).err(), Some(std::io::ErrorKind::TimedOut));
+        assert_eq!(origin.count(), 1);
+        origin.revive();
+        let answer = client.response("GET").expect("what was lost is sent again");
+        assert_eq!(answer.headers.get("x-path"), Some("/b"));
     }
 }
