@@ -2,18 +2,21 @@
 
 mod census;
 mod connection;
+mod cookie;
 mod date;
+pub mod discovery;
 mod exchange;
 mod forward;
 pub mod gateway;
-pub mod health;
 mod heads;
+pub mod health;
 mod pipeline;
 pub mod plan;
 mod recording;
 pub mod refusal;
 mod respond;
 pub mod route;
+pub mod split;
 pub mod supervisor;
-pub mod upstream;
+mod upstream;
 mod worker;

@@ -1,0 +1,1 @@
+//! Names and files that change, against a real name server on loopback.
