@@ -60,6 +60,14 @@ impl Link {
         Self { stream: RefCell::new(stream) }
     }
 
+    /// Has the kernel break the connection when nothing of what was sent is acknowledged for so long (RFC 5482),
+    /// or the other side does not make room for more: a host that has gone without a word is noticed in seconds,
+    /// and not by the timeout of an answer. `None`: as long as the kernel likes.
+    pub fn break_when_silent(&self, after: Option<std::time::Duration>) {
+        // Where that is not to be had it takes longer.
+        let _ = SockRef::from(&*self.stream.borrow()).set_tcp_user_timeout(after);
+    }
+
     /// The address of the other side.
     ///
     /// # Errors

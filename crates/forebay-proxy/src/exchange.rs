@@ -1,6 +1,6 @@
 //! One request and its response: the memory it borrows, what is known of it, and its account at the end.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -111,6 +111,8 @@ pub(crate) struct Record<'a> {
     /// The request as far as it is written down, if it is and its body has not ended.
     pub(crate) tape: Cell<Option<Box<Tape>>>,
     request_id: OnceCell<RequestId>,
+    /// `Set-Cookie` lines of the gateway's own for the response.
+    cookies: RefCell<Vec<u8>>,
     /// Draining had to end before the request did.
     cut_off: Cell<bool>,
     settled: Cell<bool>,
@@ -152,6 +154,7 @@ impl<'a> Record<'a> {
             aborted: Cell::new(false),
             tape: Cell::new(None),
             request_id: OnceCell::new(),
+            cookies: RefCell::default(),
             cut_off: Cell::new(false),
             settled: Cell::new(false),
         }
@@ -205,6 +208,20 @@ impl<'a> Record<'a> {
     /// The request id; empty if the request did not get that far.
     pub(crate) fn request_id(&self) -> &[u8] {
         self.request_id.get().map_or(&[], |known| &known.id[..usize::from(known.len)])
+    }
+
+    /// Has the response set a cookie: `write` appends its line.
+    pub(crate) fn give_cookie(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.cookies.borrow_mut());
+    }
+
+    /// Appends the lines of the gateway's own cookies.
+    #[inline]
+    pub(crate) fn push_cookies(&self, out: &mut Vec<u8>) {
+        let cookies = self.cookies.borrow();
+        if !cookies.is_empty() {
+            out.extend_from_slice(&cookies);
+        }
     }
 
     pub(crate) fn count_in(&self, n: usize) {
@@ -301,8 +318,8 @@ impl<'a> Record<'a> {
             status: self.status.get(),
             reason: self.refusal.get().map(Refusal::reason).or(self.cut_off.get().then_some(CUT_OFF)),
             route: self.matched().map(|route| &*route.name),
-            service: endpoint.as_ref().map(|endpoint| &*endpoint.service),
-            endpoint: endpoint.as_ref().map(|endpoint| &*endpoint.address),
+            service: endpoint.as_ref().map(|endpoint| endpoint.service()),
+            endpoint: endpoint.as_ref().map(|endpoint| endpoint.name()),
             request_id: self.request_id(),
             bytes_in: self.bytes_in.get(),
             bytes_out: self.bytes_out.get(),

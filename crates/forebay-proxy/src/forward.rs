@@ -5,6 +5,7 @@ mod upload;
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::pin::pin;
 use std::rc::Rc;
@@ -12,21 +13,25 @@ use std::task::Poll;
 use std::time::Duration;
 
 use forebay_base::time::Instant;
-use forebay_net::h1::{CHUNK_END, Framing, Version, chunk_start};
-use forebay_net::link::{Link, LinkError};
+use forebay_net::h1::{CHUNK_END, Field, Framing, Version, chunk_start};
+use forebay_net::link::{Ended, Link, LinkError};
+use forebay_policy::balance::stable_hash;
 use forebay_telemetry::log::Event;
 use forebay_telemetry::stats::Class;
 
+use crate::cookie;
 use crate::exchange::{Client, Record, Scratch};
 use crate::heads::{self, RequestParts};
 use crate::pipeline::{self, Next, Turn};
-use crate::plan::{Route, TimeoutOverrides, Timeouts};
+use crate::plan::{Balance, HalfClose, HashBy, Route, TimeoutOverrides, Timeouts};
 use crate::refusal::{Refusal, Side};
 use crate::route::{HeaderEdits, Values};
-use crate::upstream::{ConnectError, Endpoint, InFlight, Pooled, connect};
+use crate::upstream::{ConnectError, Endpoint, InFlight, Key, Picked, Pooled, QueueError, Upstream, connect};
 
 /// Endpoints tried for one request while none accepts a connection.
 const ENDPOINTS_TRIED_MAX: usize = 3;
+/// Times a request is sent to another endpoint because the one that had it broke down before it answered.
+const MOVES_MAX: u32 = 1;
 /// A body (or the part of it that is there) up to this size is copied behind its head, so that one plain
 /// write sends both; a larger one is sent from where it is.
 const COPY_BYTES_MAX: usize = 4 << 10;
@@ -47,6 +52,10 @@ pub(crate) struct Call<'a> {
     sent_at: Cell<Option<Instant>>,
     /// Every byte of the request has been handed over: only then can another follow on the same connection.
     complete: Cell<bool>,
+    /// It may be sent to another endpoint if this one breaks down before it answers.
+    movable: bool,
+    /// How long answers take matters for picking.
+    observed: bool,
 }
 
 /// The timeouts of one request: the service's, as overridden by its route.
@@ -63,6 +72,8 @@ pub(crate) struct Times {
 pub(crate) enum Fault {
     /// The connection had been idle, and the server closed it without reading this request.
     Stale,
+    /// The endpoint broke down before it answered, and the request may be sent to another one.
+    Moved,
     /// The client gets this answer instead, if none has begun.
     Refuse(Refusal),
     /// The client is gone.
@@ -93,6 +104,7 @@ impl Call<'_> {
     /// What to answer when the endpoint was too slow.
     fn timed_out(&self) -> Fault {
         self.endpoint.stats.timeouts.inc();
+        self.endpoint.failed();
         if Instant::now() >= self.times.total {
             Fault::Refuse(Refusal::RequestTimeout)
         } else {
@@ -100,9 +112,27 @@ impl Call<'_> {
         }
     }
 
+    /// What to do when the connection broke before anything of the response had come.
+    fn broken_silently(&self, may_be_stale: bool, error: Option<&std::io::Error>) -> Fault {
+        // A host that acknowledges nothing will not do so on a new connection either.
+        let silent = error.is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut);
+        if may_be_stale && !silent {
+            return Fault::Stale;
+        }
+        let fault = self.broken_off();
+        if self.movable { Fault::Moved } else { fault }
+    }
+
+    /// What to answer when the endpoint sent what is no HTTP.
+    fn malformed(&self) -> Fault {
+        self.endpoint.failed();
+        Fault::Refuse(Refusal::UpstreamMalformed)
+    }
+
     /// What to answer when the endpoint closed or reset the connection.
     fn broken_off(&self) -> Fault {
         self.endpoint.stats.resets.inc();
+        self.endpoint.failed();
         Fault::Refuse(Refusal::UpstreamClosed)
     }
 }
@@ -137,27 +167,44 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
     let replayable = turn.body.is_done() && pipeline::is_idempotent(method);
     let to_head = method == b"HEAD";
 
-    let upstream = &record.active.upstreams[service];
-    let mut tried = Vec::new();
+    let upstream = &*record.active.upstreams[service];
+    let key = key(turn, upstream);
+    let mut tried: Vec<Rc<Endpoint>> = Vec::new();
     let mut again = None;
+    let mut moves = 0;
     let mut last = Refusal::NoEndpoint;
     while tried.len() < ENDPOINTS_TRIED_MAX {
         let fresh = again.is_some();
-        let Some(index) = again.take().or_else(|| upstream.pick(&tried)) else { break };
-        let endpoint = &upstream.endpoints[index];
-        let _in_flight = InFlight::begin(endpoint);
+        let (in_flight, now) = match again.take() {
+            Some(same) => (same, record.started),
+            None => match upstream.pick_at_once(key, record.started, &tried) {
+                Picked::Endpoint(in_flight) => (in_flight, record.started),
+                Picked::Full => match Box::pin(wait_for_room(turn, upstream, key, &times, &tried)).await {
+                    Ok(Some(in_flight)) => (in_flight, Instant::now()),
+                    Ok(None) => break,
+                    Err(Fault::Refuse(refusal)) => return Err(refusal),
+                    Err(_) => {
+                        record.aborted.set(true);
+                        return Ok(Next::Reset);
+                    }
+                },
+                Picked::None => break,
+            },
+        };
+        let endpoint = in_flight.endpoint();
         record.attempts.set(record.attempts.get() + 1);
         record.endpoint.set(Some(Rc::clone(endpoint)));
-        let now = record.started;
         let until = lazily(|| (Instant::now() + times.connect).min(times.total));
-        let pooled = match connect(endpoint, &turn.client.alarm, now, until, fresh).await {
+        let pooled = match connect(endpoint, &turn.client.alarm, now, until, times.connect, fresh).await {
             Ok(pooled) => pooled,
             Err(error) => {
                 last = no_connection(error);
-                let Endpoint { service, address, .. } = &**endpoint;
-                let event = Event::ConnectFailed { service, endpoint: address, error: &last.title() };
-                record.worker.log.emit(&event);
-                tried.push(index);
+                if matches!(error, ConnectError::Failed | ConnectError::TimedOut) {
+                    endpoint.connect_failed();
+                }
+                let (service, endpoint) = (endpoint.service(), endpoint.name());
+                record.worker.log.emit(&Event::ConnectFailed { service, endpoint, error: &last.title() });
+                tried.push(Rc::clone(in_flight.endpoint()));
                 continue;
             }
         };
@@ -173,18 +220,27 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
             body_max,
             sent_at: Cell::new(None),
             complete: Cell::new(false),
+            movable: replayable && moves < MOVES_MAX,
+            observed: upstream.balance == Balance::PeakEwma,
         };
+        remember(&call, upstream, key);
         match attempt(turn, &call, pooled, beside.clone(), replayable).await {
             Ok(next) => return Ok(next),
             // The server had closed it already. A new connection tells whether the server is still there.
             Err(Fault::Stale) => {
                 endpoint.stats.resent.inc();
-                again = Some(index);
+                again = Some(in_flight);
+            }
+            Err(Fault::Moved) => {
+                endpoint.stats.moved.inc();
+                moves += 1;
+                last = Refusal::UpstreamClosed;
+                tried.push(Rc::clone(endpoint));
             }
             Err(Fault::Refuse(refusal)) => {
                 if refusal.side() == Side::Upstream {
-                    let Endpoint { service, address, .. } = &**endpoint;
-                    let event = Event::UpstreamFailed { service, endpoint: address, error: &refusal.title() };
+                    let (service, endpoint) = (endpoint.service(), endpoint.name());
+                    let event = Event::UpstreamFailed { service, endpoint, error: &refusal.title() };
                     record.worker.log.emit(&event);
                 }
                 return Err(refusal);
@@ -206,10 +262,86 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
     Err(last)
 }
 
+/// What the request brings along for picking an endpoint.
+#[inline]
+fn key(turn: &Turn<'_>, upstream: &Upstream) -> Key {
+    match &upstream.balance {
+        Balance::LeastLoaded | Balance::RoundRobin | Balance::PeakEwma => Key::None,
+        Balance::Hash(by) => Key::Hash(hash(turn, by)),
+        Balance::Sticky(sticky) => {
+            let head = &turn.input.filled()[..turn.head_len];
+            let value = cookie::find(&turn.scratch.request, head, &sticky.cookie);
+            let hash = value.and_then(|value| std::str::from_utf8(value).ok());
+            hash.and_then(|hash| u64::from_str_radix(hash, 16).ok()).map_or(Key::None, Key::Sticky)
+        }
+    }
+}
+
+fn hash(turn: &Turn<'_>, by: &HashBy) -> u64 {
+    let Scratch { request, target, .. } = &*turn.scratch;
+    let head = &turn.input.filled()[..turn.head_len];
+    let found = match by {
+        HashBy::Header(name) => {
+            let is_it = |field: &&Field| field.name.of_head(head).eq_ignore_ascii_case(name.as_bytes());
+            request.fields.iter().find(is_it).map(|field| field.value.of_head(head))
+        }
+        HashBy::Cookie(name) => cookie::find(request, head, name),
+        HashBy::Path => Some(target.path().as_bytes()),
+        HashBy::Client => None,
+    };
+    match (found, turn.record.address.get()) {
+        (Some(bytes), _) => stable_hash(bytes),
+        (None, IpAddr::V4(address)) => stable_hash(&address.octets()),
+        (None, IpAddr::V6(address)) => stable_hash(&address.octets()),
+    }
+}
+
+/// Gives the client the cookie that leads it back to this endpoint, if it has another one or none.
+fn remember(call: &Call<'_>, upstream: &Upstream, key: Key) {
+    if let Balance::Sticky(sticky) = &upstream.balance
+        && Upstream::needs_cookie(key, call.endpoint)
+    {
+        let value = format!("{:016x}", call.endpoint.shared.hash);
+        // Only the last attempt's counts.
+        call.record.give_cookie(|lines| {
+            cookie::take_back(lines, &sticky.cookie);
+            cookie::set(lines, &sticky.cookie, &value, sticky.ttl);
+        });
+    }
+}
+
+/// Waits until an endpoint can take one more request. `None`: there is none left to wait for.
+async fn wait_for_room(
+    turn: &Turn<'_>,
+    upstream: &Upstream,
+    key: Key,
+    times: &Times,
+    tried: &[Rc<Endpoint>],
+) -> Result<Option<InFlight>, Fault> {
+    let finish = turn.record.limits().half_close == HalfClose::Finish;
+    let watches = turn.body.is_done();
+    let gone = |cx: &mut std::task::Context<'_>| match turn.client.link.poll_ended(cx) {
+        _ if !watches => false,
+        Poll::Ready(Ended::Reset) => true,
+        Poll::Ready(Ended::Closed) => !finish,
+        Poll::Ready(Ended::Sending) | Poll::Pending => false,
+    };
+    match upstream.wait_for_room(key, &turn.client.alarm, times.total, tried, gone).await {
+        Ok(Picked::Endpoint(in_flight)) => Ok(Some(in_flight)),
+        Ok(Picked::Full | Picked::None) => Ok(None),
+        Err(QueueError::None) => Err(Fault::Refuse(Refusal::PoolFull)),
+        Err(QueueError::Full) => Err(Fault::Refuse(Refusal::QueueFull)),
+        Err(QueueError::TimedOut) if Instant::now() >= times.total => {
+            Err(Fault::Refuse(Refusal::RequestTimeout))
+        }
+        Err(QueueError::TimedOut) => Err(Fault::Refuse(Refusal::QueueTimeout)),
+        Err(QueueError::ClientGone) => Err(Fault::ClientGone),
+    }
+}
+
 fn no_connection(error: ConnectError) -> Refusal {
     match error {
         ConnectError::PoolFull => Refusal::PoolFull,
-        ConnectError::NoAddress => Refusal::NoEndpoint,
         ConnectError::Failed => Refusal::ConnectFailed,
         ConnectError::NoDescriptors => Refusal::NoDescriptors,
         ConnectError::TimedOut => Refusal::ConnectTimeout,
@@ -313,7 +445,9 @@ async fn attempt(
     let first = [&*turn.scratch.out, &turn.input.filled()[beside]];
     match link.write_all(first, alarm, until).await {
         Ok(()) => call.complete.set(turn.body.is_done()),
-        Err(LinkError::Io(_)) if may_be_stale => return Err(Fault::Stale),
+        Err(LinkError::Io(error)) if may_be_stale => {
+            return Err(call.broken_silently(may_be_stale, Some(&error)));
+        }
         Err(LinkError::TimedOut) => return Err(call.timed_out()),
         // A server may refuse a body by answering and closing before it has read everything.
         Err(LinkError::Io(_)) => {}
@@ -326,8 +460,12 @@ async fn attempt(
         let Scratch { response, reply, .. } = &mut *turn.scratch;
         download::download(call, link, response, reply, may_be_stale).await?
     } else {
+        // A server may take its time to read a long body, and then acknowledges nothing new.
+        link.break_when_silent(Some(call.times.idle));
         // Boxed: few requests need both directions at once, and all would carry the size.
-        Box::pin(both(turn, call, link)).await?
+        let received = Box::pin(both(turn, call, link)).await?;
+        link.break_when_silent(Some(call.times.connect));
+        received
     };
     let now = Instant::now();
     let uploaded = call.complete.get();

@@ -1,7 +1,7 @@
 //! The workers and their control: start, change the plan, drain, stop.
 
 mod accept;
-mod resolve;
+mod supervise;
 
 use std::collections::HashSet;
 use std::io;
@@ -21,8 +21,12 @@ use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::census::Census;
+use crate::discovery::{Discovery, ReadEndpoints};
+use crate::health::Checker;
 use crate::plan::Plan;
-use crate::upstream::{Registry, Shared};
+use crate::split::Writers;
+use crate::supervisor::Supervisor;
+use crate::upstream::{Making, News, Registry, Warm};
 use crate::worker::{Active, Worker};
 
 /// Orders waiting for a worker; it takes them at once, so more only pile up when it is stuck.
@@ -48,17 +52,19 @@ pub struct Start<'a> {
     pub log: Log,
     /// Client connections that the process has file descriptors for, whatever the settings allow.
     pub connections_cap: usize,
+    /// How files of endpoints are read.
+    pub read_endpoints: ReadEndpoints,
 }
 
 /// A running gateway.
-#[derive(Debug)]
 pub struct Gateway {
     workers: Vec<Handle>,
-    registry: Arc<Registry>,
+    supervisor: Arc<Supervisor>,
+    discovery: Discovery,
+    checker: Checker,
     census: Arc<Census>,
     telemetry: Arc<Telemetry>,
     plan: Mutex<Arc<Plan>>,
-    log: Log,
     /// Connections that were still open when draining had to end.
     cut: Arc<AtomicUsize>,
 }
@@ -73,23 +79,31 @@ struct Handle {
 #[derive(Debug)]
 enum Order {
     Install(Arc<Plan>, Option<Recording>),
-    /// Close an idle connection to this endpoint: another worker needs the place.
-    Shed(Arc<Shared>),
+    /// What another worker or the control plane has to say.
+    Hear(News),
     /// Finish what is in flight, until then at the latest.
     Drain(Instant),
 }
 
 impl Gateway {
-    /// Starts the workers. Names among the endpoints are resolved first, as far as that succeeds soon.
+    /// Starts the workers. Names and files that lead to endpoints are asked first, as far as they answer soon.
+    /// Must be called within a tokio runtime, the control plane's.
     ///
     /// # Errors
     /// A thread or its event loop cannot be made.
     pub async fn start(start: Start<'_>) -> io::Result<Self> {
-        let Start { listeners, plan, telemetry, access, recording, log, connections_cap } = start;
+        let Start { listeners, plan, telemetry, access, recording, log, connections_cap, read_endpoints } =
+            start;
         let registry = Arc::new(Registry::default());
         let census = Arc::new(Census::default());
-        resolve::resolve(&registry, &plan, &log).await;
+        let supervisor = Arc::new(Supervisor::new(Arc::clone(&registry), log.clone()));
+        supervisor.reconcile(&plan, Instant::now());
+        let numbers = Arc::clone(&supervisor);
+        telemetry.supervise(move || numbers.numbers());
+        let discovery = Discovery::new(Arc::clone(&supervisor) as _, read_endpoints, log.clone());
+        discovery.follow(&plan).await;
         let cut = Arc::new(AtomicUsize::new(0));
+        let writers = Writers::default();
         let mut workers = Vec::new();
         for (index, listeners) in listeners.into_iter().enumerate() {
             let (orders, inbox) = mpsc::channel(ORDERS_MAX);
@@ -98,6 +112,7 @@ impl Gateway {
                 listeners,
                 plan: Arc::clone(&plan),
                 registry: Arc::clone(&registry),
+                writers: writers.clone(),
                 census: Arc::clone(&census),
                 telemetry: Arc::clone(&telemetry),
                 access: access.map(AccessLog::sink),
@@ -114,38 +129,41 @@ impl Gateway {
             workers.push(Handle { orders, thread });
         }
         let senders: Vec<_> = workers.iter().map(|worker| worker.orders.clone()).collect();
-        registry.on_shed(Box::new(move |endpoint| {
+        registry.on_news(move |news| {
             for sender in &senders {
-                // A worker with a full inbox has been asked already.
-                let _ = sender.try_send(Order::Shed(Arc::clone(endpoint)));
+                // A worker with a full inbox looks around anyway, if not at once.
+                let _ = sender.try_send(Order::Hear(news.clone()));
             }
-        }));
-        Ok(Self { workers, registry, census, telemetry, plan: Mutex::new(plan), log, cut })
+        });
+        let (tell, reports) = mpsc::channel(supervise::REPORTS_MAX);
+        registry.on_report(move |report| {
+            let _ = tell.try_send(report);
+        });
+        let supervising = supervise::supervise(Arc::clone(&supervisor), Arc::clone(&telemetry), reports);
+        tokio::spawn(supervising);
+        let checker = Checker::new(Arc::clone(&supervisor), log);
+        tokio::spawn(checker.clone().run());
+        Ok(Self { workers, supervisor, discovery, checker, census, telemetry, plan: Mutex::new(plan), cut })
     }
 
     /// Serves new requests by `plan`, and writes down those of them it says in `recording`; those in flight
     /// keep the plan they began with.
     pub async fn install(&self, plan: Arc<Plan>, recording: Option<Recording>) {
-        resolve::resolve(&self.registry, &plan, &self.log).await;
+        self.supervisor.reconcile(&plan, Instant::now());
+        self.discovery.follow(&plan).await;
         for worker in &self.workers {
             // A worker that has ended needs no plan.
             let _ = worker.orders.send(Order::Install(Arc::clone(&plan), recording.clone())).await;
         }
-        self.registry.retain(&plan);
-        let named: HashSet<(&str, &str)> = plan.endpoints().collect();
+        let is_there = self.supervisor.has();
         let routes: HashSet<&str> = plan.routes.iter().map(|route| &*route.name).collect();
-        self.telemetry
-            .retain(|route| routes.contains(route), |service, endpoint| named.contains(&(service, endpoint)));
+        self.telemetry.retain(|route| routes.contains(route), is_there);
         *self.lock() = plan;
     }
 
-    /// Keeps the addresses of named endpoints fresh, for ever.
-    pub async fn keep_resolving(&self, every: Duration) {
-        loop {
-            tokio::time::sleep(every).await;
-            let plan = self.plan();
-            resolve::refresh(&self.registry, &plan, &self.log).await;
-        }
+    /// Waits until every endpoint that is to be checked has been, at most for `limit`; how many have not.
+    pub async fn checked(&self, limit: Duration) -> usize {
+        self.checker.first_round(limit).await
     }
 
     /// The plan that new requests are served by.
@@ -160,10 +178,10 @@ impl Gateway {
         &self.telemetry
     }
 
-    /// What workers share about endpoints.
+    /// What is known of endpoints.
     #[must_use]
-    pub fn registry(&self) -> &Registry {
-        &self.registry
+    pub fn supervisor(&self) -> &Arc<Supervisor> {
+        &self.supervisor
     }
 
     /// Client connections open now.
@@ -205,6 +223,7 @@ struct Birth {
     listeners: Vec<TcpListener>,
     plan: Arc<Plan>,
     registry: Arc<Registry>,
+    writers: Writers,
     census: Arc<Census>,
     telemetry: Arc<Telemetry>,
     access: Option<forebay_telemetry::access::AccessSink>,
@@ -248,6 +267,7 @@ impl Birth {
             listeners,
             plan,
             registry,
+            writers,
             census,
             telemetry,
             access,
@@ -258,11 +278,11 @@ impl Birth {
             mut inbox,
         } = self;
         let stats = telemetry.worker(index);
-        let seed = seed(index);
         let flushes = access.is_some();
-        let active = Active::new(plan, None, &registry, &stats, seed, recording.as_ref());
+        let making = Making { registry, stats: Arc::clone(&stats), warm: Warm::default(), seed: seed(index) };
+        let active = Active::new(plan, None, &making, &writers, recording.as_ref());
         drop(recording);
-        let worker = Rc::new(Worker::new(active, stats, census, access, log, connections_cap, seed));
+        let worker = Rc::new(Worker::new(active, stats, census, access, log, connections_cap, making));
         tokio::task::spawn_local(worker.wheel.clone().run());
         let stop = Rc::new(Notify::new());
         let mut accepting = Vec::new();
@@ -273,7 +293,7 @@ impl Birth {
         if flushes {
             tokio::task::spawn_local(flush(Rc::clone(&worker)));
         }
-        let until = serve(&worker, &registry, &mut inbox).await;
+        let until = serve(&worker, &mut inbox).await;
         worker.drain(until.min(Instant::now() + DRAIN_IDLE));
         stop.notify_waiters();
         for task in accepting {
@@ -288,16 +308,16 @@ impl Birth {
 }
 
 /// Carries out orders and the second's chores until told to drain; returns until when.
-async fn serve(worker: &Worker, registry: &Arc<Registry>, inbox: &mut mpsc::Receiver<Order>) -> Instant {
+async fn serve(worker: &Worker, inbox: &mut mpsc::Receiver<Order>) -> Instant {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             order = inbox.recv() => match order {
                 Some(Order::Install(plan, recording)) => {
-                    worker.install(plan, registry, recording.as_ref());
+                    worker.install(plan, recording.as_ref());
                 }
-                Some(Order::Shed(endpoint)) => worker.shed(&endpoint),
+                Some(Order::Hear(news)) => worker.hear(&news),
                 Some(Order::Drain(until)) => return until,
                 // The control plane is gone; there is nobody left to wait for.
                 None => return Instant::now(),

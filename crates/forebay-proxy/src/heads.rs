@@ -350,6 +350,7 @@ pub(crate) fn write_response(out: &mut Vec<u8>, parts: &ResponseParts<'_>) {
         record.worker.push_date(parts.now, out);
     }
     push_edits(out, edits);
+    record.push_cookies(out);
     push_persistence(out, parts.version, parts.keep_alive);
     out.extend_from_slice(b"\r\n");
 }

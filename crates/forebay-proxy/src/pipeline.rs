@@ -20,6 +20,7 @@ use crate::recording;
 use crate::refusal::Refusal;
 use crate::respond::{self, Answer, Manner};
 use crate::route::{self, Values};
+use crate::split;
 use crate::worker::{Active, Worker};
 
 /// Requests that come by here more often than this go round in circles.
@@ -171,7 +172,10 @@ impl<'a> Turn<'a> {
                 let service = choose(targets, self.record.worker.random());
                 Ok(forward::send(self, route, service).await?)
             }
-            Action::Split(split) => Ok(forward::send(self, route, split.write).await?),
+            Action::Split(split) => {
+                let (service, _writing) = split::choose(self, route, split);
+                Ok(forward::send(self, route, service).await?)
+            }
             Action::Redirect { status, to } => {
                 let mut location = String::new();
                 to.render(&route_values(route, self.scratch), &mut location)

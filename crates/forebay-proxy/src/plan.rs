@@ -28,15 +28,6 @@ pub struct Plan {
     pub dns: Dns,
 }
 
-impl Plan {
-    /// Every endpoint, as service and address.
-    pub fn endpoints(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.services
-            .iter()
-            .flat_map(|service| service.endpoints.iter().map(|endpoint| (&*service.name, &*endpoint.address)))
-    }
-}
-
 /// How names among endpoints are looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dns {

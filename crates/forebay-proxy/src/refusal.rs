@@ -106,6 +106,10 @@ refusals! {
     Loop, 508, "loop", Gateway, "The request has come through this gateway too often";
     /// Every endpoint has as many connections as its pool allows.
     PoolFull, 503, "pool_full", Gateway, "Every endpoint of the service has as many connections as allowed";
+    /// As many requests as may wait for an endpoint to have room.
+    QueueFull, 503, "queue_full", Gateway, "Every endpoint of the service is busy, and too many requests wait already";
+    /// No endpoint had room in time.
+    QueueTimeout, 503, "queue_timeout", Gateway, "Every endpoint of the service is busy, and waiting took too long";
     /// There is no file descriptor left for a connection to an endpoint.
     NoDescriptors, 503, "no_descriptors", Gateway, "Forebay has no file descriptor left for a connection to the service";
     /// No endpoint has an address: its name does not resolve.
@@ -153,7 +157,11 @@ impl Refusal {
     #[must_use]
     pub const fn retry_after(self) -> Option<u32> {
         match self {
-            Self::PoolFull | Self::NoDescriptors | Self::NoEndpoint => Some(1),
+            Self::PoolFull
+            | Self::QueueFull
+            | Self::QueueTimeout
+            | Self::NoDescriptors
+            | Self::NoEndpoint => Some(1),
             _ => None,
         }
     }

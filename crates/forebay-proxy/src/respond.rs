@@ -75,6 +75,7 @@ pub(crate) fn write(
             heads::push_field(out, name.as_bytes(), value);
         }
     }
+    record.push_cookies(out);
     heads::push_persistence(out, manner.version, manner.keep_alive);
     out.extend_from_slice(b"\r\n");
     if !manner.to_head && !matches!(answer.status, 204 | 304) {
@@ -139,7 +140,7 @@ fn proxy_error(refusal: Refusal) -> &'static str {
         Refusal::UpstreamMalformed => "http_protocol_error",
         Refusal::UpstreamHeadTooLarge => "http_response_header_section_size",
         Refusal::UpstreamTimeout | Refusal::RequestTimeout => "http_response_timeout",
-        Refusal::PoolFull => "connection_limit_reached",
+        Refusal::PoolFull | Refusal::QueueFull | Refusal::QueueTimeout => "connection_limit_reached",
         Refusal::NoDescriptors => "proxy_internal_error",
         Refusal::NoEndpoint => "destination_unavailable",
         Refusal::NoRoute => "destination_not_found",

@@ -4,15 +4,33 @@
 //! and time itself. Each change is published to the workers as a new roster of the service. No socket and no
 //! clock in here.
 
+mod member;
+mod service;
+#[cfg(test)]
+mod tests;
 mod view;
 
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use forebay_base::seed::Random;
 use forebay_base::time::Instant;
-use forebay_telemetry::stats::ServiceNumbers;
+use forebay_policy::health::State as Condition;
+use forebay_policy::outlier::Cause;
+use forebay_telemetry::log::Log;
+use forebay_telemetry::stats::{EndpointNumbers, ServiceNumbers};
+use tokio::sync::Notify;
 
+use crate::discovery;
 use crate::plan::Plan;
+use crate::upstream::{Registry, Report};
+use member::Member;
+pub use member::Tally;
+use service::{Means, Service, patience};
 pub use view::{
     Answer, CheckView, EndpointView, Found, Out, Reason, ServiceView, Source, SourceView, Steer, SteerError,
     Target,
@@ -20,38 +38,187 @@ pub use view::{
 
 /// Most endpoints of one service, from all its sources.
 pub const ENDPOINTS_MAX: usize = 1_000;
+/// Greatest weight of an endpoint.
+pub const WEIGHT_MAX: u32 = 1_000_000;
+/// Greatest priority of an endpoint.
+pub const PRIORITY_MAX: u8 = 9;
 
 /// See the module.
-#[derive(Debug, Default)]
-pub struct Supervisor {}
+#[derive(Debug)]
+pub struct Supervisor {
+    registry: Arc<Registry>,
+    log: Log,
+    state: Mutex<State>,
+    targets_changed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    /// In the order of the settings.
+    services: Vec<Service>,
+    /// Index into `services`, by name.
+    names: HashMap<Box<str>, usize>,
+    ids: u64,
+    random: Random,
+}
+
+/// An ejected endpoint that is to be tried before it comes back.
+#[derive(Clone, Debug)]
+pub(crate) struct Trial {
+    pub(crate) service: Box<str>,
+    pub(crate) address: SocketAddr,
+    /// How long it may take to accept a connection.
+    pub(crate) patience: Duration,
+}
 
 impl Supervisor {
+    /// Supervises the services that workers know from `registry`.
+    pub(crate) fn new(registry: Arc<Registry>, log: Log) -> Self {
+        let random = Random::from_seed(RandomState::new().hash_one(0));
+        let state = State { services: Vec::new(), names: HashMap::new(), ids: 0, random };
+        Self { registry, log, state: Mutex::new(state), targets_changed: Notify::new() }
+    }
+
     /// Takes over a new plan: services and endpoints that stay keep all that is known of them.
     pub fn reconcile(&self, plan: &Plan, now: Instant) {
-        let _ = (plan, now);
+        let mut state = self.lock();
+        let State { services, names, ids, .. } = &mut *state;
+        let mut before: HashMap<Box<str>, Service> =
+            services.drain(..).map(|service| (service.spec.name.clone(), service)).collect();
+        let mut means = Means { registry: &self.registry, log: &self.log, ids };
+        for spec in &plan.services {
+            let service = match before.remove(&spec.name) {
+                Some(same) if same.spec == *spec => same,
+                Some(mut other) => {
+                    other.take_over(spec, &mut means, now);
+                    other
+                }
+                None => Service::new(spec, &mut means, now),
+            };
+            services.push(service);
+        }
+        *names = services.iter().enumerate().map(|(n, service)| (service.spec.name.clone(), n)).collect();
+        self.registry.retain(|service| names.contains_key(service));
+        drop(state);
+        self.targets_changed.notify_one();
     }
 
     /// A name or file of `service` was asked.
     pub fn discovered(&self, service: &str, source: &Source, answer: Answer, now: Instant) {
-        let _ = (service, source, answer, now);
+        self.change(service, |service, means| service.discovered(source, answer, means, now));
+        self.targets_changed.notify_one();
     }
 
     /// Every endpoint that is to be checked now.
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
-        Vec::new()
+        let state = self.lock();
+        let mut targets = Vec::new();
+        for service in &state.services {
+            let Some(health) = &service.health else { continue };
+            let is_checked = |member: &&Member| !matches!(member.wish, Some((Steer::Disable, _)));
+            for member in service.members.iter().filter(is_checked) {
+                targets.push(Target {
+                    service: service.spec.name.clone(),
+                    address: member.address(),
+                    host: match &member.source {
+                        Source::Name(name) if !name.starts_with('_') => name.clone(),
+                        _ => member.shared.name.clone(),
+                    },
+                    health: Arc::clone(health),
+                    id: member.id,
+                });
+            }
+        }
+        targets
     }
 
     /// A check of `target` has ended; `Err` says what it met. Returns when to check again; `None`: never, for
     /// the endpoint is gone, or is checked in another way now.
     pub fn checked(&self, target: &Target, result: Result<(), Box<str>>, now: Instant) -> Option<Duration> {
-        let _ = (target, result, now);
-        None
+        let mut state = self.lock();
+        let random = state.random.next_u64();
+        let State { services, names, ids, .. } = &mut *state;
+        let service = services.get_mut(*names.get(&target.service)?)?;
+        let rules = service.rules()?;
+        let member = service.find(target.address).filter(|member| member.id == target.id)?;
+        let ok = result.is_ok();
+        if matches!(member.wish, Some((Steer::Disable, _))) {
+            return None;
+        }
+        if ok {
+            member.checks.0 += 1
+        } else {
+            member.checks.1 += 1
+        }
+        member.last = Some((now, ok, result.err().unwrap_or_else(|| "passed".into())));
+        let changed = member.health.record(&rules, ok);
+        if changed == Some(Condition::Down) {
+            member.unhealthy = now;
+        }
+        // A check that passes says that it can be reached.
+        let unreachable = |ejected: &member::Ejected| ejected.cause == Cause::ConnectFailures;
+        let reached = ok && member.ejected.as_ref().is_some_and(unreachable);
+        if reached {
+            member.readmit(now, 0);
+        }
+        let wait = member.health.next_in(&rules, random);
+        member.next = Some(now + wait);
+        if changed.is_some() || reached {
+            service.settle(&mut Means { registry: &self.registry, log: &self.log, ids }, now);
+        }
+        Some(wait)
     }
 
     /// Waits until `targets` may have changed. Missed changes count: it returns at once after one.
     pub async fn targets_changed(&self) {
-        std::future::pending().await
+        self.targets_changed.notified().await;
+    }
+
+    /// A worker has seen an endpoint treat requests badly.
+    pub(crate) fn reported(&self, report: &Report, now: Instant) {
+        let Report { roster, endpoint, cause } = report;
+        let detail = match cause {
+            Cause::ConnectFailures => "connections could not be opened",
+            _ => "requests failed",
+        };
+        self.change(&roster.service, |service, means| {
+            let max = match cause {
+                Cause::ConnectFailures => service.spec.outlier.connect_failures,
+                _ => service.spec.outlier.failures,
+            };
+            // It may have been forgiven or replaced since, or come back.
+            let counter =
+                if *cause == Cause::ConnectFailures { &endpoint.unreachable } else { &endpoint.failing };
+            let is_it = |member: &&mut Member| Arc::ptr_eq(&member.shared, endpoint);
+            let stands = service.find(endpoint.address).filter(is_it).is_some();
+            if stands && max > 0 && counter.load(Ordering::Relaxed) >= max {
+                let detail = format!("{max} {detail} in a row");
+                service.eject(endpoint.address, *cause, &detail, means, now);
+            }
+        });
+    }
+
+    /// What time alone changes; `tally` says what an endpoint of a service has done so far. Gives the endpoints
+    /// that should be tried.
+    pub(crate) fn tick(&self, tally: impl Fn(&str, &str) -> Tally, now: Instant) -> Vec<Trial> {
+        let mut state = self.lock();
+        let State { services, ids, .. } = &mut *state;
+        let mut means = Means { registry: &self.registry, log: &self.log, ids };
+        let mut trials = Vec::new();
+        for service in services {
+            let to_try = service.tick(&mut means, now);
+            service.compare(&tally, &mut means, now);
+            let (name, patience) = (&service.spec.name, patience(service));
+            let trial = |address| Trial { service: name.clone(), address, patience };
+            trials.extend(to_try.into_iter().map(trial));
+        }
+        trials
+    }
+
+    /// An ejected endpoint was tried; `Err` says what that met.
+    pub(crate) fn tried(&self, trial: &Trial, result: Result<(), Box<str>>, now: Instant) {
+        self.change(&trial.service, |service, means| service.tried(trial.address, result, means, now));
     }
 
     /// An operator's wish.
@@ -65,8 +232,31 @@ impl Supervisor {
         steer: Steer,
         now: Instant,
     ) -> Result<(), SteerError> {
-        let _ = (service, endpoint, steer, now);
-        Err(SteerError::NoService(Vec::new()))
+        let result = self.change(service, |service, means| {
+            let known: Vec<SocketAddr> = service.members.iter().map(Member::address).collect();
+            let failures = service.spec.outlier.failures;
+            let Some(member) = service.find(endpoint) else { return Err(SteerError::NoEndpoint(known)) };
+            match steer {
+                Steer::Enable => {
+                    member.wish = None;
+                    if member.ejected.is_some() {
+                        member.readmit(now, failures.saturating_sub(1));
+                    }
+                }
+                Steer::Drain | Steer::Disable if member.wish.map(|(wish, _)| wish) != Some(steer) => {
+                    member.wish = Some((steer, now));
+                }
+                Steer::Drain | Steer::Disable => {}
+            }
+            match member.wish {
+                Some(wish) => service.wishes.insert(endpoint, wish),
+                None => service.wishes.remove(&endpoint),
+            };
+            service.settle(means, now);
+            Ok(())
+        });
+        self.targets_changed.notify_one();
+        result.unwrap_or_else(|| Err(self.no_service()))
     }
 
     /// Adds an endpoint at run time; it stays through reloads, until it is removed or the process ends.
@@ -74,8 +264,31 @@ impl Supervisor {
     /// # Errors
     /// It cannot be added; the error says why.
     pub fn add(&self, service: &str, found: Found, now: Instant) -> Result<(), SteerError> {
-        let _ = (service, found, now);
-        Err(SteerError::NoService(Vec::new()))
+        if found.weight == 0 || found.weight > WEIGHT_MAX {
+            return Err(SteerError::OutOfRange("a weight is a number from 1 to 1000000"));
+        }
+        if found.priority > PRIORITY_MAX {
+            return Err(SteerError::OutOfRange("a priority is a number from 0 to 9"));
+        }
+        if found.address.port() == 0 {
+            return Err(SteerError::OutOfRange("nothing can be reached at port 0"));
+        }
+        let result = self.change(service, |service, means| {
+            if discovery::is_denied(found.address.ip(), &service.spec.endpoints_allow) {
+                return Err(SteerError::Denied);
+            }
+            if service.find(found.address).is_some() {
+                return Err(SteerError::AlreadyThere);
+            }
+            if service.members.len() >= ENDPOINTS_MAX {
+                return Err(SteerError::Full(ENDPOINTS_MAX));
+            }
+            service.added.insert(found.address, found);
+            service.regather(&Source::Admin, means, now);
+            Ok(())
+        });
+        self.targets_changed.notify_one();
+        result.unwrap_or_else(|| Err(self.no_service()))
     }
 
     /// Removes an endpoint that was added at run time. Requests in flight finish.
@@ -83,27 +296,138 @@ impl Supervisor {
     /// # Errors
     /// There is none, or it came from elsewhere.
     pub fn remove(&self, service: &str, endpoint: SocketAddr, now: Instant) -> Result<(), SteerError> {
-        let _ = (service, endpoint, now);
-        Err(SteerError::NoService(Vec::new()))
+        let result = self.change(service, |service, means| {
+            let known: Vec<SocketAddr> = service.members.iter().map(Member::address).collect();
+            match service.find(endpoint).map(|member| member.source.clone()) {
+                None if !service.added.contains_key(&endpoint) => return Err(SteerError::NoEndpoint(known)),
+                Some(source) if source != Source::Admin => return Err(SteerError::NotAdded(source)),
+                _ => {}
+            }
+            service.added.remove(&endpoint);
+            service.wishes.remove(&endpoint);
+            service.regather(&Source::Admin, means, now);
+            Ok(())
+        });
+        result.unwrap_or_else(|| Err(self.no_service()))
     }
 
     /// Every service in the order of the settings.
     #[must_use]
     pub fn view(&self, now: Instant) -> Vec<ServiceView> {
-        let _ = now;
-        Vec::new()
+        self.lock().services.iter().map(|service| service.view(now)).collect()
     }
 
     /// One service.
     #[must_use]
     pub fn service(&self, service: &str, now: Instant) -> Option<ServiceView> {
-        let _ = (service, now);
-        None
+        let state = self.lock();
+        state.services.get(*state.names.get(service)?).map(|service| service.view(now))
     }
 
     /// What metrics show of every service.
     #[must_use]
     pub fn numbers(&self) -> Vec<ServiceNumbers> {
-        Vec::new()
+        self.lock().services.iter().map(Service::numbers).collect()
+    }
+
+    /// Whether `service` has an endpoint of this name now.
+    pub(crate) fn has(&self) -> impl Fn(&str, &str) -> bool + use<> {
+        let state = self.lock();
+        let all: std::collections::HashSet<(Box<str>, Box<str>)> = state
+            .services
+            .iter()
+            .flat_map(|service| {
+                let name = &service.spec.name;
+                service.members.iter().map(move |member| (name.clone(), member.shared.name.clone()))
+            })
+            .collect();
+        move |service, endpoint| all.contains(&(service.into(), endpoint.into()))
+    }
+
+    fn change<T>(&self, service: &str, then: impl FnOnce(&mut Service, &mut Means<'_>) -> T) -> Option<T> {
+        let mut state = self.lock();
+        let State { services, names, ids, .. } = &mut *state;
+        let service = services.get_mut(*names.get(service)?)?;
+        Some(then(service, &mut Means { registry: &self.registry, log: &self.log, ids }))
+    }
+
+    fn no_service(&self) -> SteerError {
+        SteerError::NoService(self.lock().services.iter().map(|service| service.spec.name.clone()).collect())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic under this lock")
+    }
+}
+
+impl Service {
+    fn view(&self, now: Instant) -> ServiceView {
+        let sources = self.told.iter().map(|(source, told)| SourceView {
+            source: source.clone(),
+            found: u32::try_from(told.found.len()).unwrap_or(u32::MAX),
+            denied: told.denied,
+            failing: told.failing.clone(),
+            asked: told.asked,
+            next: told.next,
+        });
+        ServiceView {
+            name: self.spec.name.clone(),
+            balance: self.spec.balance.label(),
+            panic: self.panic,
+            priority: self.priority,
+            waiting: self.roster.waiting.load(Ordering::Relaxed),
+            sources: sources.collect(),
+            endpoints: self.members.iter().map(|member| self.endpoint(member, now)).collect(),
+        }
+    }
+
+    fn endpoint(&self, member: &Member, now: Instant) -> EndpointView {
+        let ramp = member.ramp(self.spec.slow_start, now);
+        EndpointView {
+            address: member.address(),
+            source: member.source.clone(),
+            weight: member.weight,
+            priority: member.priority,
+            share: member.share,
+            outs: member.outs(self.health.is_some()),
+            ramp: member.ramping.map(|_| (ramp * 100.0) as u8),
+            in_flight: member.shared.load(),
+            connections: member.shared.connections.load(Ordering::Relaxed),
+            check: self.health.as_ref().map(|_| member.check()),
+            ejections: member.ejections,
+        }
+    }
+
+    fn numbers(&self) -> ServiceNumbers {
+        let failing =
+            self.told.values().filter(|told| told.failing.is_some() || told.asked.is_none()).count();
+        let checked = self.health.is_some();
+        let endpoints = self.members.iter().map(|member| {
+            let out = member.out(checked);
+            EndpointNumbers {
+                address: member.shared.name.clone(),
+                up: out.is_none(),
+                state: match out {
+                    Some(reason) => reason.label(),
+                    None if member.ramping.is_some() => "ramping",
+                    None => "up",
+                },
+                share: f64::from(member.share.unwrap_or(0)) / 1000.0,
+                checks: checked.then_some(member.checks),
+                ejections: Cause::ALL
+                    .iter()
+                    .map(|cause| (cause.label(), member.ejections[*cause as usize]))
+                    .filter(|(_, count)| *count > 0)
+                    .collect(),
+            }
+        });
+        ServiceNumbers {
+            service: self.spec.name.clone(),
+            panic: self.panic,
+            waiting: self.roster.waiting.load(Ordering::Relaxed).into(),
+            sources: ((self.told.len() - failing) as u64, failing as u64),
+            lookups: self.lookups,
+            endpoints: endpoints.collect(),
+        }
     }
 }

@@ -1,127 +1,84 @@
-//! The endpoints of a service: which one is next, and a connection to it.
+//! The endpoints of a service as one worker sees them: which one is next, and a connection to it.
 
 mod connect;
 mod pool;
+mod queue;
+mod roster;
+mod view;
 
-use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use forebay_policy::balance::{LeastLoaded, RoundRobin};
+use forebay_base::time::Instant;
+use forebay_policy::balance::Ewma;
+use forebay_policy::outlier::Cause;
 use forebay_telemetry::stats::{EndpointStats, WorkerStats};
 
-use crate::plan::{Balance, Plan, PoolLimits, Service};
-
+use crate::plan::{Balance, PoolLimits, Service};
 pub(crate) use connect::{ConnectError, connect};
-pub(crate) use pool::{Pool, Pooled};
+pub(crate) use pool::{Pool, Pooled, Warm};
+pub(crate) use queue::{Queue, QueueError};
+pub(crate) use roster::{Members, News, Registry, Report, Roster, Shared};
+use view::View;
 
-/// What all workers know of one endpoint. Kept across reloads while the endpoint is configured.
-#[derive(Debug, Default)]
-pub struct Shared {
-    /// Requests being served.
-    pub in_flight: AtomicU32,
-    /// Open connections, in use or idle.
-    pub connections: AtomicU32,
-    addresses: Mutex<Vec<SocketAddr>>,
-}
-
-impl Shared {
-    /// Where the endpoint can be reached now; empty: its name does not resolve.
-    #[must_use]
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.lock().clone()
-    }
-
-    /// Replaces the addresses, from the next connection on.
-    pub fn set_addresses(&self, addresses: Vec<SocketAddr>) {
-        *self.lock() = addresses;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
-        self.addresses.lock().expect("no panic under this lock")
-    }
-}
-
-/// The endpoints all workers share, by service and address.
-#[derive(Default)]
-pub struct Registry {
-    endpoints: Mutex<HashMap<Identity, Arc<Shared>>>,
-    /// Asks every worker to close one idle connection to an endpoint.
-    shed: OnceLock<Shed>,
-}
-
-/// How workers are asked to close an idle connection.
-type Shed = Box<dyn Fn(&Arc<Shared>) + Send + Sync>;
-
-/// Service and address: what an endpoint is known by across reloads.
-type Identity = (Box<str>, Box<str>);
-
-impl std::fmt::Debug for Registry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Registry").field("endpoints", &self.endpoints).finish_non_exhaustive()
-    }
-}
-
-impl Registry {
-    /// Says how workers are asked to close an idle connection; once, by whoever starts them.
-    pub(crate) fn on_shed(&self, shed: Shed) {
-        // A second one would be a second gateway on the same registry, and there is none.
-        let _ = self.shed.set(shed);
-    }
-
-    /// Asks every worker to close one idle connection to the endpoint: another worker needs the place.
-    pub(crate) fn shed(&self, endpoint: &Arc<Shared>) {
-        if let Some(shed) = self.shed.get() {
-            shed(endpoint);
-        }
-    }
-
-    /// What is shared about the endpoint `address` of `service`; made at first sight.
-    ///
-    /// # Panics
-    /// Never: nothing panics while the lock is held.
-    #[must_use]
-    pub fn endpoint(&self, service: &str, address: &str) -> Arc<Shared> {
-        let mut endpoints = self.endpoints.lock().expect("no panic under this lock");
-        Arc::clone(endpoints.entry((service.into(), address.into())).or_default())
-    }
-
-    /// Forgets the endpoints that `plan` does not name.
-    ///
-    /// # Panics
-    /// Never: nothing panics while the lock is held.
-    pub fn retain(&self, plan: &Plan) {
-        let named: HashSet<(&str, &str)> = plan.endpoints().collect();
-        let mut endpoints = self.endpoints.lock().expect("no panic under this lock");
-        endpoints.retain(|(service, address), _| named.contains(&(&**service, &**address)));
-    }
-}
+/// Times a pick is repeated because another worker took the last place first.
+const PICKS_MAX: usize = 4;
 
 /// One worker's view of a service.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    pub(crate) endpoints: Vec<Rc<Endpoint>>,
-    balancer: Balancer,
+    pub(crate) balance: Balance,
+    pub(crate) queue: Rc<Queue>,
+    limits: Cell<PoolLimits>,
+    /// The roster's epoch that `view` was made for.
+    epoch: Cell<u64>,
+    view: RefCell<View>,
+    making: Making,
 }
 
-#[derive(Debug)]
-enum Balancer {
-    LeastLoaded(RefCell<LeastLoaded>),
-    RoundRobin(RefCell<RoundRobin>),
+/// What a worker's endpoints are made with.
+#[derive(Clone, Debug)]
+pub(crate) struct Making {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) stats: Arc<WorkerStats>,
+    pub(crate) warm: Warm,
+    pub(crate) seed: u64,
 }
 
 /// One worker's view of an endpoint.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
-    pub(crate) service: Box<str>,
-    pub(crate) address: Box<str>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) stats: Arc<EndpointStats>,
     pub(crate) pool: Pool,
-    registry: Arc<Registry>,
+    /// How long it has taken to answer lately, if that matters for picking.
+    ewma: Cell<Ewma>,
+    queue: Rc<Queue>,
+}
+
+/// What a request brings along for picking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// Nothing.
+    None,
+    /// Of the thing to be hashed.
+    Hash(u64),
+    /// Hash of the endpoint that a cookie names.
+    Sticky(u64),
+}
+
+/// What came of picking.
+#[derive(Debug)]
+pub(crate) enum Picked {
+    /// This one, with a place for the request.
+    Endpoint(InFlight),
+    /// There are endpoints, and every one has as many requests as it may.
+    Full,
+    /// There is none, or none that was not tried.
+    None,
 }
 
 /// A request being served by an endpoint; counted until dropped.
@@ -129,74 +86,241 @@ pub(crate) struct Endpoint {
 pub(crate) struct InFlight(Rc<Endpoint>);
 
 impl InFlight {
-    pub(crate) fn begin(endpoint: &Rc<Endpoint>) -> Self {
-        endpoint.shared.in_flight.fetch_add(1, Ordering::Relaxed);
+    /// `None`: the endpoint has as many as it may.
+    fn begin(endpoint: &Rc<Endpoint>, max: u32) -> Option<Self> {
+        if endpoint.shared.in_flight.fetch_add(1, Ordering::Relaxed) >= max {
+            endpoint.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
         endpoint.stats.in_flight.inc();
-        Self(Rc::clone(endpoint))
+        Some(Self(Rc::clone(endpoint)))
+    }
+
+    pub(crate) fn endpoint(&self) -> &Rc<Endpoint> {
+        &self.0
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
+        // Whoever begins to wait counts itself first and then looks for room once more, so that one of the two
+        // sees the other.
+        self.0.shared.in_flight.fetch_sub(1, Ordering::SeqCst);
         self.0.stats.in_flight.dec();
+        self.0.queue.room();
+    }
+}
+
+impl Endpoint {
+    pub(crate) fn service(&self) -> &str {
+        &self.queue.roster.service
+    }
+
+    /// The label of metrics and logs.
+    pub(crate) fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// It does not answer, so a request that waits for it may go elsewhere.
+    #[inline]
+    pub(crate) fn is_lost(&self) -> bool {
+        self.shared.lost.load(Ordering::Relaxed)
+    }
+
+    /// A response has begun, of which the client would not say that the service is broken.
+    #[inline]
+    pub(crate) fn succeeded(&self) {
+        let Shared { failing, unreachable, .. } = &*self.shared;
+        // Mostly they are zero, and reading what nobody writes is free.
+        if failing.load(Ordering::Relaxed) != 0 {
+            failing.store(0, Ordering::Relaxed);
+        }
+        if unreachable.load(Ordering::Relaxed) != 0 {
+            unreachable.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// A connection was opened.
+    pub(crate) fn connected(&self) {
+        self.shared.unreachable.store(0, Ordering::Relaxed);
+    }
+
+    /// How long it took to the first byte.
+    #[inline]
+    pub(crate) fn observe(&self, now: Instant, latency: Duration) {
+        let mut ewma = self.ewma.get();
+        ewma.observe(now, latency);
+        self.ewma.set(ewma);
+    }
+
+    /// A request failed: no answer in time, a broken connection, what is no HTTP, or a 5xx.
+    #[cold]
+    pub(crate) fn failed(&self) {
+        // It could be reached.
+        self.shared.unreachable.store(0, Ordering::Relaxed);
+        self.count_failure();
+    }
+
+    /// A connection could not be opened.
+    #[cold]
+    pub(crate) fn connect_failed(&self) {
+        let in_a_row = self.shared.unreachable.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if in_a_row >= self.queue.roster.unreachable_max.load(Ordering::Relaxed) {
+            self.report(Cause::ConnectFailures);
+        }
+        self.count_failure();
+    }
+
+    fn count_failure(&self) {
+        let in_a_row = self.shared.failing.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if in_a_row >= self.queue.roster.failing_max.load(Ordering::Relaxed) {
+            self.report(Cause::Failures);
+        }
+    }
+
+    fn report(&self, cause: Cause) {
+        if !self.shared.out.load(Ordering::Relaxed) {
+            let (roster, endpoint) = (Arc::clone(&self.queue.roster), Arc::clone(&self.shared));
+            self.queue.registry.report(Report { roster, endpoint, cause });
+        }
     }
 }
 
 impl Upstream {
-    /// The service as this worker sees it. Endpoints in `before` with the same identity are carried over
-    /// with their idle connections.
-    pub(crate) fn new(
-        service: &Service,
-        before: Option<&Self>,
-        registry: &Arc<Registry>,
-        stats: &WorkerStats,
-        seed: u64,
-    ) -> Self {
-        let carried = |address: &str, limits: &PoolLimits| {
-            let same = before?.endpoints.iter().find(|endpoint| *endpoint.address == *address)?;
-            same.pool.set_limits(*limits);
-            Some(Rc::clone(same))
+    /// The service as this worker sees it. What `before` has of it is carried over.
+    pub(crate) fn new(service: &Service, before: Option<&Rc<Self>>, making: &Making) -> Rc<Self> {
+        if let Some(same) = before.filter(|before| before.balance == service.balance) {
+            same.set_limits(service.pool);
+            return Rc::clone(same);
+        }
+        let roster = making.registry.roster(&service.name);
+        let queue = Rc::new(Queue::new(roster, Arc::clone(&making.registry)));
+        let (queue, view) = match before {
+            Some(before) => (Rc::clone(&before.queue), before.view.take()),
+            None => (queue, View::default()),
         };
-        let endpoints = service
-            .endpoints
-            .iter()
-            .map(|endpoint| {
-                carried(&endpoint.address, &service.pool).unwrap_or_else(|| {
-                    Rc::new(Endpoint {
-                        service: service.name.clone(),
-                        address: endpoint.address.clone(),
-                        shared: registry.endpoint(&service.name, &endpoint.address),
-                        stats: stats.endpoint(&service.name, &endpoint.address),
-                        pool: Pool::new(service.pool),
-                        registry: Arc::clone(registry),
-                    })
-                })
-            })
-            .collect();
-        let weights: Vec<u32> = service.endpoints.iter().map(|endpoint| endpoint.weight).collect();
-        let balancer = match service.balance {
-            Balance::LeastLoaded => Balancer::LeastLoaded(RefCell::new(LeastLoaded::new(&weights, seed))),
-            Balance::PeakEwma | Balance::Hash(_) | Balance::Sticky(_) => {
-                Balancer::LeastLoaded(RefCell::new(LeastLoaded::new(&weights, seed)))
-            }
-            Balance::RoundRobin => Balancer::RoundRobin(RefCell::new(RoundRobin::new(&weights))),
+        let upstream = Self {
+            balance: service.balance.clone(),
+            queue,
+            limits: Cell::new(service.pool),
+            // Never that of a roster.
+            epoch: Cell::new(0),
+            view: RefCell::new(view),
+            making: making.clone(),
         };
-        Self { endpoints, balancer }
+        upstream.set_limits(service.pool);
+        Rc::new(upstream)
     }
 
-    /// The endpoint to try next, leaving out those already in `tried`; `None`: all were tried.
-    pub(crate) fn pick(&self, tried: &[usize]) -> Option<usize> {
-        if self.endpoints.len() == 1 {
-            return if tried.is_empty() { Some(0) } else { None };
+    fn set_limits(&self, limits: PoolLimits) {
+        if self.limits.replace(limits) != limits || self.epoch.get() == 0 {
+            self.view.borrow().made().for_each(|endpoint| endpoint.pool.set_limits(limits));
         }
-        let skip = |index: usize| tried.contains(&index);
-        match &self.balancer {
-            Balancer::LeastLoaded(balancer) => {
-                let load = |index: usize| self.endpoints[index].shared.in_flight.load(Ordering::Relaxed);
-                balancer.borrow_mut().pick(load, skip)
+    }
+
+    /// Closes all idle connections: the service is no longer configured.
+    pub(crate) fn retire(&self) {
+        self.view.borrow().made().for_each(|endpoint| endpoint.pool.retire(endpoint));
+    }
+
+    /// Takes over what has changed in the roster.
+    #[inline]
+    fn refresh(&self) {
+        let epoch = self.queue.roster.epoch();
+        if epoch != self.epoch.get() {
+            self.renew(epoch);
+        }
+    }
+
+    #[cold]
+    fn renew(&self, epoch: u64) {
+        let members = self.queue.roster.members();
+        let mut view = self.view.borrow_mut();
+        let renewed = view.renew(members, &self.balance, self.making.seed ^ epoch);
+        *view = renewed;
+        self.epoch.set(epoch);
+    }
+
+    /// Looks whether the roster has changed although no request asks.
+    pub(crate) fn tick(&self) {
+        if self.epoch.get() != 0 {
+            self.refresh();
+        }
+        self.queue.wake_first();
+    }
+
+    /// The same as `pick`, but whoever comes when others wait goes behind them.
+    #[inline]
+    pub(crate) fn pick_at_once(&self, key: Key, now: Instant, tried: &[Rc<Endpoint>]) -> Picked {
+        if self.queue.is_empty() { self.pick(key, now, tried) } else { Picked::Full }
+    }
+
+    /// The endpoint to try next, leaving out those already in `tried`.
+    pub(crate) fn pick(&self, key: Key, now: Instant, tried: &[Rc<Endpoint>]) -> Picked {
+        self.refresh();
+        let limits = self.limits.get();
+        // Every request in flight needs a connection of its own.
+        let max = limits.requests_max.unwrap_or(u32::MAX).min(limits.connections_max);
+        let view = self.view.borrow();
+        for _ in 0..PICKS_MAX {
+            let Some(index) = view.pick(key, now, max, tried) else { break };
+            let endpoint = view.endpoint(index, |shared| self.make(shared, limits));
+            if let Some(in_flight) = InFlight::begin(endpoint, max) {
+                return Picked::Endpoint(in_flight);
             }
-            Balancer::RoundRobin(balancer) => balancer.borrow_mut().pick(skip),
         }
+        if view.has_untried(tried) { Picked::Full } else { Picked::None }
+    }
+
+    fn make(&self, shared: &Arc<Shared>, limits: PoolLimits) -> Rc<Endpoint> {
+        let Making { stats, warm, .. } = &self.making;
+        Rc::new(Endpoint {
+            shared: Arc::clone(shared),
+            stats: stats.endpoint(&self.queue.roster.service, &shared.name),
+            pool: Pool::new(limits, warm.clone()),
+            ewma: Cell::default(),
+            queue: Rc::clone(&self.queue),
+        })
+    }
+
+    /// Waits for room at one of the endpoints, behind those that wait already.
+    ///
+    /// # Errors
+    /// Too many wait already, or it took too long.
+    pub(crate) async fn wait_for_room(
+        &self,
+        key: Key,
+        alarm: &forebay_net::wheel::Alarm,
+        deadline: Instant,
+        tried: &[Rc<Endpoint>],
+        gone: impl FnMut(&mut std::task::Context<'_>) -> bool,
+    ) -> Result<Picked, QueueError> {
+        let limits = self.limits.get();
+        if limits.queue_max == 0 {
+            return Err(QueueError::None);
+        }
+        let until = deadline.min(Instant::now() + limits.queue_timeout);
+        let look = || match self.pick(key, Instant::now(), tried) {
+            Picked::Full => None,
+            picked => Some(picked),
+        };
+        self.queue.wait(look, limits.queue_max, alarm, until, gone).await
+    }
+
+    /// Closes the longest idle connection to an endpoint, if this worker has one.
+    pub(crate) fn shed(&self, shared: &Arc<Shared>) {
+        let view = self.view.borrow();
+        if let Some(endpoint) = view.made().find(|endpoint| Arc::ptr_eq(&endpoint.shared, shared)) {
+            endpoint.pool.shed(endpoint);
+        }
+    }
+
+    pub(crate) fn roster(&self) -> &Arc<Roster> {
+        &self.queue.roster
+    }
+
+    /// Whether a cookie must be given for `endpoint`: `key` named another one.
+    pub(crate) fn needs_cookie(key: Key, endpoint: &Endpoint) -> bool {
+        key != Key::Sticky(endpoint.shared.hash)
     }
 }

@@ -2,6 +2,7 @@
 //! with another thread but atomic counters read by the control plane.
 
 use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,7 +19,8 @@ use crate::census::Census;
 use crate::date;
 use crate::exchange::Scratch;
 use crate::plan::Plan;
-use crate::upstream::{Registry, Shared, Upstream};
+use crate::split::Writers;
+use crate::upstream::{Making, News, Roster, Upstream};
 
 /// Buffers for heads and small bodies.
 pub(crate) const BUFFER_BYTES: usize = 16 << 10;
@@ -53,15 +55,18 @@ pub(crate) struct Worker {
     access: RefCell<Option<AccessSink>>,
     clock: RefCell<date::Clock>,
     random: Cell<u64>,
+    making: Making,
 }
 
 /// A plan with what this worker keeps for each of its parts.
 pub(crate) struct Active {
     pub(crate) plan: Arc<Plan>,
     pub(crate) routes: Vec<Arc<RouteStats>>,
-    pub(crate) upstreams: Vec<Upstream>,
+    pub(crate) upstreams: Vec<Rc<Upstream>>,
     /// Where requests are written down, if they are.
     pub(crate) recording: Option<Sink>,
+    /// Who has written lately, for routes that split reads from writes.
+    pub(crate) writers: Writers,
 }
 
 impl Active {
@@ -69,32 +74,29 @@ impl Active {
     pub(crate) fn new(
         plan: Arc<Plan>,
         before: Option<&Self>,
-        registry: &Arc<Registry>,
-        stats: &WorkerStats,
-        seed: u64,
+        making: &Making,
+        writers: &Writers,
         recording: Option<&Recording>,
     ) -> Self {
-        let old = |name: &str| {
-            let before = before?;
-            let index = before.plan.services.iter().position(|service| *service.name == *name)?;
-            before.upstreams.get(index)
-        };
-        let upstreams: Vec<Upstream> = plan
-            .services
-            .iter()
-            .map(|service| Upstream::new(service, old(&service.name), registry, stats, seed))
+        let old: HashMap<&str, &Rc<Upstream>> = before.map_or_else(HashMap::new, |before| {
+            let names = before.plan.services.iter().map(|service| &*service.name);
+            names.zip(&before.upstreams).collect()
+        });
+        let services = plan.services.iter();
+        let upstreams = services
+            .map(|service| Upstream::new(service, old.get(&*service.name).copied(), making))
             .collect();
-        let routes = plan.routes.iter().map(|route| stats.route(&route.name)).collect();
-        Self { plan, routes, upstreams, recording: recording.map(Recording::sink) }
+        let routes = plan.routes.iter().map(|route| making.stats.route(&route.name)).collect();
+        let recording = recording.map(Recording::sink);
+        Self { plan, routes, upstreams, recording, writers: writers.clone() }
     }
 
-    /// Closes idle connections to endpoints that `after` no longer has.
+    /// Closes idle connections of services that `after` no longer has.
     fn retire(&self, after: &Self) {
-        let kept: std::collections::HashSet<*const crate::upstream::Endpoint> =
-            after.upstreams.iter().flat_map(|upstream| upstream.endpoints.iter().map(Rc::as_ptr)).collect();
-        for endpoint in self.upstreams.iter().flat_map(|upstream| &upstream.endpoints) {
-            if !kept.contains(&Rc::as_ptr(endpoint)) {
-                endpoint.pool.clear(endpoint);
+        let kept: HashSet<&str> = after.plan.services.iter().map(|service| &*service.name).collect();
+        for (service, upstream) in self.plan.services.iter().zip(&self.upstreams) {
+            if !kept.contains(&*service.name) {
+                upstream.retire();
             }
         }
     }
@@ -108,7 +110,7 @@ impl Worker {
         access: Option<AccessSink>,
         log: Log,
         connections_cap: usize,
-        seed: u64,
+        making: Making,
     ) -> Self {
         Self {
             wheel: Wheel::default(),
@@ -125,7 +127,8 @@ impl Worker {
             spare: RefCell::default(),
             access: RefCell::new(access),
             clock: RefCell::new(date::Clock::new(Instant::now(), unix_now())),
-            random: Cell::new(seed | 1),
+            random: Cell::new(making.seed | 1),
+            making,
         }
     }
 
@@ -136,10 +139,10 @@ impl Worker {
     }
 
     /// Serves the next request with `plan`.
-    pub(crate) fn install(&self, plan: Arc<Plan>, registry: &Arc<Registry>, recording: Option<&Recording>) {
+    pub(crate) fn install(&self, plan: Arc<Plan>, recording: Option<&Recording>) {
         let before = self.active();
-        let seed = self.random();
-        let after = Rc::new(Active::new(plan, Some(&before), registry, &self.stats, seed, recording));
+        let after = Active::new(plan, Some(&before), &self.making, &before.writers, recording);
+        let after = Rc::new(after);
         before.retire(&after);
         *self.active.borrow_mut() = after;
     }
@@ -199,20 +202,32 @@ impl Worker {
 
     /// What has to be done about once a second.
     pub(crate) fn tick(&self, now: Instant) {
-        let active = self.active();
-        for endpoint in active.upstreams.iter().flat_map(|upstream| &upstream.endpoints) {
-            endpoint.pool.sweep(endpoint, now);
+        self.making.warm.sweep(now);
+        for upstream in &self.active().upstreams {
+            upstream.tick();
         }
         self.flush_recording();
         self.clock.borrow_mut().set(now, unix_now());
     }
 
-    /// Closes the longest idle connection to an endpoint, if this worker has one.
-    pub(crate) fn shed(&self, shared: &Arc<Shared>) {
-        let active = self.active();
-        let mut endpoints = active.upstreams.iter().flat_map(|upstream| &upstream.endpoints);
-        if let Some(endpoint) = endpoints.find(|endpoint| Arc::ptr_eq(&endpoint.shared, shared)) {
-            endpoint.pool.shed(endpoint);
+    /// Hears what the control plane or another worker has to say.
+    pub(crate) fn hear(&self, news: &News) {
+        let of = |roster: &Arc<Roster>| {
+            let active = self.active();
+            active.upstreams.iter().find(|upstream| Arc::ptr_eq(upstream.roster(), roster)).cloned()
+        };
+        match news {
+            News::Shed(roster, endpoint) => {
+                if let Some(upstream) = of(roster) {
+                    upstream.shed(endpoint);
+                }
+            }
+            News::Room(roster) => {
+                if let Some(upstream) = of(roster) {
+                    upstream.queue.wake_first();
+                }
+            }
+            News::Lost => self.wheel.wake_all(),
         }
     }
 

@@ -112,6 +112,8 @@ pub struct EndpointStats {
     pub reused: Counter,
     /// Requests sent again on a new connection, because the one that had been kept was closed.
     pub resent: Counter,
+    /// Requests that waited for this endpoint when it went out, and were sent to another one.
+    pub moved: Counter,
     /// Requests between being sent and the response's last byte.
     pub in_flight: Gauge,
     /// Idle connections kept for reuse.

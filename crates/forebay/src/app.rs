@@ -1,5 +1,6 @@
 //! The running gateway: bind everything, serve, follow the settings file, drain, stop.
 
+mod changes;
 mod control;
 mod record;
 mod reload;
@@ -22,14 +23,15 @@ use forebay_telemetry::stats::Telemetry;
 
 use crate::admin::{self, AdminState, Phase};
 use crate::config::{self, Loaded, Server};
+pub use changes::Changes;
 use control::Controls;
 use record::Recorder;
 use reload::Reloader;
 pub use reload::Source;
 pub(crate) use signals::Signals;
 
-/// Names among the endpoints are looked up this often.
-const RESOLVE_EVERY: Duration = Duration::from_secs(10);
+/// Ready is said after every endpoint that has a health check was checked once, or after this.
+const CHECKED_WAIT: Duration = Duration::from_secs(3);
 /// Whether the access log can be written is looked at this often.
 const LOGS_LOOK: Duration = Duration::from_secs(5);
 /// The last lines of the logs may take this long to be written.
@@ -126,6 +128,7 @@ impl Bound {
             recording,
             log: log.clone(),
             connections_cap,
+            read_endpoints: Arc::new(|_, _| Err("endpoints files are not read yet".to_owned())),
         };
         let gateway = Arc::new(Gateway::start(start).await.context("cannot start the workers")?);
         telemetry.plan_installed(1);
@@ -147,8 +150,7 @@ impl Bound {
             admin_address = Some(address);
             log.emit(&Event::AdminListening { address });
         }
-        let resolving = Arc::clone(&gateway);
-        tokio::spawn(async move { resolving.keep_resolving(RESOLVE_EVERY).await });
+        gateway.checked(CHECKED_WAIT).await;
         for address in &listen {
             log.emit(&Event::Listening { address: *address });
         }

@@ -64,6 +64,9 @@ async fn wait_for_response(call: &Call<'_>, link: &Link) -> Result<(), Fault> {
         if let Poll::Ready(result) = link.poll_readable(cx) {
             return Poll::Ready(result.map_err(|_| call.broken_off()));
         }
+        if call.movable && call.endpoint.is_lost() {
+            return Poll::Ready(Err(Fault::Moved));
+        }
         // Until the request is complete the upload does the watching.
         if watching && call.sent_at.get().is_some() {
             match call.client.link.poll_ended(cx) {
@@ -89,7 +92,7 @@ async fn read_head(
 ) -> Result<usize, Fault> {
     let limits = call.record.limits();
     let bounds = HeadLimits { bytes: limits.head_bytes, fields: limits.headers, target: 0 };
-    let malformed = || Fault::Refuse(Refusal::UpstreamMalformed);
+    let malformed = || call.malformed();
     let mut silent = true;
     let mut interim = 0;
     loop {
@@ -118,7 +121,10 @@ async fn read_head(
             buffer.make_room(BUFFER_BYTES, max);
         }
         match link.fill(buffer, &call.client.alarm, || call.head_deadline()).await {
-            Ok(0) | Err(LinkError::Io(_)) if silent && may_be_stale => return Err(Fault::Stale),
+            Ok(0) if silent => return Err(call.broken_silently(may_be_stale, None)),
+            Err(LinkError::Io(error)) if silent => {
+                return Err(call.broken_silently(may_be_stale, Some(&error)));
+            }
             Ok(0) | Err(LinkError::Io(_)) => return Err(call.broken_off()),
             Err(LinkError::TimedOut) => return Err(call.timed_out()),
             Ok(_) => silent = false,
@@ -155,12 +161,19 @@ async fn send_head(
     let waited = now.since(call.sent_at.get().unwrap_or(now));
     record.first_byte.set(Some(now.since(record.started)));
     call.endpoint.stats.first_byte.record(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX));
-    call.endpoint.stats.responses.count(Class::of(response.status));
+    let class = Class::of(response.status);
+    call.endpoint.stats.responses.count(class);
+    if class == Class::ServerError {
+        call.endpoint.failed()
+    } else {
+        call.endpoint.succeeded()
+    }
+    if call.observed {
+        call.endpoint.observe(now, waited);
+    }
 
     let mut body = Body::new(response.framing);
-    let part = body
-        .take(&mut buffer.filled_mut()[head_len..])
-        .map_err(|_| Fault::Refuse(Refusal::UpstreamMalformed))?;
+    let part = body.take(&mut buffer.filled_mut()[head_len..]).map_err(|_| call.malformed())?;
     let clean = !body.is_done() || buffer.len() == head_len + part.consumed;
     let framing = match (response.framing, call.version) {
         (Framing::Chunked | Framing::UntilClose, Version::Http11) => Framing::Chunked,

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use forebay_net::wheel::Alarm;
 use tokio::net::TcpStream;
 
 use super::pool::Place;
-use super::{Endpoint, Pooled, Shared};
+use super::{Endpoint, News, Pooled, Shared};
 
 /// Other workers are asked so often for an idle connection's place.
 const RECLAIM_TRIES: usize = 20;
@@ -26,8 +27,6 @@ const RECLAIM_PAUSE: Duration = Duration::from_millis(2);
 pub(crate) enum ConnectError {
     /// The pool has as many connections as allowed.
     PoolFull,
-    /// The endpoint's name does not resolve.
-    NoAddress,
     /// Refused, unreachable, reset.
     Failed,
     /// This process, or the system, has no file descriptor left: nothing the endpoint could help.
@@ -36,13 +35,15 @@ pub(crate) enum ConnectError {
     TimedOut,
 }
 
-/// Takes an idle connection (unless `fresh`) or opens one until `deadline`.
+/// Takes an idle connection (unless `fresh`) or opens one until `deadline`. A new one breaks when the other side
+/// has not acknowledged what was sent for as long as `silence`.
 #[inline]
 pub(crate) async fn connect(
     endpoint: &Rc<Endpoint>,
     alarm: &Alarm,
     now: Instant,
     deadline: impl Fn() -> Instant,
+    silence: Duration,
     fresh: bool,
 ) -> Result<Pooled, ConnectError> {
     if !fresh && let Some(held) = endpoint.pool.take(endpoint, now) {
@@ -50,25 +51,26 @@ pub(crate) async fn connect(
         return Ok(Pooled { held, reused: true });
     }
     // Boxed: opening a connection is rare, and every exchange would carry the size of its future.
-    Box::pin(open(endpoint, alarm, deadline())).await
+    Box::pin(open(endpoint, alarm, deadline(), silence)).await
 }
 
-async fn open(endpoint: &Rc<Endpoint>, alarm: &Alarm, deadline: Instant) -> Result<Pooled, ConnectError> {
+async fn open(
+    endpoint: &Rc<Endpoint>,
+    alarm: &Alarm,
+    deadline: Instant,
+    silence: Duration,
+) -> Result<Pooled, ConnectError> {
     let place = match endpoint.pool.place(&endpoint.shared) {
         Some(place) => place,
         None => reclaim(endpoint, alarm, deadline).await?,
     };
-    let mut result = Err(ConnectError::NoAddress);
-    for address in endpoint.shared.addresses() {
-        result = open_at(address, alarm, deadline).await;
-        if !matches!(result, Err(ConnectError::Failed)) {
-            break;
-        }
-    }
-    match result {
+    match open_at(endpoint.shared.address, alarm, deadline).await {
         Ok(stream) => {
             endpoint.stats.connects.inc();
-            Ok(Pooled { held: place.fill(Link::new(stream)), reused: false })
+            endpoint.connected();
+            let link = Link::new(stream);
+            link.break_when_silent(Some(silence));
+            Ok(Pooled { held: place.fill(link), reused: false })
         }
         Err(error) => {
             if error != ConnectError::NoDescriptors {
@@ -87,7 +89,8 @@ async fn reclaim(endpoint: &Endpoint, alarm: &Alarm, deadline: Instant) -> Resul
         if connections.load(Ordering::Relaxed) < in_flight.load(Ordering::Relaxed) {
             return Err(ConnectError::PoolFull);
         }
-        endpoint.registry.shed(&endpoint.shared);
+        let (roster, shared) = (Arc::clone(&endpoint.queue.roster), Arc::clone(&endpoint.shared));
+        endpoint.queue.registry.tell(&News::Shed(roster, shared));
         let mut pause = std::pin::pin!(tokio::time::sleep(RECLAIM_PAUSE));
         std::future::poll_fn(|cx| match pause.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Ok(())),

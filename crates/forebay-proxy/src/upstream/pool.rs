@@ -11,11 +11,31 @@ use forebay_net::link::Link;
 use super::{Endpoint, Shared};
 use crate::plan::PoolLimits;
 
+/// Endpoints of a worker that have idle connections: those that have to be looked after.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Warm(Rc<RefCell<Vec<Rc<Endpoint>>>>);
+
+impl Warm {
+    /// Closes what has been idle for too long, and what servers have closed.
+    pub(crate) fn sweep(&self, now: Instant) {
+        // Closing does not warm anything up, so nobody else needs the list meanwhile.
+        self.0.borrow_mut().retain(|endpoint| {
+            endpoint.pool.sweep(endpoint, now);
+            let warm = !endpoint.pool.idle.borrow().is_empty();
+            endpoint.pool.listed.set(warm);
+            warm
+        });
+    }
+}
+
 /// Idle connections, the one used last on top.
 #[derive(Debug)]
 pub(crate) struct Pool {
     idle: RefCell<Vec<Idle>>,
     limits: Cell<PoolLimits>,
+    warm: Warm,
+    /// It is in `warm`.
+    listed: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -66,8 +86,8 @@ impl Drop for Place {
 }
 
 impl Pool {
-    pub(crate) fn new(limits: PoolLimits) -> Self {
-        Self { idle: RefCell::default(), limits: Cell::new(limits) }
+    pub(crate) fn new(limits: PoolLimits, warm: Warm) -> Self {
+        Self { idle: RefCell::default(), limits: Cell::new(limits), warm, listed: Cell::new(false) }
     }
 
     pub(crate) fn set_limits(&self, limits: PoolLimits) {
@@ -85,8 +105,14 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection that is between two requests; closes it if there are enough.
+    /// Keeps a connection that is between two requests; closes it if there are enough, or if the endpoint is out.
     pub(crate) fn give_back(&self, endpoint: &Rc<Endpoint>, held: Held, now: Instant) {
+        if endpoint.shared.out.load(Ordering::Relaxed) {
+            return;
+        }
+        if !self.listed.replace(true) {
+            self.warm.0.borrow_mut().push(Rc::clone(endpoint));
+        }
         let limits = self.limits.get();
         let mut idle = self.idle.borrow_mut();
         if (idle.len() as u64) < u64::from(limits.idle_max) && !limits.idle_timeout.is_zero() {
@@ -121,10 +147,15 @@ impl Pool {
         endpoint.stats.idle.sub(i64::try_from(before - idle.len()).unwrap_or(i64::MAX));
     }
 
-    /// Closes all idle connections: the endpoint is no longer configured.
-    pub(crate) fn clear(&self, endpoint: &Endpoint) {
+    /// Closes all idle connections: the endpoint gets no requests now.
+    pub(crate) fn close_idle(&self, endpoint: &Endpoint) {
         let closed = std::mem::take(&mut *self.idle.borrow_mut());
         endpoint.stats.idle.sub(i64::try_from(closed.len()).unwrap_or(i64::MAX));
+    }
+
+    /// The same, and none will be kept again: the endpoint is gone.
+    pub(crate) fn retire(&self, endpoint: &Endpoint) {
+        self.close_idle(endpoint);
         self.limits.set(PoolLimits { idle_max: 0, ..self.limits.get() });
     }
 }

@@ -3,44 +3,32 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
+use forebay_base::time::Instant;
 use forebay_proxy::gateway::Gateway;
-use forebay_proxy::plan::{Action, Plan, Route, Service};
+use forebay_proxy::plan::{Action, Plan, Route};
+use forebay_proxy::supervisor::{Found, ServiceView, SteerError, Supervisor};
 use serde_json::{Value, json};
 
-use super::reload::{ReloadError, Reloader};
-use crate::admin::{Control, Reload};
+use super::reload::{ReloadError, Reloaded, Reloader};
+use crate::admin::{Change, Control, Reload};
 
 /// Answers the admin side from the running gateway.
 pub(super) struct Controls {
     gateway: Arc<Gateway>,
     reloader: Arc<Reloader>,
     listen: Vec<SocketAddr>,
+    supervisor: Arc<Supervisor>,
 }
 
 impl Controls {
     pub(super) fn new(gateway: Arc<Gateway>, reloader: Arc<Reloader>, listen: Vec<SocketAddr>) -> Self {
-        Self { gateway, reloader, listen }
+        let supervisor = Arc::clone(gateway.supervisor());
+        Self { gateway, reloader, listen, supervisor }
     }
 
-    fn service(&self, service: &Service) -> Value {
-        let endpoints: Vec<Value> = service
-            .endpoints
-            .iter()
-            .map(|endpoint| {
-                let shared = self.gateway.registry().endpoint(&service.name, &endpoint.address);
-                let addresses: Vec<String> = shared.addresses().iter().map(ToString::to_string).collect();
-                json!({
-                    "address": endpoint.address,
-                    "weight": endpoint.weight,
-                    "resolved": addresses,
-                    "in_flight": shared.in_flight.load(Ordering::Relaxed),
-                    "connections": shared.connections.load(Ordering::Relaxed),
-                })
-            })
-            .collect();
-        json!({ "name": service.name, "balance": service.balance.label(), "endpoints": endpoints })
+    fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
     }
 }
 
@@ -50,9 +38,23 @@ impl Control for Controls {
         plan.routes.iter().map(|route| describe(&plan, route)).collect()
     }
 
-    fn services(&self) -> Value {
-        let plan = self.gateway.plan();
-        plan.services.iter().map(|service| self.service(service)).collect()
+    fn services(&self) -> Vec<ServiceView> {
+        self.supervisor().view(Instant::now())
+    }
+
+    fn service(&self, name: &str) -> Option<ServiceView> {
+        self.supervisor().service(name, Instant::now())
+    }
+
+    fn change(&self, service: &str, endpoint: SocketAddr, wish: Change) -> Result<(), SteerError> {
+        let (supervisor, now) = (self.supervisor(), Instant::now());
+        match wish {
+            Change::Add { weight, priority } => {
+                supervisor.add(service, Found { address: endpoint, weight, priority }, now)
+            }
+            Change::Remove => supervisor.remove(service, endpoint, now),
+            Change::Steer(steer) => supervisor.steer(service, endpoint, steer, now),
+        }
     }
 
     fn listen(&self) -> Vec<SocketAddr> {
@@ -62,7 +64,7 @@ impl Control for Controls {
     fn reload(&self) -> Pin<Box<dyn Future<Output = Reload> + Send + '_>> {
         Box::pin(async {
             match self.reloader.reload().await {
-                Ok(reloaded) => Reload::Done { generation: reloaded.generation },
+                Ok(Reloaded { generation, changes }) => Reload::Done { generation, changes },
                 Err(ReloadError::NoFile) => Reload::Unavailable,
                 Err(ReloadError::Problems(problems)) => {
                     Reload::Refused { problems: problems.iter().map(ToString::to_string).collect() }

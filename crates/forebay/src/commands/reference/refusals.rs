@@ -104,13 +104,19 @@ const fn meaning(refusal: Refusal) -> &'static str {
         }
         Refusal::Loop => "`Via` names Forebay more than ten times: some endpoint leads back here.",
         Refusal::PoolFull => {
-            "`pool.connections_max`: the service is too slow for what is asked of it, or the bound too tight."
+            "`pool.connections_max` or `pool.requests_max`, and `pool.queue_max` is 0: the service is too slow for what is asked of it, or the bound too tight."
+        }
+        Refusal::QueueFull => {
+            "`pool.queue_max` requests of the service wait in this worker already: the service is too slow for what is asked of it."
+        }
+        Refusal::QueueTimeout => {
+            "`pool.queue_timeout` passed, and every endpoint still had `pool.requests_max` or `pool.connections_max` requests."
         }
         Refusal::NoDescriptors => {
             "The process, or the whole system, has as many files and sockets open as it may: raise `ulimit -n` (`LimitNOFILE`), or lower `limits.connections` or `pool.connections_max`. The endpoint is not to blame."
         }
         Refusal::NoEndpoint => {
-            "No name among `endpoints` resolves. Names are looked up again every ten seconds."
+            "No name among `endpoints` resolves, or every endpoint is out and `panic_below` is 0: see `forebay endpoint list`."
         }
         Refusal::ConnectTimeout => {
             "`connect` of `timeout`: a host that is down, or a firewall that drops packets."

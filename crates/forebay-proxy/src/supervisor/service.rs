@@ -1,0 +1,513 @@
+//! One service: its endpoints from all sources, and what workers are told of them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use forebay_base::time::Instant;
+use forebay_policy::health::{self, State};
+use forebay_policy::outlier::{self, Cause, Ejection};
+use forebay_policy::select::{Candidate, Selection, select};
+use forebay_telemetry::log::{Event, Log};
+
+use super::ENDPOINTS_MAX;
+use super::member::{Ejected, Member, Tally};
+use super::view::{Answer, Found, Source, Steer};
+use crate::plan;
+use crate::upstream::{Members, News, Registry, Roster, Shared};
+
+/// Addresses shown in a line of the log.
+const SHOWN_MAX: usize = 10;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) spec: plan::Service,
+    pub(super) health: Option<Arc<plan::Health>>,
+    pub(super) roster: Arc<Roster>,
+    /// What names and the file have said.
+    pub(super) told: BTreeMap<Source, Told>,
+    /// What operators have added.
+    pub(super) added: BTreeMap<SocketAddr, Found>,
+    /// What operators want of endpoints, those that are away for the moment included.
+    pub(super) wishes: BTreeMap<SocketAddr, (Steer, Instant)>,
+    /// In order of address.
+    pub(super) members: Vec<Member>,
+    pub(super) panic: bool,
+    pub(super) priority: u8,
+    /// Answers of names and files: good, failed.
+    pub(super) lookups: (u64, u64),
+    /// It has had endpoints: those that come now are newcomers, and start slowly.
+    settled: bool,
+    /// When the windows of outlier detection end.
+    window_end: Instant,
+}
+
+/// What a name or file has said.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    pub(super) found: Vec<Found>,
+    pub(super) denied: u32,
+    pub(super) failing: Option<(Box<str>, Instant)>,
+    pub(super) asked: Option<Instant>,
+    pub(super) next: Option<Instant>,
+}
+
+/// What changing a service needs besides.
+pub(super) struct Means<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) log: &'a Log,
+    pub(super) ids: &'a mut u64,
+}
+
+impl Means<'_> {
+    fn id(&mut self) -> u64 {
+        *self.ids += 1;
+        *self.ids
+    }
+}
+
+impl Service {
+    pub(super) fn new(spec: &plan::Service, means: &mut Means<'_>, now: Instant) -> Self {
+        let roster = means.registry.roster(&spec.name);
+        let mut service = Self {
+            spec: plan::Service::new(&spec.name),
+            health: None,
+            roster,
+            told: BTreeMap::new(),
+            added: BTreeMap::new(),
+            wishes: BTreeMap::new(),
+            members: Vec::new(),
+            panic: false,
+            priority: 0,
+            lookups: (0, 0),
+            settled: false,
+            window_end: now,
+        };
+        service.take_over(spec, means, now);
+        service
+    }
+
+    /// New settings; what they leave alone goes on.
+    pub(super) fn take_over(&mut self, spec: &plan::Service, means: &mut Means<'_>, now: Instant) {
+        let health_changed = self.spec.health != spec.health;
+        let outlier_changed = self.spec.outlier != spec.outlier;
+        self.spec = spec.clone();
+        if health_changed {
+            self.health = spec.health.clone().map(Arc::new);
+            for member in &mut self.members {
+                member.id = means.id();
+                member.next = None;
+                // It has been in use without, and another check may be of another opinion.
+                if member.health.state() == State::Unchecked || self.health.is_none() {
+                    member.health = health::Health::up();
+                }
+            }
+        }
+        if outlier_changed {
+            for member in &mut self.members {
+                member.readmit(now, 0);
+                member.ejection = Ejection::default();
+            }
+        }
+        let outlier = &self.spec.outlier;
+        let or_never = |max: u32| if max == 0 { u32::MAX } else { max };
+        self.roster.failing_max.store(or_never(outlier.failures), Ordering::Relaxed);
+        self.roster.unreachable_max.store(or_never(outlier.connect_failures), Ordering::Relaxed);
+        self.window_end = now + outlier.window;
+        let (file, names) = (spec.endpoints_file.is_some(), &spec.endpoints);
+        self.told.retain(|source, _| match source {
+            Source::File => file,
+            Source::Name(name) => names.iter().any(|endpoint| endpoint.address == *name),
+            Source::Settings | Source::Admin => false,
+        });
+        if file {
+            self.told.entry(Source::File).or_default();
+        }
+        for endpoint in names.iter().filter(|endpoint| endpoint.address.parse::<SocketAddr>().is_err()) {
+            self.told.entry(Source::Name(endpoint.address.clone())).or_default();
+        }
+        self.gather(means, now);
+        self.settle(means, now);
+    }
+
+    /// A name or file was asked.
+    pub(super) fn discovered(
+        &mut self,
+        source: &Source,
+        answer: Answer,
+        means: &mut Means<'_>,
+        now: Instant,
+    ) {
+        // An answer to a question that nobody has any more.
+        let Some(told) = self.told.get_mut(source) else { return };
+        told.asked = Some(now);
+        told.next = Some(answer.next);
+        told.denied = answer.denied;
+        match answer.found {
+            Ok(found) => {
+                self.lookups.0 += 1;
+                told.failing = None;
+                if told.found == found {
+                    return;
+                }
+                told.found = found;
+            }
+            Err(error) => {
+                self.lookups.1 += 1;
+                let since = told.failing.as_ref().map_or(now, |(_, since)| *since);
+                told.failing = Some((error, since));
+                return;
+            }
+        }
+        self.regather(source, means, now);
+    }
+
+    /// Gathers anew, and says what came and went.
+    pub(super) fn regather(&mut self, source: &Source, means: &mut Means<'_>, now: Instant) {
+        let before: Vec<SocketAddr> = self.members.iter().map(Member::address).collect();
+        self.gather(means, now);
+        let after: Vec<SocketAddr> = self.members.iter().map(Member::address).collect();
+        let only_in = |these: &[SocketAddr], those: &[SocketAddr]| {
+            let only: Vec<_> =
+                these.iter().filter(|one| those.binary_search(one).is_err()).copied().collect();
+            listed(&only)
+        };
+        let (added, removed) = (only_in(&after, &before), only_in(&before, &after));
+        if !(added.is_empty() && removed.is_empty()) {
+            means.log.emit(&Event::EndpointsChanged {
+                service: &self.spec.name,
+                source,
+                added: &added,
+                removed: &removed,
+                total: after.len(),
+            });
+        }
+        self.settle(means, now);
+    }
+
+    /// Makes members of what all sources say. The first source to name an address is believed: settings, then
+    /// operators, then names and the file.
+    fn gather(&mut self, means: &mut Means<'_>, now: Instant) {
+        let mut wanted: BTreeMap<SocketAddr, (Source, u32, u8)> = BTreeMap::new();
+        for endpoint in &self.spec.endpoints {
+            if let Ok(address) = endpoint.address.parse::<SocketAddr>() {
+                wanted.entry(address).or_insert((Source::Settings, endpoint.weight, endpoint.priority));
+            }
+        }
+        for found in self.added.values() {
+            wanted.entry(found.address).or_insert((Source::Admin, found.weight, found.priority));
+        }
+        for (source, told) in &self.told {
+            for found in &told.found {
+                if wanted.len() < ENDPOINTS_MAX {
+                    wanted.entry(found.address).or_insert((source.clone(), found.weight, found.priority));
+                }
+            }
+        }
+        let mut before: BTreeMap<SocketAddr, Member> =
+            self.members.drain(..).map(|member| (member.address(), member)).collect();
+        for (address, (source, weight, priority)) in wanted {
+            let member = match before.remove(&address) {
+                Some(member) => Member { source, weight, priority, ..member },
+                None => self.newcomer(address, source, weight, priority, means.id(), now),
+            };
+            self.members.push(member);
+        }
+        for gone in before.values() {
+            // Whoever waits for it may go elsewhere only if it did not answer; else it finishes.
+            gone.shared.out.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn newcomer(
+        &self,
+        address: SocketAddr,
+        source: Source,
+        weight: u32,
+        priority: u8,
+        id: u64,
+        now: Instant,
+    ) -> Member {
+        let is_late = self.settled && !self.spec.slow_start.is_zero();
+        let health = if self.health.is_some() { health::Health::new() } else { health::Health::up() };
+        Member {
+            shared: Arc::new(Shared::new(&self.spec.name, address)),
+            source,
+            weight,
+            priority,
+            id,
+            health,
+            unhealthy: now,
+            last: None,
+            next: None,
+            checks: (0, 0),
+            ejected: None,
+            ejection: Ejection::default(),
+            ejections: [0; Cause::ALL.len()],
+            wish: self.wishes.get(&address).copied(),
+            joined: now,
+            ramping: is_late.then_some(now),
+            out_since: None,
+            share: None,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Decides who may be picked, and tells workers if that has changed.
+    pub(super) fn settle(&mut self, means: &mut Means<'_>, now: Instant) {
+        let checked = self.health.is_some();
+        self.note_changes(checked, means.log, now);
+        let (selection, indices) = self.select(checked, now);
+        self.note_panic(&selection, means.log);
+        let picks: Vec<(usize, u32)> =
+            selection.picks.iter().map(|(place, weight)| (indices[*place], *weight)).collect();
+        let lost = self.mark(&picks, checked);
+        self.settled |= !self.members.is_empty();
+        let all = self.members.iter().map(|member| Arc::clone(&member.shared)).collect();
+        let weights = self.members.iter().map(|member| member.weight).collect();
+        let members = Members::new(all, weights, picks);
+        if !members.is_same(&self.roster.members()) {
+            self.roster.publish(members);
+            if self.roster.waiting.load(Ordering::SeqCst) > 0 {
+                means.registry.tell(&News::Room(Arc::clone(&self.roster)));
+            }
+        }
+        if lost {
+            means.registry.tell(&News::Lost);
+        }
+    }
+
+    /// Says who went out and who came back since the last time; those who come back start slowly.
+    fn note_changes(&mut self, checked: bool, log: &Log, now: Instant) {
+        let service = &*self.spec.name;
+        for member in &mut self.members {
+            let endpoint = member.address();
+            match (member.out(checked), member.out_since) {
+                // Nobody has said anything against it.
+                (Some(super::Reason::Unchecked), _) => {}
+                (Some(reason), None) => {
+                    member.out_since = Some(now);
+                    member.ramping = None;
+                    let outs = member.outs(checked);
+                    let detail = outs.first().map_or("", |out| &*out.detail);
+                    log.emit(&Event::EndpointOut {
+                        service,
+                        endpoint: &endpoint,
+                        reason: reason.label(),
+                        detail,
+                    });
+                }
+                (None, Some(since)) => {
+                    member.out_since = None;
+                    member.ramping = (!self.spec.slow_start.is_zero()).then_some(now);
+                    log.emit(&Event::EndpointBack { service, endpoint: &endpoint, after: now.since(since) });
+                }
+                (Some(_), Some(_)) | (None, None) => {}
+            }
+        }
+    }
+
+    /// The selection among those an operator has not taken out, and which members they are.
+    fn select(&self, checked: bool, now: Instant) -> (Selection, Vec<usize>) {
+        let candidate = |member: &Member, usable: bool| Candidate {
+            usable,
+            weight: member.weight,
+            priority: member.priority,
+            ramp: member.ramp(self.spec.slow_start, now),
+        };
+        let indices: Vec<usize> =
+            (0..self.members.len()).filter(|index| !self.members[*index].is_steered_out()).collect();
+        let usable = |member: &Member, unchecked: bool| match member.out(checked) {
+            None => true,
+            Some(super::Reason::Unchecked) => unchecked && member.ejected.is_none(),
+            Some(_) => false,
+        };
+        // As long as no check has passed, those not checked yet are as good as any.
+        let unchecked = !indices.iter().any(|index| usable(&self.members[*index], false));
+        let candidates: Vec<Candidate> = indices
+            .iter()
+            .map(|index| &self.members[*index])
+            .map(|member| candidate(member, usable(member, unchecked)))
+            .collect();
+        (select(&candidates, self.spec.panic_below), indices)
+    }
+
+    fn note_panic(&mut self, selection: &Selection, log: &Log) {
+        self.priority = selection.priority;
+        if std::mem::replace(&mut self.panic, selection.panic) != selection.panic {
+            let checked = self.health.is_some();
+            let usable = self.members.iter().filter(|member| member.out(checked).is_none()).count();
+            let (service, total) = (&*self.spec.name, self.members.len());
+            log.emit(&Event::Panic { service, begins: selection.panic, usable, total });
+        }
+    }
+
+    /// Tells each endpoint whether it is picked; `true`: one more is lost.
+    fn mark(&mut self, picks: &[(usize, u32)], checked: bool) -> bool {
+        let sum: u64 = picks.iter().map(|(_, weight)| u64::from(*weight)).sum();
+        let mut newly_lost = false;
+        let mut picks = picks.iter().peekable();
+        for (index, member) in self.members.iter_mut().enumerate() {
+            let picked = picks.next_if(|(picked, _)| *picked == index);
+            member.share = picked
+                .map(|(_, weight)| u32::try_from(u64::from(*weight) * 1000 / sum.max(1)).unwrap_or(1000));
+            let is_lost = picked.is_none() && member.is_lost(checked);
+            member.shared.out.store(picked.is_none(), Ordering::Relaxed);
+            newly_lost |= !member.shared.lost.swap(is_lost, Ordering::Relaxed) && is_lost;
+        }
+        newly_lost
+    }
+
+    /// The member at this address.
+    pub(super) fn find(&mut self, address: SocketAddr) -> Option<&mut Member> {
+        let at = self.members.binary_search_by_key(&address, Member::address).ok()?;
+        self.members.get_mut(at)
+    }
+
+    pub(super) fn rules(&self) -> Option<health::Rules> {
+        let health = self.health.as_ref()?;
+        Some(health::Rules {
+            rise: health.rise,
+            fall: health.fall,
+            interval: health.interval,
+            fast_interval: health.fast_interval,
+        })
+    }
+
+    /// Leaves an endpoint out, if not too many are already.
+    pub(super) fn eject(
+        &mut self,
+        address: SocketAddr,
+        cause: Cause,
+        detail: &str,
+        means: &mut Means<'_>,
+        now: Instant,
+    ) {
+        let all = self.members.iter().filter(|member| !member.is_steered_out()).count();
+        let ejected = self.members.iter().filter(|member| member.ejected.is_some()).count();
+        let plan::Outlier { eject_for, eject_for_max, ejected_max, .. } = self.spec.outlier;
+        if !outlier::may_eject(ejected, all, ejected_max) {
+            return;
+        }
+        let Some(member) = self.find(address) else { return };
+        if member.ejected.is_some() || member.is_steered_out() {
+            return;
+        }
+        let until = member.ejection.begin(now, eject_for, eject_for_max);
+        member.ejected = Some(Ejected { cause, since: now, until, detail: detail.into(), probing: false });
+        member.ejections[cause as usize] += 1;
+        self.settle(means, now);
+    }
+
+    /// What time alone changes. Gives the endpoints that should be tried before they come back.
+    pub(super) fn tick(&mut self, means: &mut Means<'_>, now: Instant) -> Vec<SocketAddr> {
+        if !self.members.iter().any(Member::is_busy) {
+            return Vec::new();
+        }
+        let plan::Outlier { eject_for, failures, .. } = self.spec.outlier;
+        let slow_start = self.spec.slow_start;
+        let mut to_try = Vec::new();
+        for member in &mut self.members {
+            match &mut member.ejected {
+                Some(Ejected { probing: true, .. }) => {}
+                Some(ejected) if now < ejected.until => {}
+                Some(ejected) if ejected.cause == Cause::ConnectFailures => {
+                    ejected.probing = true;
+                    to_try.push(member.shared.address);
+                }
+                // On probation: one more failure is one too many.
+                Some(_) => member.readmit(now, failures.saturating_sub(1)),
+                None => member.ejection.well(now, eject_for),
+            }
+            if member.ramping.is_some_and(|began| now.since(began) >= slow_start) {
+                member.ramping = None;
+            }
+        }
+        self.settle(means, now);
+        to_try
+    }
+
+    /// An ejected endpoint was tried.
+    pub(super) fn tried(
+        &mut self,
+        address: SocketAddr,
+        result: Result<(), Box<str>>,
+        means: &mut Means<'_>,
+        now: Instant,
+    ) {
+        let plan::Outlier { eject_for, eject_for_max, .. } = self.spec.outlier;
+        let Some(member) = self.find(address) else { return };
+        let Some(ejected) = member.ejected.as_mut().filter(|ejected| ejected.probing) else { return };
+        match result {
+            Ok(()) => {
+                member.readmit(now, 0);
+                self.settle(means, now);
+            }
+            Err(detail) => {
+                ejected.until = member.ejection.begin(now, eject_for, eject_for_max);
+                ejected.detail = detail;
+                ejected.probing = false;
+            }
+        }
+    }
+
+    /// Compares the endpoints with each other, once per window. `tally` says what each has done so far.
+    pub(super) fn compare(
+        &mut self,
+        tally: impl Fn(&str, &str) -> Tally,
+        means: &mut Means<'_>,
+        now: Instant,
+    ) {
+        let plan::Outlier { error_ratio, latency_factor, requests_min, window, .. } = self.spec.outlier;
+        if now < self.window_end || (error_ratio == 0 && latency_factor == 0) {
+            return;
+        }
+        self.window_end = now + window;
+        let service = self.spec.name.clone();
+        let mut windows = Vec::with_capacity(self.members.len());
+        for member in &mut self.members {
+            let so_far = tally(&service, &member.shared.name);
+            windows.push(so_far.since(member.tally));
+            member.tally = so_far;
+        }
+        let rules = outlier::Rules { error_ratio, latency_factor, requests_min };
+        let causes = outlier::compare(&rules, &windows);
+        let worst: Vec<(SocketAddr, Cause, String)> = self
+            .members
+            .iter()
+            .zip(causes)
+            .zip(&windows)
+            .filter_map(|((member, cause), window)| Some((member.address(), cause?, told_of(window))))
+            .collect();
+        for (address, cause, detail) in worst {
+            self.eject(address, cause, &detail, means, now);
+        }
+    }
+}
+
+/// What a window shows, for people.
+fn told_of(window: &outlier::Window) -> String {
+    let mut text = format!("{} of {} requests failed", window.failures, window.requests);
+    if let Some(latency) = window.latency {
+        // Writing to a text does not fail.
+        let _ = write!(text, ", first byte after {:.1} ms on average", latency.as_secs_f64() * 1e3);
+    }
+    text
+}
+
+fn listed(addresses: &[SocketAddr]) -> String {
+    let mut text = addresses.iter().take(SHOWN_MAX).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if addresses.len() > SHOWN_MAX {
+        let _ = write!(text, " and {} more", addresses.len() - SHOWN_MAX);
+    }
+    text
+}
+
+/// How long an endpoint may take to accept a connection when it is tried.
+pub(super) fn patience(service: &Service) -> Duration {
+    service.spec.timeout.connect
+}
