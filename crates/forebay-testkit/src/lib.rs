@@ -4,6 +4,7 @@
 
 pub mod chance;
 pub mod check;
+pub mod dns;
 pub mod gateway;
 pub mod message;
 pub mod metrics;
