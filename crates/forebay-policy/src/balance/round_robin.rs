@@ -1,5 +1,11 @@
 //! In turn, smoothly by weight.
 
+#[cfg(test)]
+mod tests;
+
+/// Weights and savings are counted in so fine parts that rounding does not matter when sets change.
+const PARTS: i64 = 1 << 10;
+
 /// Picks in turn, so that in any stretch of picks each endpoint has its share: with weights 5, 1, 1 not
 /// `a a a a a b c` but `a a b a c a a`.
 ///
@@ -13,8 +19,8 @@ pub struct RoundRobin {
 #[derive(Clone, Copy, Debug)]
 struct Turn {
     weight: i64,
-    /// Between minus and plus the sum of all weights. Divided by that sum, it is the number of picks the endpoint
-    /// is owed. Over all endpoints it adds up to 0.
+    /// Divided by the sum of all weights, the number of picks the endpoint is owed. At least minus that sum; over
+    /// all endpoints it adds up to 0.
     saved: i64,
 }
 
@@ -22,25 +28,34 @@ impl RoundRobin {
     /// For as many endpoints as there are weights. A weight of 0 counts as 1.
     #[must_use]
     pub fn new(weights: &[u32]) -> Self {
-        let turn = |weight: &u32| Turn { weight: i64::from((*weight).max(1)), saved: 0 };
+        let turn = |weight: &u32| Turn { weight: i64::from((*weight).max(1)) * PARTS, saved: 0 };
         Self { endpoints: weights.iter().map(turn).collect() }
     }
 
     /// For a new set of endpoints that goes on where `before` was. `was` says which index an endpoint had there;
     /// `None`: it is new.
     ///
-    /// What an endpoint is owed stays the same, counted in picks, whatever becomes of the weights; a new one is
-    /// owed nothing. What those who left were owed, or owe, all others share, and nobody is ever owed more than
-    /// one pick or owes more than one: so a change neither begins the cycle anew nor brings a burst, and however
-    /// often members change, nobody waits for ever.
+    /// What an endpoint is owed stays the same, counted in picks, whatever becomes of the weights; a new one starts
+    /// as if it had just had its turn, so that nobody gains by leaving and coming back. What those who left were
+    /// owed, or owed, all others share. Nobody ever is owed more than one pick or owes more than one: a change
+    /// neither begins the cycle anew nor brings a burst, and however often members change, nobody who stays
+    /// starves.
     #[must_use]
     pub fn resume(weights: &[u32], before: &Self, was: impl Fn(usize) -> Option<usize>) -> Self {
         let mut resumed = Self::new(weights);
-        let (old_sum, sum) = (before.sum(), resumed.sum());
+        let (sum_before, sum) = (before.sum(), resumed.sum());
+        let mut is_new = true;
         for (n, turn) in resumed.endpoints.iter_mut().enumerate() {
-            if let Some(old) = was(n).and_then(|old| before.endpoints.get(old)) {
-                turn.saved = scaled(old.saved, sum, old_sum).clamp(-sum, sum);
-            }
+            turn.saved = match was(n).and_then(|old| before.endpoints.get(old)) {
+                Some(old) => {
+                    is_new = false;
+                    scaled(old.saved, sum, sum_before).clamp(-sum, sum)
+                }
+                None => turn.weight - sum,
+            };
+        }
+        if is_new {
+            return Self::new(weights);
         }
         resumed.settle(sum);
         resumed
@@ -69,10 +84,15 @@ impl RoundRobin {
         self.endpoints.iter().map(|turn| turn.weight).sum()
     }
 
-    /// Makes the savings add up to 0 again, each giving or taking in proportion to how far it is from the bound
-    /// (`sum`, or minus that): so all keep within the bounds, and in order.
+    /// Makes the savings add up to 0 again, `sum` being that of the weights. Each gives or gets in proportion to its
+    /// weight, as if picks had begun sooner or later; what would go beyond a pick, in proportion to how far it is
+    /// from that.
     fn settle(&mut self, sum: i64) {
-        let excess: i64 = self.endpoints.iter().map(|turn| turn.saved).sum();
+        let excess = self.excess();
+        for turn in &mut self.endpoints {
+            turn.saved = (turn.saved - scaled(excess, turn.weight, sum)).clamp(-sum, sum);
+        }
+        let excess = self.excess();
         let room = |saved: i64| if excess > 0 { saved + sum } else { sum - saved };
         let rooms: i64 = self.endpoints.iter().map(|turn| room(turn.saved)).sum();
         let mut left = excess;
@@ -81,11 +101,19 @@ impl RoundRobin {
             turn.saved -= part;
             left -= part;
         }
-        // Less than one each, because of rounding.
-        for turn in self.endpoints.iter_mut().filter(|turn| room(turn.saved) > 0) {
-            turn.saved -= left.signum();
-            left -= left.signum();
+        // Because of rounding, less than one each. The first get and the last give: of equals, the first stays first.
+        for n in 0..self.endpoints.len() {
+            let n = if left > 0 { self.endpoints.len() - 1 - n } else { n };
+            let turn = &mut self.endpoints[n];
+            if room(turn.saved) > 0 {
+                turn.saved -= left.signum();
+                left -= left.signum();
+            }
         }
+    }
+
+    fn excess(&self) -> i64 {
+        self.endpoints.iter().map(|turn| turn.saved).sum()
     }
 }
 
