@@ -104,3 +104,115 @@ impl Health {
         Duration::from_nanos(least.saturating_add(spread)).max(INTERVAL_MIN)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RULES: Rules = Rules {
+        rise: 2,
+        fall: 3,
+        interval: Duration::from_secs(2),
+        fast_interval: Duration::from_millis(250),
+    };
+
+    /// The states after each of these results: `+` or `-`; then `?`, `U` or `D`, in lower case if the last
+    /// results speak against it.
+    fn check(mut health: Health, results: &str, expected: &str) {
+        let states = results.chars().map(|result| {
+            let before = health.state();
+            let changed = health.record(&RULES, result == '+');
+            assert_eq!(changed, Some(health.state()).filter(|state| *state != before));
+            let is_fast = health.next_in(&RULES, 0) < Duration::from_secs(1);
+            match (health.state(), is_fast) {
+                (State::Unchecked, _) => '?',
+                (State::Up, false) => 'U',
+                (State::Up, true) => 'u',
+                (State::Down, false) => 'D',
+                (State::Down, true) => 'd',
+            }
+        });
+        assert_eq!(states.collect::<String>(), expected, "{results}");
+    }
+
+    #[test]
+    fn so_many_in_a_row_decide() {
+        check(Health::up(), "+---", "UuuD");
+        check(Health::up(), "--+--+", "uuUuuU");
+        check(Health::up(), "---++", "uuDdU");
+        check(Health::up(), "---+-+-++", "uuDdDdDdU");
+    }
+
+    #[test]
+    fn the_first_success_decides_and_failures_as_ever() {
+        check(Health::new(), "+", "U");
+        check(Health::new(), "---+", "??Dd");
+        check(Health::new(), "--+", "??U");
+    }
+
+    #[test]
+    fn thresholds_of_zero_are_one() {
+        let rules = Rules { rise: 0, fall: 0, ..RULES };
+        let mut health = Health::up();
+        assert_eq!(health.record(&rules, false), Some(State::Down));
+        assert_eq!(health.record(&rules, true), Some(State::Up));
+    }
+
+    #[test]
+    fn what_is_not_decided_is_checked_soon() {
+        let wait = |health: &Health| health.next_in(&RULES, u64::MAX / 2).as_millis();
+        let mut health = Health::new();
+        assert_eq!(wait(&health), 249);
+        health.record(&RULES, true);
+        assert_eq!(wait(&health), 1_999);
+        health.record(&RULES, false);
+        assert_eq!(wait(&health), 249);
+        // Fast never is slower than usual.
+        let rules = Rules { interval: Duration::from_millis(100), ..RULES };
+        assert_eq!(health.next_in(&rules, u64::MAX / 2).as_millis(), 99);
+    }
+
+    proptest! {
+        #[test]
+        fn waits_are_within_a_tenth_and_never_zero(interval in any::<u64>(), fast in any::<u64>(), random in any::<u64>()) {
+            let rules =
+                Rules { interval: Duration::from_nanos(interval), fast_interval: Duration::from_nanos(fast), ..RULES };
+            for (health, expected) in [(Health::up(), interval), (Health::new(), fast.min(interval))] {
+                let wait = health.next_in(&rules, random);
+                prop_assert!(wait >= INTERVAL_MIN);
+                let allowed = expected / 10 + 1_000_000;
+                prop_assert!(wait.as_nanos().abs_diff(u128::from(expected)) <= u128::from(allowed));
+            }
+        }
+
+        #[test]
+        fn a_flapping_check_changes_the_state_no_more_often_than_it_may(results in prop::collection::vec(any::<bool>(), 0..200)) {
+            let mut health = Health::up();
+            let mut since = 0;
+            for ok in results {
+                since += 1;
+                match health.record(&RULES, ok) {
+                    Some(State::Down) => prop_assert!(since >= RULES.fall),
+                    Some(State::Up) => prop_assert!(since >= RULES.rise),
+                    Some(State::Unchecked) => prop_assert!(false, "it was checked"),
+                    None => continue,
+                }
+                since = 0;
+            }
+        }
+
+        #[test]
+        fn so_long_a_row_decides_whatever_was_before(results in prop::collection::vec(any::<bool>(), 0..50), ok in any::<bool>()) {
+            let mut health = Health::new();
+            results.into_iter().for_each(|ok| {
+                health.record(&RULES, ok);
+            });
+            (0..3).for_each(|_| {
+                health.record(&RULES, ok);
+            });
+            prop_assert_eq!(health.state(), if ok { State::Up } else { State::Down });
+        }
+    }
+}

@@ -121,3 +121,124 @@ fn median_without(sorted: &[u64], own: u64) -> Option<u64> {
     let (low, high) = (nth((others - 1) / 2)?, nth(others / 2)?);
     Some(low.midpoint(high))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RULES: Rules = Rules { error_ratio: 20, latency_factor: 5, requests_min: 100 };
+
+    /// Endpoints by requests, failures and latency in microseconds; who stands out, by the first letter.
+    fn check(windows: &[(u64, u64, u64)], expected: &str) {
+        let window = |(requests, failures, micros): &(u64, u64, u64)| Window {
+            requests: *requests,
+            failures: *failures,
+            latency: Some(Duration::from_micros(*micros)).filter(|latency| !latency.is_zero()),
+        };
+        let causes = compare(&RULES, &windows.iter().map(window).collect::<Vec<_>>());
+        let letters = causes.into_iter().map(|cause| match cause {
+            None => '-',
+            Some(Cause::ErrorRatio) => 'e',
+            Some(Cause::Latency) => 'l',
+            Some(Cause::ConnectFailures | Cause::Failures) => '?',
+        });
+        assert_eq!(letters.collect::<String>(), expected, "{windows:?}");
+    }
+
+    #[test]
+    fn who_fails_more_than_the_others_stands_out() {
+        check(&[(100, 20, 0), (100, 0, 0), (100, 0, 0)], "e--");
+        check(&[(100, 19, 0), (100, 0, 0), (100, 0, 0)], "---");
+        check(&[(100, 100, 0), (100, 0, 0)], "e-");
+        // When all fail, it is not their fault.
+        check(&[(100, 90, 0), (100, 90, 0), (100, 100, 0)], "---");
+    }
+
+    #[test]
+    fn bad_ones_do_not_hide_behind_each_other() {
+        check(&[(100, 100, 0), (100, 100, 0), (100, 0, 0), (100, 0, 0), (100, 0, 0)], "ee---");
+        // Nor behind the many requests that fast failures attract.
+        check(&[(9_000, 9_000, 0), (9_000, 9_000, 0), (100, 0, 0), (100, 0, 0), (100, 0, 0)], "ee---");
+        check(
+            &[(100, 0, 90_000), (100, 0, 80_000), (100, 0, 1_000), (100, 0, 2_000), (100, 0, 1_000)],
+            "ll---",
+        );
+    }
+
+    #[test]
+    fn who_is_much_slower_than_the_others_stands_out() {
+        check(&[(100, 0, 50_000), (100, 0, 10_000), (100, 0, 10_000)], "l--");
+        check(&[(100, 0, 49_000), (100, 0, 10_000), (100, 0, 10_000)], "---");
+        check(&[(100, 0, 50_000), (100, 0, 1_000)], "l-");
+        check(&[(100, 50, 50_000), (100, 0, 1_000)], "e-");
+    }
+
+    #[test]
+    fn a_few_milliseconds_are_nothing() {
+        check(&[(100, 0, 600), (100, 0, 100), (100, 0, 100)], "---");
+        check(&[(100, 0, 5_099), (100, 0, 100), (100, 0, 100)], "---");
+        check(&[(100, 0, 5_100), (100, 0, 100), (100, 0, 100)], "l--");
+    }
+
+    #[test]
+    fn who_has_too_few_requests_is_neither_judged_nor_a_measure() {
+        check(&[(99, 99, 0), (100, 0, 0), (100, 0, 0)], "---");
+        check(&[(100, 100, 0), (99, 0, 0), (99, 0, 0)], "---");
+        check(&[(100, 100, 90_000)], "-");
+        check(&[], "");
+        check(&[(100, 0, 90_000), (100, 0, 0), (100, 0, 0)], "---");
+    }
+
+    #[test]
+    fn a_rule_of_zero_is_not_looked_at() {
+        let windows = [
+            Window { requests: 100, failures: 100, latency: Some(Duration::from_secs(9)) },
+            Window { requests: 100, failures: 0, latency: Some(Duration::from_millis(1)) },
+        ];
+        let causes = |rules: Rules| compare(&rules, &windows);
+        assert_eq!(causes(Rules { error_ratio: 0, ..RULES }), [Some(Cause::Latency), None]);
+        assert_eq!(causes(Rules { error_ratio: 0, latency_factor: 0, ..RULES }), [None, None]);
+        assert_eq!(causes(Rules { requests_min: 0, ..RULES }), [Some(Cause::ErrorRatio), None]);
+    }
+
+    fn windows() -> impl Strategy<Value = Vec<Window>> {
+        let window = (any::<u64>(), any::<u64>(), any::<Option<Duration>>())
+            .prop_map(|(requests, failures, latency)| Window { requests, failures, latency });
+        prop::collection::vec(window, 0..20)
+    }
+
+    proptest! {
+        #[test]
+        fn any_windows_are_compared(
+            windows in windows(), error_ratio in any::<u8>(), latency_factor in any::<u32>(), requests_min in any::<u32>()
+        ) {
+            let causes = compare(&Rules { error_ratio, latency_factor, requests_min }, &windows);
+            prop_assert_eq!(causes.len(), windows.len());
+        }
+
+        #[test]
+        fn the_median_of_the_others_is_that_of_a_list_without_it(
+            mut values in prop::collection::vec(0_u64..20, 1..20), left_out in any::<prop::sample::Index>()
+        ) {
+            values.sort_unstable();
+            let left_out = left_out.index(values.len());
+            let mut others = values.clone();
+            let own = others.remove(left_out);
+            let middle = others.len().checked_sub(1).map(|last| others[last / 2].midpoint(others[others.len() / 2]));
+            prop_assert_eq!(median_without(&values, own), middle);
+        }
+
+        #[test]
+        fn one_bad_endpoint_never_makes_a_good_one_stand_out(
+            good in 2_usize..10, failures in 0_u64..=1_000, latency in 1_u64..10_000
+        ) {
+            let fine = Window { requests: 1_000, failures: 10, latency: Some(Duration::from_millis(10)) };
+            let bad = Window { requests: 1_000, failures, latency: Some(Duration::from_millis(latency)) };
+            let mut windows = vec![fine; good];
+            windows.push(bad);
+            prop_assert!(compare(&RULES, &windows)[..good].iter().all(Option::is_none));
+        }
+    }
+}

@@ -92,3 +92,85 @@ impl Writers {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const fn at(seconds: u64) -> Instant {
+        Instant::from_nanos(seconds * 1_000_000_000)
+    }
+
+    #[test]
+    fn who_has_written_is_known_for_a_while() {
+        let mut writers = Writers::new(10);
+        assert!(!writers.has_written(1, at(0)));
+        writers.wrote(1, at(5));
+        assert!(writers.has_written(1, at(4)));
+        assert!(!writers.has_written(1, at(5)));
+        assert!(!writers.has_written(2, at(4)));
+        // An earlier end does not take back a later one.
+        writers.wrote(1, at(9));
+        writers.wrote(1, at(7));
+        assert!(writers.has_written(1, at(8)));
+    }
+
+    #[test]
+    fn when_full_who_wrote_longest_ago_is_forgotten() {
+        let mut writers = Writers::new(3);
+        (1..=3).for_each(|key| writers.wrote(key, at(9)));
+        writers.wrote(1, at(9));
+        writers.wrote(4, at(9));
+        assert_eq!([1, 2, 3, 4].map(|key| writers.has_written(key, at(0))), [true, false, true, true]);
+    }
+
+    #[test]
+    fn one_that_writes_all_the_time_pushes_nobody_out() {
+        let mut writers = Writers::new(2);
+        writers.wrote(1, at(9));
+        (0..100).for_each(|_| writers.wrote(2, at(9)));
+        assert!(writers.has_written(1, at(0)));
+    }
+
+    #[test]
+    fn who_is_over_is_forgotten() {
+        let mut writers = Writers::new(10);
+        (0..10).for_each(|key| writers.wrote(key, at(key)));
+        writers.forget_expired(at(4));
+        assert_eq!(writers.len(), 5);
+        assert!(writers.has_written(5, at(4)));
+        writers.forget_expired(at(9));
+        assert!(writers.is_empty());
+        writers.wrote(1, at(20));
+        assert!(writers.has_written(1, at(10)));
+    }
+
+    #[test]
+    fn without_room_nobody_is_known() {
+        let mut writers = Writers::new(0);
+        writers.wrote(1, at(9));
+        assert!(!writers.has_written(1, at(0)));
+        assert!(writers.is_empty());
+    }
+
+    proptest! {
+        /// Against a list of all writes: those of the last `capacity` different clients are known.
+        #[test]
+        fn the_last_ones_are_known(capacity in 1_usize..20, keys in prop::collection::vec(0_u64..40, 0..500)) {
+            let mut writers = Writers::new(capacity);
+            let mut last: Vec<u64> = Vec::new();
+            for (now, key) in keys.into_iter().enumerate() {
+                writers.wrote(key, at(now as u64 + 1_000));
+                last.retain(|other| *other != key);
+                last.push(key);
+                prop_assert!(writers.len() <= capacity && writers.order.len() <= 2 * capacity);
+                let known = &last[last.len().saturating_sub(capacity)..];
+                for key in 0..40 {
+                    prop_assert_eq!(writers.has_written(key, at(now as u64)), known.contains(&key));
+                }
+            }
+        }
+    }
+}

@@ -1,5 +1,8 @@
 //! Who may be picked at all, and with which weight: tiers, panic, slow start.
 
+#[cfg(test)]
+mod tests;
+
 /// By how much weights are multiplied while an endpoint starts slowly, so that even a weight of 1 has parts.
 const SCALE: u32 = 100;
 

@@ -61,3 +61,92 @@ impl Ewma {
         (-passed.as_secs_f64() / DECAY.as_secs_f64()).exp()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const fn at(millis: u64) -> Instant {
+        Instant::from_nanos(1_000_000_000 + millis * 1_000_000)
+    }
+
+    const fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    /// The cost of the first request, in milliseconds, after these observations (at, latency).
+    fn check(observations: &[(u64, u64)], now: u64, expected: f64) {
+        let mut ewma = Ewma::default();
+        observations.iter().for_each(|(when, latency)| ewma.observe(at(*when), millis(*latency)));
+        let cost = ewma.cost(at(now), 0) * 1e3;
+        assert!(
+            (cost - expected).abs() < expected * 0.01 + 1e-9,
+            "{cost}, not {expected}, after {observations:?}"
+        );
+    }
+
+    #[test]
+    fn it_jumps_to_peaks_and_sinks_slowly() {
+        check(&[(0, 10)], 0, 10.0);
+        check(&[(0, 10), (0, 500)], 0, 500.0);
+        check(&[(0, 500), (1, 10)], 1, 500.0);
+        // One time constant later, 37 % of the peak and 63 % of the new.
+        check(&[(0, 500), (10_000, 10)], 10_000, 500.0 * 0.3679 + 10.0 * 0.6321);
+        check(&[(0, 500), (100_000, 10)], 100_000, 10.0);
+    }
+
+    #[test]
+    fn whoever_was_slow_is_tried_again_by_one_request() {
+        check(&[(0, 500)], 10_000, 500.0 * 0.3679);
+        check(&[(0, 500)], 60_000, 500.0 * 0.002_479);
+        let mut ewma = Ewma::default();
+        ewma.observe(at(0), millis(500));
+        let busy = ewma.cost(at(60_000), 1) * 1e3;
+        assert!((501.0..502.0).contains(&busy), "{busy}");
+    }
+
+    #[test]
+    fn whoever_has_never_answered_is_tried_but_not_flooded() {
+        let new = Ewma::default();
+        let mut known = Ewma::default();
+        known.observe(at(0), millis(3));
+        assert!(new.cost(at(0), 0) < known.cost(at(0), 0));
+        assert!(new.cost(at(0), 1) > known.cost(at(0), 100));
+        // If all are slow, it gets no more than they.
+        known.observe(at(0), millis(1_000));
+        assert!(new.cost(at(0), 5) >= known.cost(at(0), 4));
+    }
+
+    proptest! {
+        #[test]
+        fn costs_are_numbers_and_grow_with_what_is_in_flight(
+            observations in prop::collection::vec((any::<u64>(), any::<u64>()), 0..20),
+            now in any::<u64>(),
+            in_flight in 0..u32::MAX,
+        ) {
+            let mut ewma = Ewma::default();
+            for (when, latency) in observations {
+                ewma.observe(Instant::from_nanos(when), Duration::from_secs(latency));
+            }
+            let now = Instant::from_nanos(now);
+            let cost = ewma.cost(now, in_flight);
+            prop_assert!(cost.is_finite() && cost >= 0.0, "{ewma:?}: {cost}");
+            prop_assert!(ewma.cost(now, in_flight + 1) >= cost);
+        }
+
+        #[test]
+        fn it_stays_between_the_least_and_the_greatest(latencies in prop::collection::vec(1_u64..1_000, 1..50), gap in 0_u64..30_000) {
+            let mut ewma = Ewma::default();
+            let mut when = 0;
+            for latency in &latencies {
+                when += gap;
+                ewma.observe(at(when), millis(*latency));
+            }
+            let cost = ewma.cost(at(when), 0) * 1e3;
+            let (least, most) = (latencies.iter().min().copied(), latencies.iter().max().copied());
+            prop_assert!(cost >= least.unwrap_or(0) as f64 * 0.999 && cost <= most.unwrap_or(0) as f64 * 1.001);
+        }
+    }
+}

@@ -56,6 +56,14 @@ proptest! {
     }
 
     #[test]
+    fn endpoints_of_the_same_cost_are_drawn_by_weight((weights, out) in services(), seed in any::<u64>()) {
+        let is_out = |n: usize| n > 0 && out & (1 << n) != 0;
+        let mut balancer = PeakEwma::new(&weights, seed);
+        let counts = counts(weights.len(), || balancer.pick(|n| f64::from(weights[n]), is_out));
+        check_shares(&weights, is_out, &counts)?;
+    }
+
+    #[test]
     fn requests_in_flight_follow_the_weights(weights in prop::collection::vec(1_u32..5, 2..10), seed in any::<u64>()) {
         let mut balancer = LeastLoaded::new(&weights, seed);
         let mut loads = vec![0_u32; weights.len()];
@@ -84,6 +92,8 @@ fn when_all_are_left_out_none_is_picked() {
     assert_eq!(RoundRobin::new(&[]).pick(|_| false), None);
     assert_eq!(LeastLoaded::new(&[1, 2], 7).pick(|_| 0, |_| true), None);
     assert_eq!(LeastLoaded::new(&[], 7).pick(|_| 0, |_| false), None);
+    assert_eq!(PeakEwma::new(&[1, 2], 7).pick(|_| 0.0, |_| true), None);
+    assert_eq!(PeakEwma::new(&[], 7).pick(|_| 0.0, |_| false), None);
 }
 
 #[test]
@@ -104,6 +114,22 @@ fn of_two_the_less_loaded_is_picked() {
     assert!((0..100).all(|_| balancer.pick(|n| [3, 2][n], |_| false) == Some(0)));
     let mut balancer = LeastLoaded::new(&[1_000_000, 1], 7);
     assert!((0..100).all(|_| balancer.pick(|n| [999_999, 1][n], |_| false) == Some(0)));
+}
+
+#[test]
+fn of_two_the_cheaper_is_picked() {
+    let mut balancer = PeakEwma::new(&[1, 1], 7);
+    assert!((0..100).all(|_| balancer.pick(|n| [0.3, 0.2][n], |_| false) == Some(1)));
+    let mut balancer = PeakEwma::new(&[2, 1], 7);
+    assert!((0..100).all(|_| balancer.pick(|n| [0.3, 0.2][n], |_| false) == Some(0)));
+}
+
+#[test]
+fn what_is_not_a_number_stops_nobody() {
+    let mut balancer = PeakEwma::new(&[1, 1, 1], 7);
+    let counts = counts(3, || balancer.pick(|n| [f64::NAN, f64::INFINITY, 1.0][n], |_| false));
+    assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
+    assert_eq!(balancer.pick(|_| f64::NAN, |n| n != 1), Some(1));
 }
 
 #[test]
