@@ -75,13 +75,7 @@ impl Checker {
     pub async fn run(self) {
         let shared = Arc::clone(&self.shared);
         let supervisor = Arc::clone(&self.supervisor);
-        let mut round = Round {
-            checker: self,
-            schedule: Schedule::default(),
-            probes: JoinSet::new(),
-            running: HashMap::new(),
-            said_late: None,
-        };
+        let mut round = Round::new(self);
         round.look();
         loop {
             round.start_due(Instant::now());
@@ -109,6 +103,11 @@ impl Checker {
 }
 
 impl Round {
+    fn new(checker: Checker) -> Self {
+        let (schedule, probes, running) = (Schedule::default(), JoinSet::new(), HashMap::new());
+        Self { checker, schedule, probes, running, said_late: None }
+    }
+
     /// Takes over what the supervisor wants checked now.
     fn look(&mut self) {
         let targets = self.checker.supervisor.targets();
@@ -197,3 +196,6 @@ async fn sleep_until(due: Instant) {
     }
     tokio::time::sleep(due.since(Instant::now())).await;
 }
+
+#[cfg(test)]
+mod tests;
