@@ -206,7 +206,10 @@ fn a_full_pool_says_so_and_recovers() {
             conn.echo(&request);
         }
     });
-    let gateway = in_front(&format!("endpoints: [\"{}\"], pool: {{ connections_max: 2 }}", origin.address()));
+    let gateway = in_front(&format!(
+        "endpoints: [\"{}\"], pool: {{ connections_max: 2, queue_max: 0 }}",
+        origin.address()
+    ));
     let mut held: Vec<Client> = (0..2).map(|_| gateway.client()).collect();
     for client in &mut held {
         client.send("GET /held HTTP/1.1\r\nHost: t\r\n\r\n").expect("connected");

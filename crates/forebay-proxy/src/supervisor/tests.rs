@@ -1,1 +1,426 @@
-//! News, and what becomes of endpoints.
+//! News, and what becomes of endpoints: in virtual time.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use forebay_base::time::Instant;
+use forebay_telemetry::log::{Level, Log, Settings};
+
+use super::*;
+use crate::plan::{self, Check, Endpoint, Health, Limits, Outlier, Plan};
+use crate::route::{Matcher, Router};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A supervisor of one service, `app`.
+struct Fixture {
+    supervisor: Supervisor,
+    spec: plan::Service,
+    now: Instant,
+}
+
+impl Fixture {
+    fn new(endpoints: &[&str], change: impl FnOnce(&mut plan::Service)) -> Self {
+        let mut spec = plan::Service::new("app");
+        spec.endpoints = endpoints.iter().map(|address| Endpoint::new(address)).collect();
+        change(&mut spec);
+        let log = Log::start(&Settings::to_stderr(Level::Error)).expect("a thread can be started");
+        let supervisor = Supervisor::new(Arc::new(Registry::default()), log);
+        let fixture = Self { supervisor, spec, now: Instant::from_nanos(1_000_000_000_000) };
+        fixture.reload();
+        fixture
+    }
+
+    fn reload(&self) {
+        let (router, _) = Router::build(&[Matcher::default()]);
+        let plan = Plan {
+            router,
+            routes: Vec::new(),
+            services: vec![self.spec.clone()],
+            limits: Limits::default(),
+            trusted_proxies: forebay_net::cidr::CidrSet::default(),
+            record: None,
+            dns: plan::Dns::default(),
+        };
+        self.supervisor.reconcile(&plan, self.now);
+    }
+
+    /// Time passes.
+    fn pass(&mut self, time: Duration) -> Vec<Trial> {
+        self.now = self.now + time;
+        self.supervisor.tick(|_, _| Tally::default(), self.now)
+    }
+
+    /// Who may be picked, as ports and weights.
+    fn picks(&self) -> Vec<(u16, u32)> {
+        let members = self.supervisor.registry.roster("app").members();
+        members.picks.iter().map(|(index, weight)| (members.all[*index].address.port(), *weight)).collect()
+    }
+
+    fn ports(&self) -> Vec<u16> {
+        self.picks().iter().map(|(port, _)| *port).collect()
+    }
+
+    fn epoch(&self) -> u64 {
+        self.supervisor.registry.roster("app").epoch()
+    }
+
+    fn shared(&self, port: u16) -> Arc<crate::upstream::Shared> {
+        let members = self.supervisor.registry.roster("app").members();
+        let found = members.all.iter().find(|shared| shared.address.port() == port);
+        Arc::clone(found.expect("the test names one that is there"))
+    }
+
+    /// What a worker says of an endpoint.
+    fn report(&self, port: u16, cause: Cause) {
+        let endpoint = self.shared(port);
+        let roster = self.supervisor.registry.roster("app");
+        self.supervisor.reported(&Report { roster, endpoint, cause }, self.now);
+    }
+
+    /// As many connections as are too many could not be opened.
+    fn cannot_connect(&self, port: u16) {
+        self.shared(port).unreachable.store(3, Relaxed);
+        self.report(port, Cause::ConnectFailures);
+    }
+
+    fn check(&self, port: u16, ok: bool) -> Option<Duration> {
+        let target = self.target(port)?;
+        self.supervisor.checked(&target, if ok { Ok(()) } else { Err("refused".into()) }, self.now)
+    }
+
+    fn checks(&self, ports: &[u16], ok: bool) {
+        for port in ports {
+            assert!(self.check(*port, ok).is_some(), "{port} is not checked");
+        }
+    }
+
+    fn target(&self, port: u16) -> Option<Target> {
+        self.supervisor.targets().into_iter().find(|target| target.address.port() == port)
+    }
+
+    fn found(&self, source: &Source, ports: &[u16]) {
+        let found = ports.iter().map(|port| Found { address: at(*port), weight: 1, priority: 0 }).collect();
+        let answer = Answer { found: Ok(found), denied: 0, next: self.now + SECOND };
+        self.supervisor.discovered("app", source, answer, self.now);
+    }
+
+    fn state(&self, port: u16) -> &'static str {
+        let view = self.supervisor.service("app", self.now).expect("it is in the plan");
+        let endpoint = view.endpoints.iter().find(|endpoint| endpoint.address.port() == port);
+        endpoint.map_or("gone", EndpointView::state)
+    }
+
+    fn steer(&self, port: u16, steer: Steer) {
+        self.supervisor.steer("app", at(port), steer, self.now).expect("it is there");
+    }
+}
+
+fn at(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+fn three(change: impl FnOnce(&mut plan::Service)) -> Fixture {
+    Fixture::new(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"], change)
+}
+
+fn checked(spec: &mut plan::Service) {
+    spec.health = Some(Health::new(Check::Tcp));
+}
+
+#[test]
+fn endpoints_of_the_settings_are_picked_by_weight() {
+    let fixture = three(|spec| spec.endpoints[1].weight = 5);
+    assert_eq!(fixture.picks(), [(1, 1), (2, 5), (3, 1)]);
+}
+
+#[test]
+fn a_reload_that_changes_nothing_is_not_noticed() {
+    let fixture = three(|_| {});
+    let before = (fixture.epoch(), fixture.shared(2));
+    fixture.reload();
+    assert!(before.0 == fixture.epoch() && Arc::ptr_eq(&before.1, &fixture.shared(2)));
+}
+
+#[test]
+fn an_endpoint_that_stays_keeps_what_is_known_of_it() {
+    let mut fixture = three(|_| {});
+    fixture.cannot_connect(2);
+    let before = fixture.shared(2);
+    fixture.spec.endpoints.remove(0);
+    fixture.spec.endpoints.push(Endpoint::new("127.0.0.1:4"));
+    fixture.reload();
+    assert!(Arc::ptr_eq(&before, &fixture.shared(2)));
+    assert_eq!((fixture.state(1), fixture.state(2), fixture.state(4)), ("gone", "ejected", "up"));
+    assert_eq!(fixture.ports(), [3, 4]);
+}
+
+#[test]
+fn who_cannot_be_reached_is_left_out_and_tried_before_it_comes_back() {
+    let mut fixture = three(|_| {});
+    fixture.cannot_connect(2);
+    assert_eq!((fixture.ports(), fixture.state(2)), (vec![1, 3], "ejected"));
+    assert!(fixture.shared(2).lost.load(Relaxed) && fixture.shared(2).out.load(Relaxed));
+    assert!(fixture.pass(SECOND * 4).is_empty());
+    let trials = fixture.pass(SECOND * 2);
+    assert_eq!(trials.iter().map(|trial| trial.address).collect::<Vec<_>>(), [at(2)]);
+    // Not twice at a time.
+    assert!(fixture.pass(SECOND).is_empty());
+    fixture.supervisor.tried(&trials[0], Err("refused".into()), fixture.now);
+    assert_eq!(fixture.ports(), [1, 3]);
+    // Each time it is left alone longer.
+    assert!(fixture.pass(SECOND * 9).is_empty());
+    let trials = fixture.pass(SECOND * 2);
+    fixture.supervisor.tried(&trials[0], Ok(()), fixture.now);
+    assert_eq!((fixture.ports(), fixture.state(2)), (vec![1, 2, 3], "up"));
+    assert!(!fixture.shared(2).lost.load(Relaxed) && !fixture.shared(2).out.load(Relaxed));
+}
+
+#[test]
+fn not_more_than_the_allowed_share_is_ejected() {
+    let fixture = three(|_| {});
+    fixture.cannot_connect(1);
+    fixture.cannot_connect(2);
+    assert_eq!(fixture.ports(), [2, 3]);
+}
+
+#[test]
+fn the_only_endpoint_is_never_ejected() {
+    let fixture = Fixture::new(&["127.0.0.1:1"], |_| {});
+    fixture.cannot_connect(1);
+    assert_eq!((fixture.ports(), fixture.state(1)), (vec![1], "up"));
+}
+
+#[test]
+fn a_late_report_of_what_has_passed_is_not_believed() {
+    let fixture = three(|_| {});
+    fixture.report(2, Cause::ConnectFailures);
+    assert_eq!(fixture.ports(), [1, 2, 3]);
+    // Failing requests are not looked at by default.
+    fixture.shared(2).failing.store(100, Relaxed);
+    fixture.report(2, Cause::Failures);
+    assert_eq!(fixture.ports(), [1, 2, 3]);
+}
+
+#[test]
+fn whoever_failed_comes_back_on_probation() {
+    let mut fixture = three(|spec| spec.outlier = Outlier::on());
+    fixture.shared(2).failing.store(5, Relaxed);
+    fixture.report(2, Cause::Failures);
+    assert_eq!(fixture.state(2), "ejected");
+    // Whoever waits for it may still get an answer.
+    assert!(!fixture.shared(2).lost.load(Relaxed));
+    assert!(fixture.pass(SECOND * 6).is_empty());
+    assert_eq!((fixture.state(2), fixture.shared(2).failing.load(Relaxed)), ("up", 4));
+}
+
+#[test]
+fn health_takes_out_and_brings_back() {
+    let fixture = three(checked);
+    // Not checked yet, and nobody is better.
+    assert_eq!((fixture.ports(), fixture.state(1)), (vec![1, 2, 3], "unchecked"));
+    for port in 1..=3 {
+        assert!(fixture.check(port, true).is_some());
+    }
+    fixture.check(2, false);
+    assert_eq!(fixture.state(2), "up");
+    fixture.check(2, false);
+    assert_eq!((fixture.ports(), fixture.state(2)), (vec![1, 3], "unhealthy"));
+    assert!(fixture.shared(2).lost.load(Relaxed));
+    fixture.check(2, true);
+    fixture.check(2, true);
+    assert_eq!((fixture.ports(), fixture.state(2)), (vec![1, 2, 3], "up"));
+}
+
+#[test]
+fn who_was_not_checked_waits_while_others_are_well() {
+    let fixture = three(checked);
+    fixture.check(1, true);
+    fixture.check(2, true);
+    assert_eq!(fixture.ports(), [1, 2]);
+    fixture.check(3, true);
+    assert_eq!(fixture.ports(), [1, 2, 3]);
+}
+
+#[test]
+fn health_survives_a_reload_and_another_check_begins_without_prejudice() {
+    let mut fixture = three(checked);
+    fixture.checks(&[1, 2, 3], true);
+    fixture.checks(&[2, 2], false);
+    let target = fixture.target(2).expect("it is checked");
+    fixture.spec.slow_start = SECOND;
+    fixture.reload();
+    assert_eq!(fixture.ports(), [1, 3]);
+    assert!(fixture.supervisor.checked(&target, Ok(()), fixture.now).is_some());
+    fixture.spec.health = Some(Health { rise: 1, ..Health::new(Check::Tcp) });
+    fixture.reload();
+    assert_eq!(fixture.ports(), [1, 3]);
+    // The old check has nothing to say any more.
+    assert!(fixture.supervisor.checked(&target, Ok(()), fixture.now).is_none());
+    fixture.check(2, true);
+    assert_eq!(fixture.ports(), [1, 2, 3]);
+    fixture.spec.health = None;
+    fixture.reload();
+    assert!(fixture.supervisor.targets().is_empty());
+}
+
+#[test]
+fn too_few_healthy_ones_are_panic_unless_that_is_switched_off() {
+    let down = |fixture: &Fixture, ports: &[u16]| {
+        fixture.checks(&[1, 2, 3], true);
+        for port in ports {
+            fixture.checks(&[*port, *port], false);
+        }
+    };
+    let fixture = three(checked);
+    down(&fixture, &[1, 2]);
+    assert_eq!(fixture.ports(), [1, 2, 3]);
+    assert!(fixture.supervisor.view(fixture.now)[0].panic);
+    // Those that are used are not given up.
+    assert!(!fixture.shared(1).lost.load(Relaxed));
+    let fixture = three(|spec| {
+        checked(spec);
+        spec.panic_below = 0;
+    });
+    down(&fixture, &[1, 2, 3]);
+    assert!(fixture.ports().is_empty());
+}
+
+#[test]
+fn operators_take_out_and_bring_back_even_in_panic() {
+    let fixture = three(checked);
+    fixture.steer(1, Steer::Drain);
+    fixture.steer(2, Steer::Disable);
+    assert_eq!((fixture.ports(), fixture.state(1), fixture.state(2)), (vec![3], "drained", "disabled"));
+    // Drained ones are checked, disabled ones are not.
+    assert!(fixture.target(1).is_some() && fixture.target(2).is_none());
+    fixture.checks(&[1, 3, 1, 3], false);
+    assert_eq!(fixture.ports(), [3]);
+    fixture.steer(1, Steer::Enable);
+    assert_eq!(fixture.ports(), [1, 3]);
+}
+
+#[test]
+fn an_operators_wish_outlives_a_reload_and_an_endpoint_that_went_away() {
+    let source = Source::Name("app.test:1".into());
+    let fixture = Fixture::new(&["app.test:1"], |_| {});
+    fixture.found(&source, &[1, 2]);
+    fixture.steer(2, Steer::Drain);
+    fixture.reload();
+    assert_eq!(fixture.ports(), [1]);
+    fixture.found(&source, &[1]);
+    fixture.found(&source, &[1, 2]);
+    assert_eq!((fixture.ports(), fixture.state(2)), (vec![1], "drained"));
+}
+
+#[test]
+fn names_bring_and_take_endpoints_and_a_failure_changes_nothing() {
+    let source = Source::Name("app.test:1".into());
+    let fixture = Fixture::new(&["app.test:1", "127.0.0.1:9"], |_| {});
+    assert_eq!(fixture.ports(), [9]);
+    fixture.found(&source, &[1, 2]);
+    let kept = fixture.shared(2);
+    fixture.found(&source, &[2, 3]);
+    assert_eq!(fixture.ports(), [2, 3, 9]);
+    assert!(Arc::ptr_eq(&kept, &fixture.shared(2)));
+    let failed = Answer { found: Err("no such name".into()), denied: 0, next: fixture.now + SECOND };
+    fixture.supervisor.discovered("app", &source, failed, fixture.now);
+    assert_eq!(fixture.ports(), [2, 3, 9]);
+    let view = fixture.supervisor.service("app", fixture.now).expect("it is there");
+    assert_eq!(view.sources[0].failing.as_ref().map(|(why, _)| &**why), Some("no such name"));
+    // Nobody asked that.
+    fixture.found(&Source::Name("other.test:1".into()), &[7]);
+    fixture.found(&Source::File, &[7]);
+    assert_eq!(fixture.ports(), [2, 3, 9]);
+}
+
+#[test]
+fn a_service_has_no_more_endpoints_than_it_may() {
+    let fixture = Fixture::new(&["app.test:1"], |_| {});
+    let many: Vec<u16> = (1..=2_000).collect();
+    fixture.found(&Source::Name("app.test:1".into()), &many);
+    assert_eq!(fixture.ports().len(), ENDPOINTS_MAX);
+    let one_more = Found { address: at(9_000), weight: 1, priority: 0 };
+    assert_eq!(fixture.supervisor.add("app", one_more, fixture.now), Err(SteerError::Full(ENDPOINTS_MAX)));
+}
+
+#[test]
+fn endpoints_are_added_and_removed_at_run_time() {
+    let fixture = three(|_| {});
+    let found = Found { address: at(4), weight: 2, priority: 0 };
+    assert_eq!(fixture.supervisor.add("app", found, fixture.now), Ok(()));
+    assert_eq!(fixture.supervisor.add("app", found, fixture.now), Err(SteerError::AlreadyThere));
+    fixture.reload();
+    assert_eq!(fixture.picks(), [(1, 1), (2, 1), (3, 1), (4, 2)]);
+    let remove = |port| fixture.supervisor.remove("app", at(port), fixture.now);
+    assert_eq!(remove(1), Err(SteerError::NotAdded(Source::Settings)));
+    assert_eq!(remove(4), Ok(()));
+    assert_eq!(remove(4), Err(SteerError::NoEndpoint(vec![at(1), at(2), at(3)])));
+    assert_eq!(fixture.ports(), [1, 2, 3]);
+    let add = |address: &str, weight, priority| {
+        let found = Found { address: address.parse().expect("an address"), weight, priority };
+        fixture.supervisor.add("app", found, fixture.now)
+    };
+    assert_eq!(add("169.254.169.254:80", 1, 0), Err(SteerError::Denied));
+    assert!(matches!(add("127.0.0.1:4", 0, 0), Err(SteerError::OutOfRange(_))));
+    assert!(matches!(add("127.0.0.1:4", 1, 10), Err(SteerError::OutOfRange(_))));
+    assert!(matches!(add("127.0.0.1:0", 1, 0), Err(SteerError::OutOfRange(_))));
+    let nobody = fixture.supervisor.add("shop", found, fixture.now);
+    assert_eq!(nobody, Err(SteerError::NoService(vec!["app".into()])));
+}
+
+#[test]
+fn backups_are_used_when_the_first_are_too_few() {
+    let fixture = three(|spec| {
+        checked(spec);
+        spec.endpoints[2].priority = 1;
+    });
+    fixture.checks(&[1, 2, 3], true);
+    assert_eq!(fixture.ports(), [1, 2]);
+    fixture.checks(&[1, 2, 1, 2], false);
+    assert_eq!(fixture.ports(), [3]);
+}
+
+#[test]
+fn who_comes_back_starts_slowly_and_who_was_there_from_the_start_does_not() {
+    let mut fixture = three(|spec| {
+        checked(spec);
+        spec.slow_start = SECOND * 10;
+    });
+    fixture.checks(&[1, 2, 3], true);
+    assert_eq!(fixture.picks(), [(1, 1), (2, 1), (3, 1)]);
+    fixture.checks(&[2, 2], false);
+    fixture.checks(&[2, 2], true);
+    assert_eq!((fixture.picks(), fixture.state(2)), (vec![(1, 100), (2, 10), (3, 100)], "ramping"));
+    fixture.pass(SECOND * 5);
+    assert_eq!(fixture.picks(), [(1, 100), (2, 50), (3, 100)]);
+    fixture.pass(SECOND * 5);
+    assert_eq!((fixture.picks(), fixture.state(2)), (vec![(1, 1), (2, 1), (3, 1)], "up"));
+}
+
+#[test]
+fn who_stands_out_in_a_window_is_ejected() {
+    let mut fixture = three(|spec| spec.outlier = Outlier { failures: 0, ..Outlier::on() });
+    let tally = |name: &str, rounds: u64| Tally {
+        requests: 1_000 * rounds,
+        failures: if name.ends_with(":2") { 400 * rounds } else { rounds },
+        answers: 1_000 * rounds,
+        waited: 1_000_000_000 * rounds,
+    };
+    fixture.now = fixture.now + SECOND * 9;
+    fixture.supervisor.tick(|_, name| tally(name, 1), fixture.now);
+    assert_eq!(fixture.ports(), [1, 2, 3]);
+    fixture.now = fixture.now + SECOND * 2;
+    fixture.supervisor.tick(|_, name| tally(name, 1), fixture.now);
+    assert_eq!((fixture.ports(), fixture.state(2)), (vec![1, 3], "ejected"));
+}
+
+#[test]
+fn numbers_say_the_same_as_the_view() {
+    let fixture = three(checked);
+    fixture.check(1, true);
+    fixture.steer(3, Steer::Drain);
+    let numbers = fixture.supervisor.numbers();
+    let states: Vec<_> = numbers[0].endpoints.iter().map(|endpoint| (endpoint.up, endpoint.state)).collect();
+    assert_eq!(states, [(true, "up"), (false, "unchecked"), (false, "drained")]);
+    assert_eq!(numbers[0].endpoints[0].checks, Some((1, 0)));
+}
