@@ -131,3 +131,58 @@ impl Targets {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Waits of so many seconds, give or take a tenth.
+    fn check(waits: impl IntoIterator<Item = Duration>, expected: &[u64]) {
+        let waits: Vec<_> = waits.into_iter().collect();
+        assert_eq!(waits.len(), expected.len());
+        for (wait, seconds) in waits.iter().zip(expected) {
+            let (least, most) =
+                (Duration::from_millis(seconds * 900), Duration::from_millis(seconds * 1_100));
+            assert!((least..=most).contains(wait), "{waits:?} instead of {expected:?}");
+        }
+    }
+
+    fn pace() -> Pace {
+        Pace::new(&Dns::default())
+    }
+
+    const fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn an_answer_is_believed_for_its_time_within_bounds() {
+        let mut pace = pace();
+        let ttls = [0, 1, 60, 300, 86_400, u32::MAX.into()];
+        check(ttls.map(|ttl| pace.after_answer(seconds(ttl))), &[1, 1, 60, 300, 300, 300]);
+        assert!(pace.after_answer(Duration::MAX) <= seconds(330));
+    }
+
+    #[test]
+    fn failures_are_asked_about_ever_more_rarely_until_one_is_not() {
+        let mut pace = pace();
+        check((0..7).map(|_| pace.after_failure(None)), &[1, 2, 4, 8, 16, 30, 30]);
+        pace.after_answer(seconds(1));
+        check([pace.after_failure(None)], &[1]);
+        pace.failures = u32::MAX;
+        check([pace.after_failure(None)], &[30]);
+    }
+
+    #[test]
+    fn an_absence_is_believed_for_its_time_unless_that_is_long() {
+        let mut pace = pace();
+        check([5, 0, 3600].map(|absent| pace.after_failure(Some(seconds(absent)))), &[5, 2, 30]);
+    }
+
+    #[test]
+    fn names_that_came_together_part() {
+        let mut pace = pace();
+        let waits: HashSet<_> = (0..50).map(|_| pace.after_answer(seconds(60))).collect();
+        assert!(waits.len() > 5);
+    }
+}
