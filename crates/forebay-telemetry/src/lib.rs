@@ -10,10 +10,10 @@ pub mod metric;
 pub mod process;
 pub mod profile;
 pub mod recording;
+pub mod rfc3339;
 pub mod stats;
 pub mod summary;
 
 mod collect;
 mod escape;
-mod rfc3339;
 mod writer;

@@ -1,10 +1,21 @@
-//! Wall-clock time as text, for logs: `2026-11-21T11:27:52.123Z`.
+//! Wall-clock time as text, for logs and views: `2026-11-21T11:27:52.123Z`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::escape::decimal_padded;
 
 /// Length of `2026-11-21T11:27:52`.
 const SECOND_LEN: usize = 19;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+/// A moment to the millisecond, in UTC. Those before 1970 are shown as its beginning.
+#[must_use]
+pub fn text(at: SystemTime) -> String {
+    let since_epoch = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut out = Vec::new();
+    Clock::default().write(&mut out, u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX));
+    String::from_utf8(out).expect("it is made of digits and ASCII signs")
+}
 
 /// Writes times; remembers the last second, because most lines share it.
 #[derive(Clone, Debug, Default)]
@@ -106,6 +117,12 @@ mod tests {
         check(1_735_689_599_000_000_000, "2024-12-31T23:59:59.000Z");
         check(4_107_542_400_000_000_000, "2100-03-01T00:00:00.000Z");
         check(u64::MAX, "2554-07-21T23:34:33.709Z");
+    }
+
+    #[test]
+    fn moments_are_text_too() {
+        assert_eq!(text(UNIX_EPOCH + std::time::Duration::from_millis(1_500)), "1970-01-01T00:00:01.500Z");
+        assert_eq!(text(UNIX_EPOCH - std::time::Duration::from_secs(1)), "1970-01-01T00:00:00.000Z");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use forebay_base::time::Instant;
+use forebay_proxy::supervisor::{ServiceView, Steer, SteerError};
 use forebay_telemetry::log::{Event, Log};
 use forebay_telemetry::stats::Telemetry;
 use forebay_telemetry::summary::Recorder;
@@ -22,10 +23,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::app::Changes;
+
 mod api;
+mod endpoints;
 mod guard;
 mod pprof;
 mod reply;
+mod view;
 
 /// Open admin connections; more wait in the listen queue.
 const CONNECTIONS_MAX: usize = 64;
@@ -47,8 +52,17 @@ pub trait Control: Send + Sync + 'static {
     /// The configured routes, as JSON for people and tools.
     fn routes(&self) -> Value;
 
-    /// The configured services and the state of their endpoints, as JSON.
-    fn services(&self) -> Value;
+    /// Every service and its endpoints as they are now, in the order of the settings.
+    fn services(&self) -> Vec<ServiceView>;
+
+    /// One of them.
+    fn service(&self, name: &str) -> Option<ServiceView>;
+
+    /// Does to an endpoint what an operator wishes.
+    ///
+    /// # Errors
+    /// Nothing was done; the error says why.
+    fn change(&self, service: &str, endpoint: SocketAddr, wish: Change) -> Result<(), SteerError>;
 
     /// Where clients connect.
     fn listen(&self) -> Vec<SocketAddr>;
@@ -57,13 +71,43 @@ pub trait Control: Send + Sync + 'static {
     fn reload(&self) -> Pin<Box<dyn Future<Output = Reload> + Send + '_>>;
 }
 
+/// What an operator may wish for an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Add it to its service; it stays through reloads, until it is removed or the process ends.
+    Add {
+        /// 1 to 1,000,000.
+        weight: u32,
+        /// 0 to 9; the least first.
+        priority: u8,
+    },
+    /// Take away one that was added so.
+    Remove,
+    /// Give it more or fewer requests.
+    Steer(Steer),
+}
+
+impl Change {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Add { .. } => "add",
+            Self::Remove => "remove",
+            Self::Steer(Steer::Drain) => "drain",
+            Self::Steer(Steer::Disable) => "disable",
+            Self::Steer(Steer::Enable) => "enable",
+        }
+    }
+}
+
 /// What became of a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reload {
-    /// The new plan is in use.
+    /// The new plan is in use; or the old one still, if nothing has changed.
     Done {
         /// Its number.
         generation: u64,
+        /// How it differs from the one before.
+        changes: Changes,
     },
     /// The old plan stays.
     Refused {

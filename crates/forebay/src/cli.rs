@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub mod admin;
 pub mod load;
 
 /// The settings file when none is named.
@@ -36,6 +37,12 @@ pub struct Cli {
 pub enum Command {
     /// Serve requests
     Run(Run),
+    /// Load the settings of a running gateway anew, and tell what has changed
+    Reload(admin::Reload),
+    /// See and change the endpoints of a running gateway
+    Endpoint(Box<admin::Endpoint>),
+    /// Let the program's file, as it is now, take over from a running gateway
+    Upgrade(admin::Upgrade),
     /// Tell every problem of a settings file
     Check(Check),
     /// Tell which route a request would take, and why
@@ -158,6 +165,33 @@ mod tests {
             assert_eq!(parse(line).err(), Some(i32::from(EXIT_USAGE)), "{line}");
         }
         assert_eq!(parse("--help").err(), Some(0));
+    }
+
+    #[test]
+    fn a_running_gateway_is_reached_by_words_that_hold_together() {
+        for line in [
+            "reload",
+            "reload --admin :9900 --json",
+            "endpoint list",
+            "endpoint list shop --out -c f",
+            "endpoint drain shop 10.0.0.1:80 --wait --timeout 5s",
+            "endpoint add shop [::1]:80 --weight 3 --priority 1 --token-file t",
+            "endpoint remove shop 10.0.0.1:80",
+            "upgrade --admin localhost:9900",
+        ] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+        for line in [
+            "reload --token secret",
+            "reload --admin 9900x",
+            "endpoint",
+            "endpoint drain shop",
+            "endpoint drain shop 10.0.0.1:80 --timeout 5s",
+            "endpoint add shop 10.0.0.1:80 --weight 0",
+            "endpoint add shop 10.0.0.1:80 --priority 10",
+        ] {
+            assert_eq!(parse(line).err(), Some(i32::from(EXIT_USAGE)), "{line}");
+        }
     }
 
     #[test]

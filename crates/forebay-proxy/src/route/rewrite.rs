@@ -17,15 +17,15 @@ const REGEX_SIZE_MAX: usize = 1 << 20;
 /// Longest target that comes out, in bytes, before it is made canonical.
 const TARGET_MAX: usize = 64 << 10;
 
-/// A change of the target on its way to the upstream.
-#[derive(Clone, Debug)]
+/// A change of the target on its way to the upstream. Two are equal if they were written alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rewrite {
     path: Option<PathRewrite>,
     host: Option<Box<str>>,
 }
 
 /// A change of the path.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathRewrite(Kind);
 
 #[derive(Clone, Debug)]
@@ -61,6 +61,24 @@ pub enum RewriteError {
     /// The result is too long.
     TooLong,
 }
+
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Prefix { from, to }, Self::Prefix { from: from_other, to: to_other }) => {
+                from == from_other && to == to_other
+            }
+            (Self::Regex { pattern, to }, Self::Regex { pattern: pattern_other, to: to_other }) => {
+                // All are compiled with the same options: see `PathRewrite::regex`.
+                pattern.as_str() == pattern_other.as_str() && to == to_other
+            }
+            (Self::Template(one), Self::Template(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Kind {}
 
 impl Rewrite {
     /// Changes path, host or both. `host` may have a port.

@@ -43,6 +43,13 @@ pub enum Event<'a> {
         routes: usize,
         /// Services of the plan.
         services: usize,
+        /// What is different, in a line.
+        changes: &'a dyn Display,
+    },
+    /// The settings were read again and mean what is being served.
+    NothingChanged {
+        /// Number of the plan.
+        generation: u64,
     },
     /// New settings were refused; the old plan stays.
     ReloadRefused {
@@ -236,6 +243,17 @@ pub enum Event<'a> {
         /// What the system says.
         error: &'a dyn Display,
     },
+    /// Somebody changed an endpoint through the admin server.
+    EndpointSteered {
+        /// Who asked.
+        peer: SocketAddr,
+        /// Of which service.
+        service: &'a str,
+        /// Which one.
+        endpoint: SocketAddr,
+        /// What was done: `add`, `remove`, `drain`, `disable` or `enable`.
+        action: &'a str,
+    },
     /// A request to the admin server was refused.
     AdminRefused {
         /// Who asked.
@@ -275,10 +293,17 @@ impl Event<'_> {
             Self::Ready { routes, services } => {
                 parts(Info, "ready", "ready").with("routes", routes).with("services", services)
             }
-            Self::Reloaded { generation, routes, services } => parts(Info, "reloaded", "new settings in use")
-                .with("generation", generation)
-                .with("routes", routes)
-                .with("services", services),
+            Self::Reloaded { generation, routes, services, changes } => {
+                parts(Info, "reloaded", "new settings in use")
+                    .with("generation", generation)
+                    .with("routes", routes)
+                    .with("services", services)
+                    .with("changes", changes)
+            }
+            Self::NothingChanged { generation } => {
+                parts(Info, "nothing_changed", "settings read again: nothing changed")
+                    .with("generation", generation)
+            }
             Self::ReloadRefused { problems, first } => {
                 parts(Error, "reload_refused", "new settings refused, the old ones stay in use")
                     .with("problems", problems)
@@ -364,11 +389,13 @@ impl Event<'_> {
                     .with("endpoint", endpoint)
                     .with("error", error)
             }
-            Self::ChecksLate { late, targets } => {
-                parts(Warn, "checks_late", "health checks are late: too many for their intervals and timeouts")
-                    .with_duration("late", late)
-                    .with("targets", targets)
-            }
+            Self::ChecksLate { late, targets } => parts(
+                Warn,
+                "checks_late",
+                "health checks are late: too many for their intervals and timeouts",
+            )
+            .with_duration("late", late)
+            .with("targets", targets),
             Self::Panic { service, begins: true, usable, total } => {
                 parts(Warn, "panic_began", "too few endpoints are usable, so all are used")
                     .with("service", service)
@@ -409,6 +436,13 @@ impl Event<'_> {
                 parts(Error, "recording_failed", "the recording cannot be written and has ended")
                     .with("path", path.display())
                     .with("error", error)
+            }
+            Self::EndpointSteered { peer, service, endpoint, action } => {
+                parts(Info, "endpoint_steered", "endpoint changed through the admin server")
+                    .with("peer", peer)
+                    .with("service", service)
+                    .with("endpoint", endpoint)
+                    .with("action", action)
             }
             Self::AdminRefused { peer, reason } => {
                 parts(Warn, "admin_refused", "request to the admin server refused")

@@ -4,18 +4,20 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use forebay_proxy::supervisor::Steer;
 use forebay_telemetry::exposition::{self, Format};
 use forebay_telemetry::log::Event;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Body;
+use hyper::body::{Body, Bytes};
 use hyper::header::ACCEPT;
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 
+use super::endpoints::{self, segments};
 use super::guard::{Caller, Denial};
 use super::pprof::{self, Missing};
 use super::reply::{self, Reply};
-use super::{AdminState, Phase, Reload};
+use super::{AdminState, Change, Phase, Reload};
 
 /// Largest request body, in bytes.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -27,7 +29,7 @@ const PAGE: &str = include_str!("status.html");
 const NONCE_MARK: &str = "{{nonce}}";
 
 /// What can be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Resource {
     Page,
     Metrics,
@@ -36,6 +38,16 @@ enum Resource {
     Status,
     Routes,
     Services,
+    /// By name.
+    Service(String),
+    /// Those of the service of this name.
+    EndpointsOf(String),
+    /// Of all services.
+    Endpoints,
+    /// By service and address.
+    Endpoint(String, String),
+    /// What is to be done to it.
+    Steer(String, String, Steer),
     Reload,
     Profiles,
     CpuProfile,
@@ -64,34 +76,60 @@ impl Resource {
             "/api/v1/status" => Self::Status,
             "/api/v1/routes" => Self::Routes,
             "/api/v1/services" => Self::Services,
+            "/api/v1/endpoints" => Self::Endpoints,
             "/api/v1/reload" => Self::Reload,
             "/debug/pprof" | "/debug/pprof/" => Self::Profiles,
             "/debug/pprof/profile" => Self::CpuProfile,
             "/debug/pprof/cmdline" => Self::CommandLine,
-            _ => Self::MissingProfile(Missing::by_name(path.strip_prefix("/debug/pprof/")?)?),
+            _ => {
+                return match path.strip_prefix("/api/v1/services/") {
+                    Some(below) => Self::below_services(below),
+                    None => Missing::by_name(path.strip_prefix("/debug/pprof/")?).map(Self::MissingProfile),
+                };
+            }
         })
     }
 
-    const fn access(self) -> Access {
+    /// `SERVICE`, `SERVICE/endpoints`, `SERVICE/endpoints/ADDRESS` or `SERVICE/endpoints/ADDRESS/ACTION`.
+    fn below_services(path: &str) -> Option<Self> {
+        let segments = segments(path)?;
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let owned = str::to_owned;
+        Some(match segments[..] {
+            [service] => Self::Service(owned(service)),
+            [service, "endpoints"] => Self::EndpointsOf(owned(service)),
+            [service, "endpoints", address] => Self::Endpoint(owned(service), owned(address)),
+            [service, "endpoints", address, action] => {
+                Self::Steer(owned(service), owned(address), endpoints::steer(action)?)
+            }
+            _ => return None,
+        })
+    }
+
+    const fn access(&self) -> Access {
         match self {
             Self::Live | Self::Ready => Access::Anyone,
             Self::Page => Access::OwnName,
-            Self::Metrics | Self::Status | Self::Routes | Self::Services | Self::Reload => Access::Token,
+            Self::Metrics | Self::Status | Self::Routes | Self::Reload => Access::Token,
+            Self::Services | Self::Service(_) | Self::EndpointsOf(_) | Self::Endpoints => Access::Token,
+            Self::Endpoint(..) | Self::Steer(..) => Access::Token,
             Self::Profiles | Self::CpuProfile | Self::CommandLine | Self::MissingProfile(_) => Access::Token,
         }
     }
 
     /// The value of `Allow`.
-    const fn methods(self) -> &'static str {
+    const fn methods(&self) -> &'static str {
         match self {
-            Self::Reload => "POST",
+            Self::Reload | Self::Steer(..) => "POST",
+            Self::EndpointsOf(_) => "GET, HEAD, POST",
+            Self::Endpoint(..) => "GET, HEAD, DELETE",
             // The head alone is not worth the work.
             Self::CpuProfile => "GET",
             _ => "GET, HEAD",
         }
     }
 
-    fn allows(self, method: &Method) -> bool {
+    fn allows(&self, method: &Method) -> bool {
         self.methods().split(", ").any(|allowed| allowed == method.as_str())
     }
 }
@@ -108,7 +146,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let resource = Resource::at(request.uri().path());
-    if let Err(denial) = admit(state, token, resource, &request) {
+    if let Err(denial) = admit(state, token, resource.as_ref(), &request) {
         state.log.emit(&Event::AdminRefused { peer, reason: denial.reason() });
         return refuse(denial);
     }
@@ -129,7 +167,23 @@ where
         Resource::Ready => ready(state.phase()),
         Resource::Status => status(state),
         Resource::Routes => reply::json(StatusCode::OK, &state.control.routes()),
-        Resource::Services => reply::json(StatusCode::OK, &state.control.services()),
+        Resource::Services => endpoints::services(state),
+        Resource::Service(name) => endpoints::service(state, &name),
+        Resource::Endpoints => endpoints::list(state, request.uri().query()),
+        Resource::EndpointsOf(service) if request.method() == Method::POST => {
+            match read(request.into_body()).await {
+                Ok(body) => endpoints::add(state, peer, &service, &body),
+                Err(reply) => *reply,
+            }
+        }
+        Resource::EndpointsOf(service) => endpoints::service(state, &service),
+        Resource::Endpoint(service, address) if request.method() == Method::DELETE => {
+            change(state, peer, (&service, &address), Change::Remove, request).await
+        }
+        Resource::Endpoint(service, address) => endpoints::endpoint(state, &service, &address),
+        Resource::Steer(service, address, steer) => {
+            change(state, peer, (&service, &address), Change::Steer(steer), request).await
+        }
         Resource::Reload => reload(state, request).await,
         Resource::Profiles => pprof::index(),
         Resource::CpuProfile => pprof::cpu(request.uri().query()).await,
@@ -142,7 +196,7 @@ where
 fn admit<B>(
     state: &AdminState,
     token: Option<&str>,
-    resource: Option<Resource>,
+    resource: Option<&Resource>,
     request: &Request<B>,
 ) -> Result<(), Denial> {
     let caller = Caller {
@@ -150,7 +204,7 @@ fn admit<B>(
         uri: request.uri(),
         version: request.version(),
         headers: request.headers(),
-        costly: resource == Some(Resource::CpuProfile),
+        costly: resource == Some(&Resource::CpuProfile),
     };
     match resource.map_or(Access::Token, Resource::access) {
         Access::Anyone => Ok(()),
@@ -210,11 +264,19 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     // It says nothing we need, but has to be read before the answer to keep the connection in step.
-    if let Err(reply) = drain(request.into_body()).await {
+    if let Err(reply) = read(request.into_body()).await {
         return *reply;
     }
     match state.control.reload().await {
-        Reload::Done { generation } => reply::json(StatusCode::OK, &json!({ "generation": generation })),
+        Reload::Done { generation, changes } => {
+            let report = json!({
+                "generation": generation,
+                "changed": !changes.is_empty(),
+                "summary": changes.summary(),
+                "changes": changes.to_json(),
+            });
+            reply::json(StatusCode::OK, &report)
+        }
         Reload::Refused { problems } => reply::problem_with(
             StatusCode::UNPROCESSABLE_ENTITY,
             "reload_refused",
@@ -229,15 +291,32 @@ where
     }
 }
 
+async fn change<B>(
+    state: &AdminState,
+    peer: SocketAddr,
+    endpoint: (&str, &str),
+    wish: Change,
+    request: Request<B>,
+) -> Reply
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    match read(request.into_body()).await {
+        Ok(body) => endpoints::change_by_path(state, peer, endpoint, wish, &body),
+        Err(reply) => *reply,
+    }
+}
+
 /// Reads a body to its end, within bounds.
-async fn drain<B>(body: B) -> Result<(), Box<Reply>>
+async fn read<B>(body: B) -> Result<Bytes, Box<Reply>>
 where
     B: Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let limited = Limited::new(body, BODY_BYTES_MAX);
     let reply = match tokio::time::timeout(BODY_TIMEOUT, Box::pin(limited.collect())).await {
-        Ok(Ok(_)) => return Ok(()),
+        Ok(Ok(body)) => return Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             reply::problem(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "send at most 64 KiB")
         }

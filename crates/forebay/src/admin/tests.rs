@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use forebay_proxy::supervisor::{EndpointView, Out, Reason, Source};
 use forebay_telemetry::access::{Format, Target};
 use forebay_telemetry::log::{Level, Settings};
 use forebay_telemetry::stats::Class;
@@ -21,8 +22,24 @@ impl Control for Plugged {
         json!([{ "name": "shop" }])
     }
 
-    fn services(&self) -> Value {
-        json!([{ "name": "shop", "endpoints": ["10.0.0.1:80"] }])
+    fn services(&self) -> Vec<ServiceView> {
+        vec![shop()]
+    }
+
+    fn service(&self, name: &str) -> Option<ServiceView> {
+        Some(shop()).filter(|service| *service.name == *name)
+    }
+
+    fn change(&self, service: &str, endpoint: SocketAddr, wish: Change) -> Result<(), SteerError> {
+        let shop = self.service(service).ok_or_else(|| SteerError::NoService(vec!["shop".into()]))?;
+        let known: Vec<SocketAddr> = shop.endpoints.iter().map(|endpoint| endpoint.address).collect();
+        match (known.contains(&endpoint), wish) {
+            (true, Change::Add { .. }) => Err(SteerError::AlreadyThere),
+            (true, Change::Remove) => Err(SteerError::NotAdded(Source::Settings)),
+            (true, Change::Steer(_)) => Ok(()),
+            (false, Change::Add { .. }) if endpoint.ip().is_unspecified() => Err(SteerError::Denied),
+            (false, _) => Err(SteerError::NoEndpoint(known)),
+        }
     }
 
     fn listen(&self) -> Vec<SocketAddr> {
@@ -35,11 +52,43 @@ impl Control for Plugged {
     }
 }
 
+/// A service with an endpoint that is well, and one that was drained.
+fn shop() -> ServiceView {
+    let endpoint = |address: &str, outs: Vec<Out>| EndpointView {
+        address: address.parse().expect("it is an address"),
+        source: Source::Settings,
+        weight: 1,
+        priority: 0,
+        share: outs.is_empty().then_some(1_000),
+        outs,
+        ramp: None,
+        in_flight: 0,
+        connections: 0,
+        check: None,
+        ejections: [0; 4],
+    };
+    let drained =
+        Out { reason: Reason::Drained, since: Instant::from_nanos(1), until: None, detail: "by hand".into() };
+    ServiceView {
+        name: "shop".into(),
+        balance: "least_loaded",
+        panic: false,
+        priority: 0,
+        waiting: 0,
+        sources: Vec::new(),
+        endpoints: vec![endpoint("10.0.0.1:80", Vec::new()), endpoint("[::1]:80", vec![drained])],
+    }
+}
+
 struct Admin {
     address: SocketAddr,
     state: Arc<AdminState>,
     stop: oneshot::Sender<()>,
     server: tokio::task::JoinHandle<()>,
+}
+
+fn done(generation: u64) -> Reload {
+    Reload::Done { generation, changes: Changes::default() }
 }
 
 struct Answer {
@@ -153,7 +202,76 @@ async fn the_status_says_what_the_page_needs() {
         assert!(status.get(member).is_some(), "{member}");
     }
     assert_eq!(admin.get("/api/v1/routes").await.json(), json!([{ "name": "shop" }]));
-    assert_eq!(admin.get("/api/v1/services").await.json()[0]["endpoints"][0], "10.0.0.1:80");
+}
+
+#[tokio::test]
+async fn services_and_endpoints_are_shown_in_every_grain() {
+    let admin = Admin::open().await;
+    let services = admin.get("/api/v1/services").await.json();
+    assert_eq!(services.as_array().map(Vec::len), Some(1));
+    assert_eq!(services[0]["states"], json!({ "up": 1, "drained": 1 }));
+    assert_eq!(services[0], admin.get("/api/v1/services/shop").await.json(), "but for the clock");
+    let flat = admin.get("/api/v1/endpoints").await.json();
+    assert_eq!((&flat["total"], &flat["endpoints"][0]["service"]), (&json!(2), &json!("shop")));
+    let out = admin.get("/api/v1/endpoints?state=out").await.json();
+    assert_eq!((&out["total"], &out["endpoints"][0]["address"]), (&json!(1), &json!("[::1]:80")));
+    let cut = admin.get("/api/v1/endpoints?limit=1").await.json();
+    assert_eq!((&cut["total"], &cut["endpoints"][0]["address"]), (&json!(2), &json!("[::1]:80")));
+    let one = admin.get("/api/v1/services/shop/endpoints/%5b::1%5d%3a80").await.json();
+    assert_eq!((&one["state"], &one["outs"][0]["detail"]), (&json!("drained"), &json!("by hand")));
+    admin.get("/api/v1/services/shap").await.check(404, "no_service");
+    admin.get("/api/v1/endpoints?service=shap").await.check(404, "no_service");
+    admin.get("/api/v1/endpoints?stat=up").await.check(400, "bad_query");
+    admin.get("/api/v1/services/shop/endpoints/10.0.0.9:80").await.check(404, "no_endpoint");
+    admin.get("/api/v1/services/shop/endpoints/10.0.0.1:80/more/of/it").await.check(404, "not_found");
+}
+
+#[tokio::test]
+async fn endpoints_are_steered_by_path_and_added_by_body() {
+    const ENDPOINTS: &str = "/api/v1/services/shop/endpoints";
+    let admin = Admin::open().await;
+    let post = |path: String, body: &str| {
+        let headers = format!("content-length: {}\r\n\r\n{body}", body.len());
+        let request = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}");
+        let admin = &admin;
+        async move { admin.exchange(&request).await }
+    };
+    for action in ["drain", "disable", "enable"] {
+        let answer = post(format!("{ENDPOINTS}/10.0.0.1:80/{action}"), "").await;
+        assert_eq!((answer.status, &answer.json()["address"]), (200, &json!("10.0.0.1:80")), "{action}");
+    }
+    post(format!("{ENDPOINTS}/10.0.0.1:80/drain"), "{\"for\":\"60s\"}").await.check(422, "bad_body");
+    post(format!("{ENDPOINTS}/10.0.0.1:80/dran"), "").await.check(404, "not_found");
+    post(format!("{ENDPOINTS}/10.0.0.9:80/drain"), "").await.check(404, "no_endpoint");
+    post(format!("{ENDPOINTS}/shop.test:80/drain"), "").await.check(404, "no_endpoint");
+    post("/api/v1/services/shap/endpoints/10.0.0.1:80/drain".to_owned(), "").await.check(404, "no_service");
+    post(ENDPOINTS.to_owned(), r#"{"address":"10.0.0.1:80"}"#).await.check(409, "already_there");
+    post(ENDPOINTS.to_owned(), r#"{"address":"0.0.0.0:80"}"#).await.check(422, "address_denied");
+    let answer = post(ENDPOINTS.to_owned(), r#"{"address":"10.0.0.1:80","wieght":1}"#).await;
+    answer.check(422, "bad_body");
+    assert_eq!(answer.json()["problems"], json!(["`wieght` is unknown; did you mean `weight`?"]));
+    admin.ask("DELETE", &format!("{ENDPOINTS}/10.0.0.1:80"), "").await.check(409, "not_added");
+    let answer = admin.get(&format!("{ENDPOINTS}/10.0.0.1:80/drain")).await;
+    answer.check(405, "method_not_allowed");
+    let answer = admin.ask("PUT", ENDPOINTS, "content-length: 0\r\n").await;
+    answer.check(405, "method_not_allowed");
+    assert!(answer.head.contains("allow: get, head, post"), "{}", answer.head);
+}
+
+#[tokio::test]
+async fn endpoints_are_guarded_like_reloads() {
+    let path = "/api/v1/services/shop/endpoints/10.0.0.1:80";
+    let admin = Admin::open().await;
+    for (method, path) in [("POST", format!("{path}/drain")), ("DELETE", path.to_owned())] {
+        admin.ask(method, &path, "origin: http://evil.test\r\n").await.check(403, "cross_origin");
+    }
+    let admin = Admin::start(Some("s3cret"), done(2)).await;
+    for (method, path) in [("POST", format!("{path}/drain")), ("DELETE", path.to_owned())] {
+        admin.ask(method, &path, "").await.check(401, "unauthorized");
+    }
+    for path in ["/api/v1/services", "/api/v1/services/shop", "/api/v1/endpoints", path] {
+        admin.get(path).await.check(401, "unauthorized");
+    }
 }
 
 #[tokio::test]
@@ -200,8 +318,9 @@ async fn methods_and_paths_that_do_not_exist_are_refused_by_name() {
 async fn a_reload_says_what_became_of_it() {
     let reload =
         |outcome| async { Admin::start(None, outcome).await.ask("POST", "/api/v1/reload", "").await };
-    let answer = reload(Reload::Done { generation: 7 }).await;
-    assert_eq!((answer.status, answer.json()), (200, json!({ "generation": 7 })));
+    let answer = reload(done(7)).await;
+    assert_eq!((answer.status, &answer.json()["generation"]), (200, &json!(7)));
+    assert_eq!((&answer.json()["changed"], &answer.json()["summary"]), (&json!(false), &json!([])));
     let problems = vec!["forebay.yaml:3:1: unknown key".to_owned()];
     let answer = reload(Reload::Refused { problems }).await;
     answer.check(422, "reload_refused");
@@ -211,7 +330,7 @@ async fn a_reload_says_what_became_of_it() {
 
 #[tokio::test]
 async fn pages_from_elsewhere_are_kept_out() {
-    let admin = Admin::start(None, Reload::Done { generation: 2 }).await;
+    let admin = Admin::start(None, done(2)).await;
     let rebound = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: evil.test\r\nconnection: close\r\n\r\n");
     for path in ["/", "/metrics", "/api/v1/status", "/nothing"] {
         admin.exchange(&rebound(path)).await.check(421, "host_unknown");
@@ -224,7 +343,7 @@ async fn pages_from_elsewhere_are_kept_out() {
 
 #[tokio::test]
 async fn with_a_token_only_its_holder_sees_numbers() {
-    let admin = Admin::start(Some("s3cret"), Reload::Done { generation: 2 }).await;
+    let admin = Admin::start(Some("s3cret"), done(2)).await;
     for path in ["/metrics", "/api/v1/status", "/api/v1/routes", "/nothing"] {
         let answer = admin.get(path).await;
         answer.check(401, "unauthorized");
@@ -241,7 +360,7 @@ async fn with_a_token_only_its_holder_sees_numbers() {
 
 #[tokio::test]
 async fn a_body_beyond_the_bound_is_refused() {
-    let admin = Admin::start(None, Reload::Done { generation: 2 }).await;
+    let admin = Admin::start(None, done(2)).await;
     let post = |length: usize| {
         let headers = format!("content-length: {length}\r\n\r\n{}", "x".repeat(length));
         let request =

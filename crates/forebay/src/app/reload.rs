@@ -13,6 +13,7 @@ use forebay_telemetry::log::{Event, Log};
 use forebay_telemetry::recording::Recording;
 use tokio::sync::Mutex;
 
+use super::changes::Changes;
 use super::record::Recorder;
 use crate::config::{self, Loaded, Server};
 
@@ -74,10 +75,12 @@ pub(super) enum ReloadError {
 }
 
 /// What came of a reload.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Reloaded {
     /// Number of the plan; the first is 1.
     pub(super) generation: u64,
+    /// How it differs from the one before; if it does not, that one stays, with its number.
+    pub(super) changes: Changes,
 }
 
 impl std::fmt::Display for ReloadError {
@@ -124,14 +127,20 @@ impl Reloader {
                 for warning in &loaded.warnings {
                     self.log.emit(&Event::SettingsWarning { problem: warning });
                 }
+                let changes = Changes::between(&self.gateway.plan(), &loaded.plan);
+                if changes.is_empty() {
+                    // The plan in force means the same: nobody needs to notice.
+                    self.gateway.telemetry().plan_installed(*generation);
+                    self.log.emit(&Event::NothingChanged { generation: *generation });
+                    return Ok(Reloaded { generation: *generation, changes });
+                }
                 *generation += 1;
                 let (routes, services) = (loaded.plan.routes.len(), loaded.plan.services.len());
-                let plan = Arc::new(loaded.plan);
-                self.gateway.install(Arc::clone(&plan), recording).await;
-                let telemetry = self.gateway.telemetry();
-                telemetry.plan_installed(*generation);
-                self.log.emit(&Event::Reloaded { generation: *generation, routes, services });
-                Ok(Reloaded { generation: *generation })
+                self.gateway.install(Arc::new(loaded.plan), recording).await;
+                self.gateway.telemetry().plan_installed(*generation);
+                let generation = *generation;
+                self.log.emit(&Event::Reloaded { generation, routes, services, changes: &changes });
+                Ok(Reloaded { generation, changes })
             }
             Err(error) => {
                 self.gateway.telemetry().reload_failed();

@@ -1,0 +1,296 @@
+//! The admin side of a running gateway, as commands reach it: one request, one answer.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow, bail};
+use forebay_net::h1::{Body, HeadLimits, Outcome, ResponseHead};
+use serde_json::Value;
+
+use super::Output;
+use crate::cli::FILE_DEFAULT;
+use crate::cli::admin::Admin;
+use crate::config::{self, ADMIN_DEFAULT, Loaded};
+
+/// Names the environment variable with the token in it.
+const TOKEN_VARIABLE: &str = "FOREBAY_ADMIN_TOKEN";
+/// Largest file a token is read from, in bytes.
+const TOKEN_FILE_MAX: u64 = 64 << 10;
+/// Longest wait for a connection.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// Longest wait for the answer to a look or a small change.
+pub(super) const ANSWER_MAX: Duration = Duration::from_secs(30);
+/// Longest answer: a hundred services of a thousand endpoints take a third of it.
+const ANSWER_BYTES_MAX: usize = 256 << 20;
+const HEAD_LIMITS: HeadLimits = HeadLimits { bytes: 32 << 10, fields: 100, target: 0 };
+
+/// A running gateway.
+pub(super) struct Remote {
+    address: SocketAddr,
+    token: Option<String>,
+}
+
+/// What it said.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The status.
+    pub(super) status: u16,
+    body: Vec<u8>,
+}
+
+impl Remote {
+    /// Finds out where the gateway is, and what it asks for.
+    ///
+    /// # Errors
+    /// That cannot be told, or there is no admin side.
+    pub(super) fn find(admin: &Admin) -> anyhow::Result<Self> {
+        let Admin { at, config, token_file } = admin;
+        let token = match token_file {
+            Some(file) => Some(read_token(file)?),
+            None => std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty()),
+        };
+        if let Some(address) = at {
+            // A token of the settings is for the gateway of the settings, not for whoever is at an address.
+            return Ok(Self { address: resolve(address)?, token });
+        }
+        let Some(loaded) = settings(config.as_deref()) else {
+            return Ok(Self { address: ADMIN_DEFAULT, token });
+        };
+        let Some(admin) = loaded.server.admin else {
+            bail!("the settings say `admin: off`, so the gateway cannot be asked for anything");
+        };
+        if admin.listen.port() == 0 {
+            bail!("the settings leave the admin port to chance; name it with `--admin`");
+        }
+        let token = token.or_else(|| admin.token.map(|token| token.reveal().to_owned()));
+        Ok(Self { address: reachable(admin.listen), token })
+    }
+
+    /// `GET`s what has to be there.
+    ///
+    /// # Errors
+    /// It is not, or nobody answers.
+    pub(super) fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.ask("GET", path, None, ANSWER_MAX)?.expect_done()
+    }
+
+    /// Asks for something.
+    ///
+    /// # Errors
+    /// Nobody answers, or not in HTTP, or it takes longer than `patience`.
+    pub(super) fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        patience: Duration,
+    ) -> anyhow::Result<Answer> {
+        let address = self.address;
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let token = self.token.as_ref().map(|token| format!("authorization: Bearer {token}\r\n"));
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\naccept: application/json\r\n\
+             {}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            token.unwrap_or_default(),
+            body.len()
+        );
+        let mut stream = TcpStream::connect_timeout(&address, CONNECT_MAX)
+            .map_err(|error| anyhow!("no gateway's admin side at {address}: {error}; is it running? name another address with `--admin`, or the settings with `-c`"))?;
+        let bytes = exchange(&mut stream, request.as_bytes(), Instant::now() + patience)
+            .with_context(|| format!("no answer from {address}"))?;
+        Answer::parse(bytes).with_context(|| format!("what listens at {address} is no admin side"))
+    }
+}
+
+impl Answer {
+    fn parse(mut bytes: Vec<u8>) -> anyhow::Result<Self> {
+        let mut head = ResponseHead::default();
+        let Ok(Outcome::Complete(length)) = head.parse(&bytes, &HEAD_LIMITS, false) else {
+            bail!("its answer is not HTTP");
+        };
+        let mut rest = &mut bytes[length..];
+        let mut body = Body::new(head.framing);
+        let mut whole = Vec::with_capacity(rest.len());
+        while !body.is_done() && !rest.is_empty() {
+            let part = body.take(rest).map_err(|_| anyhow!("its answer is not HTTP"))?;
+            if part.consumed == 0 {
+                break;
+            }
+            whole.extend_from_slice(&rest[..part.data]);
+            rest = &mut rest[part.consumed..];
+        }
+        body.end_of_input().map_err(|_| anyhow!("its answer broke off"))?;
+        Ok(Self { status: head.status, body: whole })
+    }
+
+    /// The JSON of a success.
+    ///
+    /// # Errors
+    /// What the gateway says is wrong, and what to do.
+    pub(super) fn expect_done(self) -> anyhow::Result<Value> {
+        let value: Option<Value> = serde_json::from_slice(&self.body).ok();
+        match (self.status, value) {
+            (200..=299, Some(value)) => Ok(value),
+            (401, _) => bail!(
+                "the gateway asks for its token, and this is not it; give it with `--token-file`, or in \
+                 {TOKEN_VARIABLE}"
+            ),
+            (_, Some(problem)) if problem["detail"].is_string() => Err(anyhow!(told(&problem))),
+            (status, _) => bail!("the gateway answered with status {status} and says not why"),
+        }
+    }
+}
+
+/// A problem's detail, and what is listed below it.
+fn told(problem: &Value) -> String {
+    let mut text = printable(problem["detail"].as_str().unwrap_or_default());
+    for line in problem["problems"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        text.push_str("\n  ");
+        text.push_str(&printable(line));
+    }
+    text
+}
+
+/// A text from elsewhere, without what would steer a terminal.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// A text as one segment of a path.
+pub(super) fn segment(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => {
+                encoded.push(char::from(byte));
+            }
+            byte => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+/// Sends a request and reads to the end of the connection.
+fn exchange(stream: &mut TcpStream, request: &[u8], end: Instant) -> io::Result<Vec<u8>> {
+    stream.set_write_timeout(Some(CONNECT_MAX))?;
+    stream.write_all(request)?;
+    let mut bytes = Vec::new();
+    let mut piece = vec![0; 64 << 10];
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut piece) {
+            Ok(0) => return Ok(bytes),
+            Ok(_) if bytes.len() > ANSWER_BYTES_MAX => return Err(io::ErrorKind::FileTooLarge.into()),
+            Ok(length) => bytes.extend_from_slice(&piece[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The settings, if there are any without a mistake.
+fn settings(named: Option<&Path>) -> Option<Loaded> {
+    let file = named.unwrap_or(Path::new(FILE_DEFAULT));
+    if named.is_none() && !file.exists() {
+        return None;
+    }
+    match config::load(file) {
+        Ok(loaded) => Some(loaded),
+        Err(_) => {
+            // They may be what the gateway is about to refuse; it will say so itself.
+            Output::noted(&format!(
+                "forebay: {} has problems, so the gateway is sought at {ADMIN_DEFAULT}; name another address \
+                 with `--admin`",
+                file.display()
+            ));
+            None
+        }
+    }
+}
+
+fn read_token(file: &Path) -> anyhow::Result<String> {
+    let cannot = || format!("cannot read the token from {}", file.display());
+    let mut text = String::new();
+    let opened = std::fs::File::open(file).with_context(cannot)?;
+    opened.take(TOKEN_FILE_MAX).read_to_string(&mut text).with_context(cannot)?;
+    let token = text.trim();
+    let plain = token.bytes().all(|byte| byte.is_ascii_graphic());
+    if token.is_empty() || !plain {
+        bail!("{}: it has to be one word in one line", cannot());
+    }
+    Ok(token.to_owned())
+}
+
+fn resolve(address: &str) -> anyhow::Result<SocketAddr> {
+    let mut found = address.to_socket_addrs().with_context(|| format!("cannot look {address} up"))?;
+    let first = found.next().ok_or_else(|| anyhow!("{address} leads nowhere; name an IP address"))?;
+    Ok(reachable(first))
+}
+
+/// Whoever listens on every address listens on this machine's own.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        });
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(bytes: &str, expected: Result<Value, &str>) {
+        let done = Answer::parse(bytes.as_bytes().to_vec()).and_then(Answer::expect_done);
+        match (done, expected) {
+            (Ok(value), Ok(expected)) => assert_eq!(value, expected),
+            (Err(error), Err(text)) => assert!(format!("{error:#}").contains(text), "{error:#}"),
+            (done, _) => panic!("{bytes}: {done:?}"),
+        }
+    }
+
+    #[test]
+    fn answers_are_taken_whole_or_not_at_all() {
+        check("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ntrue", Ok(true.into()));
+        check(
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\ntr\r\n2\r\nue\r\n0\r\n\r\n",
+            Ok(true.into()),
+        );
+        check("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\ntrue", Err("broke off"));
+        check("SSH-2.0-OpenSSH_9.9\r\n", Err("not HTTP"));
+        check("", Err("not HTTP"));
+        check("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", Err("says not why"));
+    }
+
+    #[test]
+    fn problems_are_told_with_all_their_lines() {
+        let body = r#"{"detail":"no \u001b[31mgood","problems":["a:1:1: one","two"]}"#;
+        let answer = format!("HTTP/1.1 422 X\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        check(&answer, Err("no \u{fffd}[31mgood\n  a:1:1: one\n  two"));
+        check("HTTP/1.1 401 X\r\ncontent-length: 0\r\n\r\n", Err("FOREBAY_ADMIN_TOKEN"));
+    }
+
+    #[test]
+    fn segments_keep_to_themselves() {
+        assert_eq!(segment("[::1]:80"), "%5B::1%5D:80");
+        assert_eq!(segment("a/b?c é"), "a%2Fb%3Fc%20%C3%A9");
+    }
+
+    #[test]
+    fn every_address_is_reached_at_this_machine() {
+        assert_eq!(reachable(([0, 0, 0, 0], 9900).into()), SocketAddr::from(([127, 0, 0, 1], 9900)));
+        assert_eq!(reachable(([10, 0, 0, 1], 9900).into()), SocketAddr::from(([10, 0, 0, 1], 9900)));
+    }
+}
