@@ -46,7 +46,8 @@ impl ResolvConf {
                     conf.search = words.filter_map(|word| Name::parse(word).ok()).take(SEARCH_MAX).collect();
                 }
                 Some("options") => {
-                    let mut dots = words.filter_map(|word| word.strip_prefix("ndots:")?.parse::<usize>().ok());
+                    let mut dots =
+                        words.filter_map(|word| word.strip_prefix("ndots:")?.parse::<usize>().ok());
                     conf.dots = dots.next_back().unwrap_or(conf.dots).min(DOTS_MAX);
                 }
                 _ => {}
