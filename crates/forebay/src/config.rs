@@ -13,12 +13,18 @@ use forebay_proxy::plan::Plan;
 
 mod action;
 mod address;
+mod balance;
+mod dns;
 mod edits;
+mod endpoints_file;
 pub(crate) mod expand;
 mod flags;
+mod health;
 pub(crate) mod json_schema;
 mod keys;
 mod lower;
+mod names;
+mod outlier;
 pub(crate) mod problems;
 pub(crate) mod read;
 mod record;
@@ -28,12 +34,14 @@ mod routes;
 pub(crate) mod schema;
 mod server;
 mod services;
+mod split;
 pub(crate) mod value;
 pub(crate) mod yaml;
 
 #[cfg(test)]
 mod tests;
 
+pub use endpoints_file::read_endpoints;
 pub use flags::{from_flags, override_server};
 pub use server::{ADMIN_DEFAULT, AccessFormat, Admin, LogTarget, Logs, Secret, Server, Workers};
 

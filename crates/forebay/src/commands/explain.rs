@@ -14,6 +14,7 @@ use crate::cli;
 use crate::config;
 
 mod request;
+mod service;
 mod stages;
 #[cfg(test)]
 mod tests;
@@ -169,7 +170,7 @@ impl Explained {
                         .iter()
                         .map(|(name, value)| (name.into(), value.into()))
                         .collect(),
-                    stages: stages::of(plan, index, target, &host),
+                    stages: stages::of(plan, index, request, target, &host),
                 });
                 Ok(())
             }

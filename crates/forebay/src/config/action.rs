@@ -1,12 +1,13 @@
 //! Reads what a route does: `to`, `redirect` or `respond`.
 
-use forebay_proxy::plan::{Action, Target};
+use forebay_proxy::plan::{Action, Split, Target};
 use forebay_proxy::route::{Matcher, Template};
 
 use super::lower::Lower;
 use super::problems::{Mark, Spanned};
 use super::read::short;
 use super::services::Services;
+use super::split;
 use super::value::{Fields, Value};
 
 /// Most services one route leads to.
@@ -17,6 +18,7 @@ const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 /// What a route does, before it is known how often.
 pub(super) enum Does {
     Forward(Vec<Target>),
+    Split(Split),
     Redirect {
         status: u16,
         to: Template,
@@ -35,6 +37,7 @@ impl Does {
     pub(super) fn copy(&self) -> Action {
         match self {
             Self::Forward(targets) => Action::Forward(targets.clone()),
+            Self::Split(split) => Action::Split(split.clone()),
             Self::Redirect { status, to } => Action::Redirect { status: *status, to: to.clone() },
             Self::Respond { status, content_type, body } => {
                 Action::Respond { status: *status, content_type: content_type.clone(), body: body.clone() }
@@ -52,7 +55,10 @@ pub(super) fn read(
     matchers: &[(Mark, Matcher)],
 ) -> Does {
     if let Some(to) = fields.get("to") {
-        return Does::Forward(targets(lower, to, services));
+        return match &to.value {
+            Value::Table(fields) => split::read(lower, fields, services).map_or(Does::Bad, Does::Split),
+            _ => Does::Forward(targets(lower, to, services)),
+        };
     }
     if let Some(written) = fields.get("redirect") {
         return redirect(lower, written, matchers).unwrap_or(Does::Bad);

@@ -4,6 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use forebay_net::host;
 
+/// Longest part of a name, in bytes (RFC 1035 section 2.3.4).
+const LABEL_MAX: usize = 63;
+
 /// Why a text is no address, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Wrong {
@@ -28,8 +31,12 @@ pub(crate) fn listen(text: &str) -> Result<SocketAddr, Wrong> {
     expanded.parse().map_err(|_| listen_error(address))
 }
 
-/// Checks where an endpoint can be reached: `host:port`, with a port from 1 on.
+/// Checks where an endpoint can be reached: `host:port` with a port from 1 on, or the name of SRV records.
 pub(crate) fn endpoint(text: &str) -> Result<(), Wrong> {
+    // Most are literal, and there may be very many.
+    if text.parse::<SocketAddr>().is_ok_and(|address| address.port() != 0) {
+        return Ok(());
+    }
     if let Some((scheme, rest)) = text.split_once("://") {
         let what = format!("an endpoint is `host:port`, without `{scheme}://`");
         return Err(wrong(what, format!("write `{}`", rest.trim_end_matches('/'))));
@@ -42,10 +49,26 @@ pub(crate) fn endpoint(text: &str) -> Result<(), Wrong> {
     match host.port {
         // A URL may have it in a host; no name that resolves does.
         _ if host.name.contains('~') => Err(wrong("not an address: `~` in a host", "write `host:port`")),
+        _ if host.name.split('.').any(|label| label.len() > LABEL_MAX) => {
+            let what = format!("not an address: a part of the name has more than {LABEL_MAX} characters");
+            Err(wrong(what, "write a name that can be looked up"))
+        }
         Some(0) => Err(wrong("nothing can be reached at port 0", "write the port the server listens on")),
         Some(_) => Ok(()),
+        None if is_srv(&host.name) => Ok(()),
+        None if host.name.starts_with('_') => Err(wrong(
+            "neither `host:port` nor the name of SRV records",
+            "write, for example, `_http._tcp.shop.internal`",
+        )),
         None => Err(wrong("the port is missing", format!("write, for example, `{host}:80`"))),
     }
+}
+
+/// `_service._proto.name` (RFC 2782).
+fn is_srv(name: &str) -> bool {
+    let mut labels = name.split('.');
+    let mut is_marked = || labels.next().is_some_and(|label| label.len() > 1 && label.starts_with('_'));
+    is_marked() && is_marked() && labels.next().is_some_and(|label| !label.is_empty())
 }
 
 fn listen_error(address: &str) -> Wrong {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::schema::{Choice, Key, Registry, Shape, Table, Text};
+use super::schema::{Choice, Choose, Key, Registry, Shape, Table, Text};
 
 /// What any single value may be instead: an environment variable to fill in.
 const VARIABLE: &str = "\\$\\{";
@@ -33,19 +33,27 @@ fn table_schema(table: &Table) -> Value {
     });
     match table.choices {
         [] => {}
-        [choice] => schema["oneOf"] = ways(choice),
-        choices => schema["allOf"] = choices.iter().map(|choice| json!({ "oneOf": ways(choice) })).collect(),
+        [choice] => {
+            let (word, ways) = ways(choice);
+            schema[word] = ways;
+        }
+        choices => {
+            let all = choices.iter().map(ways).map(|(word, ways)| json!({ word: ways }));
+            schema["allOf"] = all.collect();
+        }
     }
     schema
 }
 
-/// The ways to choose: one key and no other, or none.
-fn ways(choice: &Choice) -> Value {
+/// The ways to choose, and the keyword they stand under: one key and no other, perhaps none; or any of them.
+fn ways(choice: &Choice) -> (&'static str, Value) {
     let mut ways: Vec<_> = choice.keys.iter().map(|key| json!({ "required": [key] })).collect();
-    if !choice.required {
-        ways.push(json!({ "not": { "anyOf": ways } }));
+    match choice.how {
+        Choose::One => {}
+        Choose::AtMostOne => ways.push(json!({ "not": { "anyOf": ways } })),
+        Choose::AtLeastOne => return ("anyOf", ways.into()),
     }
-    ways.into()
+    ("oneOf", ways.into())
 }
 
 fn key_schema(key: &Key) -> Value {
@@ -65,6 +73,11 @@ fn shape_schema(shape: &Shape) -> Value {
             any_of(vec![json!({ "type": "integer", "minimum": min, "maximum": max }), variable()])
         }
         Shape::Numbers(numbers) => any_of(vec![json!({ "enum": numbers }), variable()]),
+        Shape::Percent { min, max } => any_of(vec![
+            json!({ "type": "integer", "minimum": min, "maximum": max }),
+            matching("^[0-9]{1,3}%$"),
+            variable(),
+        ]),
         Shape::Time { .. } => {
             let unit = "(ns|us|µs|μs|ms|s|m|h|d)";
             any_of(vec![matching(&format!("^([0-9]+{unit})+$")), variable()])

@@ -4,13 +4,24 @@ use std::time::Duration;
 
 use super::schema::{Hints, Key, Registry, Shape, Table};
 
+mod balance;
+mod dns;
+mod endpoints_file;
+mod health;
 mod record;
 mod route;
 mod service;
 mod texts;
 
+use balance::{BALANCE, HASH, STICKY};
+use dns::DNS;
+pub(super) use endpoints_file::ENDPOINTS;
+use health::{HEALTH, OUTLIER};
 use record::RECORD;
-use route::{EDITS, HEADERS, MATCH, REDIRECT, REGEX, REPLACE_PREFIX, RESPOND, REWRITE, ROUTE, ROUTE_TIMEOUT};
+use route::{
+    EDITS, HEADERS, MATCH, READ_AFTER_WRITE, REDIRECT, REGEX, REPLACE_PREFIX, RESPOND, REWRITE, ROUTE,
+    ROUTE_TIMEOUT, SPLIT,
+};
 use service::{ENDPOINT, POOL, SERVICE, TIMEOUT};
 use texts::{BLOCK, FILE, LISTEN, NAME, TOKEN};
 
@@ -45,14 +56,21 @@ every mistake in it at once, with line, column and remedy; `forebay schema` prin
 ";
 
 /// Every table, in the order of the reference.
-pub(crate) static TABLES: [&Table; 21] = [
+pub(crate) static TABLES: [&Table; 29] = [
     &TOP,
     &SERVICE,
     &ENDPOINT,
+    &BALANCE,
+    &HASH,
+    &STICKY,
+    &HEALTH,
+    &OUTLIER,
     &TIMEOUT,
     &POOL,
     &ROUTE,
     &MATCH,
+    &SPLIT,
+    &READ_AFTER_WRITE,
     &ROUTE_TIMEOUT,
     &HEADERS,
     &EDITS,
@@ -63,6 +81,7 @@ pub(crate) static TABLES: [&Table; 21] = [
     &RESPOND,
     &DEFAULTS,
     &LIMITS,
+    &DNS,
     &ADMIN,
     &SECRET,
     &LOGS,
@@ -91,6 +110,9 @@ static TOP: Table = Table {
         Key::new("limits", Shape::Table(&LIMITS))
             .doc("Bounds on what clients may send and hold.")
             .example("{headers: 50}"),
+        Key::new("dns", Shape::Table(&DNS))
+            .doc("How names among endpoints are looked up.")
+            .example("{servers: [127.0.0.1:5353]}"),
         Key::new("trusted_proxies", Shape::List { min: 0, item: &Shape::Text(&BLOCK) })
             .default("[]")
             .doc("Addresses of proxies in front of this one. Only their `Forwarded`, `X-Forwarded-*`, `X-Real-IP` and `x-request-id` are believed; from anybody else these headers are replaced.")
@@ -293,6 +315,7 @@ const BODY_MAX: Key = Key::new("body_max", Shape::Size { min: 0, max: BODY_BOUND
     .doc("Largest request body. Default: the one of `defaults`, else that of `limits`.")
     .example("1MiB");
 const STATUS: Shape = Shape::Count { min: 200, max: 599 };
+const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);

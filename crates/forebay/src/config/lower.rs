@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use forebay_net::cidr::CidrSet;
-use forebay_proxy::plan::{Dns, HalfClose, Limits, Plan, Underscores};
+use forebay_proxy::plan::{HalfClose, Limits, Plan, Underscores};
 
 use super::problems::{Problems, Spanned};
 use super::read::short;
 use super::value::Fields;
-use super::{Server, record, routes, server, services};
+use super::{Server, dns, record, routes, server, services};
 
 /// What reading values needs besides the values.
 pub(super) struct Lower<'a, 'b> {
@@ -41,13 +41,21 @@ fn plan(lower: &mut Lower<'_, '_>, top: &Fields) -> Plan {
         limits,
         trusted_proxies,
         record,
-        dns: Dns::default(),
+        dns: dns::lower(lower, top),
     }
 }
 
 fn trusted_proxies(lower: &mut Lower<'_, '_>, top: &Fields) -> CidrSet {
+    blocks(lower, top.list("trusted_proxies").iter().filter_map(Spanned::text))
+}
+
+/// The set of these blocks of addresses.
+pub(super) fn blocks<'t>(
+    lower: &mut Lower<'_, '_>,
+    texts: impl Iterator<Item = Spanned<&'t str>>,
+) -> CidrSet {
     let mut blocks = Vec::new();
-    for text in top.list("trusted_proxies").iter().filter_map(Spanned::text) {
+    for text in texts {
         match text.value.parse::<forebay_net::cidr::Cidr>() {
             Ok(block) => blocks.push(block),
             Err(error) => {

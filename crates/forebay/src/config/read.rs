@@ -3,7 +3,7 @@
 use forebay_base::units;
 
 use super::problems::{Mark, Problems, Spanned};
-use super::schema::{Choice, Key, Registry, Shape, Table, Text, listed};
+use super::schema::{Choice, Choose, Key, Registry, Shape, Table, Text, listed};
 use super::value::{Field, Fields, Json, Pair, Value};
 use super::yaml::{Entry, Kind, Node, Scalar};
 use forebay_base::nearest::nearest;
@@ -74,10 +74,10 @@ impl Reader<'_> {
 
     fn chosen(&mut self, fields: &Fields, choice: &Choice) {
         let Fields { at, table, written, meant } = fields;
-        let Choice { keys, required } = choice;
+        let Choice { keys, how } = choice;
         let mut chosen = written.iter().filter(|field| keys.contains(&field.name));
         let first = chosen.next();
-        for other in chosen {
+        for other in chosen.filter(|_| choice.excludes()) {
             let first = first.map_or("", |field| field.name);
             self.problems.error_fix(
                 other.at,
@@ -85,12 +85,24 @@ impl Reader<'_> {
                 format!("keep one of {}", quoted(keys, "and")),
             );
         }
-        if *required && first.is_none() && !keys.iter().any(|key| meant.contains(key)) {
-            self.problems.error_fix(
+        if first.is_some() || keys.iter().any(|key| meant.contains(key)) {
+            return;
+        }
+        match how {
+            Choose::AtMostOne => {}
+            Choose::One => self.problems.error_fix(
                 *at,
                 format!("this {} does nothing yet", table.name),
                 format!("write one of {}", quoted(keys, "and")),
-            );
+            ),
+            Choose::AtLeastOne => {
+                let example = keys.first().and_then(|key| table.find(key)).map_or("", |key| key.example);
+                self.problems.error_fix(
+                    *at,
+                    format!("{} is missing in this {}", quoted(keys, "or"), table.name),
+                    format!("write, for example, `{}: {example}`", keys.first().unwrap_or(&"")),
+                );
+            }
         }
     }
 
@@ -128,7 +140,7 @@ impl Reader<'_> {
             (Shape::Either(shapes), Kind::Scalar(scalar)) if means_off(scalar, shapes) => {
                 self.mismatch(node, shape, label)
             }
-            (Shape::Either(shapes), _) => match shapes.iter().find(|shape| claims(shape, &node.kind)) {
+            (Shape::Either(shapes), _) => match chosen(shapes, &node.kind) {
                 Some(shape) => self.value(node, shape, label),
                 None => self.mismatch(node, shape, label),
             },
@@ -195,6 +207,11 @@ impl Reader<'_> {
             }
             Shape::Numbers(numbers) if is_digits(scalar) => {
                 let number = text.parse().ok().filter(|number| numbers.contains(number));
+                self.in_range(number.map(Value::Number), node, text, shape, label)
+            }
+            Shape::Percent { min, max } if is_percentage(scalar) => {
+                let number = text.strip_suffix('%').unwrap_or(text).parse().ok();
+                let number = number.filter(|number| (min..=max).contains(&number));
                 self.in_range(number.map(Value::Number), node, text, shape, label)
             }
             Shape::Time { min, max } => match units::parse_duration(text) {
@@ -295,6 +312,21 @@ impl<'a> Label<'a> {
     }
 }
 
+/// Which of several shapes the writer had in mind. A map could be of fixed keys or of free ones: it is the
+/// former if one of these keys is there with a value that the free ones do not take.
+fn chosen(shapes: &'static [Shape], kind: &Kind) -> Option<&'static Shape> {
+    let mut claiming = shapes.iter().filter(|shape| claims(shape, kind));
+    let first = claiming.next()?;
+    match (first, claiming.next(), kind) {
+        (Shape::Table(table), Some(free @ Shape::Map { value, .. }), Kind::Map(entries)) => {
+            let is_fixed =
+                |entry: &Entry| table.find(&entry.key).is_some() && !claims(value, &entry.value.kind);
+            Some(if entries.iter().any(is_fixed) { first } else { free })
+        }
+        _ => Some(first),
+    }
+}
+
 /// Whether one of several shapes is the one the writer had in mind.
 fn claims(shape: &Shape, kind: &Kind) -> bool {
     match (shape, kind) {
@@ -308,9 +340,10 @@ fn claims(shape: &Shape, kind: &Kind) -> bool {
             scalar.plain && matches!(scalar.text.as_str(), "true" | "false")
         }
         (Shape::Count { .. } | Shape::Numbers(_), Kind::Scalar(scalar)) => is_digits(scalar),
-        (Shape::Time { .. } | Shape::Size { .. } | Shape::ByteRate { .. }, Kind::Scalar(scalar)) => {
-            scalar.text.starts_with(|c: char| c.is_ascii_digit())
-        }
+        (
+            Shape::Percent { .. } | Shape::Time { .. } | Shape::Size { .. } | Shape::ByteRate { .. },
+            Kind::Scalar(scalar),
+        ) => scalar.text.starts_with(|c: char| c.is_ascii_digit()),
         _ => false,
     }
 }
@@ -355,7 +388,16 @@ fn is_json_number(text: &str) -> bool {
 
 /// A whole number that is not in quotes.
 fn is_digits(scalar: &Scalar) -> bool {
-    scalar.plain && !scalar.text.is_empty() && scalar.text.bytes().all(|byte| byte.is_ascii_digit())
+    scalar.plain && all_digits(&scalar.text)
+}
+
+/// A whole number, with `%` or without, that is not in quotes.
+fn is_percentage(scalar: &Scalar) -> bool {
+    scalar.plain && all_digits(scalar.text.strip_suffix('%').unwrap_or(&scalar.text))
+}
+
+fn all_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn found(kind: &Kind) -> String {
@@ -391,6 +433,7 @@ fn advice(kind: &Kind, shape: &Shape) -> Option<String> {
         "yes" | "on" | "y" | "true" | "1" if switch => Some("true"),
         "no" | "off" | "n" | "false" | "0" if switch => Some("false"),
         _ if means_off(scalar, shapes) => Some("off"),
+        "yes" | "true" | "enabled" if words.clone().any(|word| word == "on") => Some("on"),
         lower => nearest(lower, words),
     };
     meant.map(|word| format!("did you mean `{word}`?"))

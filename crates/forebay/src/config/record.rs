@@ -7,6 +7,7 @@ use forebay_proxy::route::Matcher;
 use forebay_telemetry::recording::{REDACT, REDACT_QUERY, Settings, Share};
 
 use super::lower::Lower;
+use super::names::is_token;
 use super::problems::Spanned;
 use super::read::short;
 use super::routes::Placed;
@@ -60,9 +61,8 @@ fn boxed(names: &[&str]) -> Box<[Box<str>]> {
 
 /// The headers of `redact`; what cannot be one would never be redacted.
 fn headers(lower: &mut Lower<'_, '_>, fields: &Fields) -> Box<[Box<str>]> {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     for text in fields.list("redact").iter().filter_map(Spanned::text) {
-        if !text.value.bytes().all(is_token) {
+        if !is_token(text.value) {
             lower.problems.error(text.at, format!("`{}` is not the name of a header", short(text.value)));
         }
     }

@@ -1,6 +1,6 @@
 //! Prints a registry as a page of the reference.
 
-use super::schema::{Key, Registry, Shape, Table, listed};
+use super::schema::{Choose, Key, Registry, Shape, Table, listed};
 
 /// The reference page, in Markdown.
 pub(crate) fn page(registry: &Registry) -> String {
@@ -20,12 +20,21 @@ fn write_table(page: &mut String, table: &Table) {
     table.keys.iter().for_each(|key| line(row(key)));
     for choice in table.choices {
         let names: Vec<_> = choice.keys.iter().map(|key| format!("`{key}`")).collect();
-        let how_many = if choice.required { "Exactly" } else { "At most" };
+        let how_many = match choice.how {
+            Choose::One => "Exactly",
+            Choose::AtMostOne => "At most",
+            Choose::AtLeastOne => "At least",
+        };
         line(format!("\n{how_many} one of {} is written.", listed(&names, "and")));
     }
     line("\n```yaml".to_owned());
     // Keys that exclude each other are alternatives to the first of them.
-    let others: Vec<_> = table.choices.iter().flat_map(|choice| &choice.keys[1..]).collect();
+    let others: Vec<_> = table
+        .choices
+        .iter()
+        .filter(|choice| choice.excludes())
+        .flat_map(|choice| &choice.keys[1..])
+        .collect();
     for Key { name, example, .. } in table.keys {
         let or = if others.contains(&name) { "# or " } else { "" };
         line(format!("{or}{name}: {example}"));

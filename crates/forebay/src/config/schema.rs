@@ -40,16 +40,26 @@ pub(crate) struct Table {
     pub(crate) keys: &'static [Key],
     /// Words kept for later versions.
     pub(crate) later: &'static [&'static str],
-    /// Keys that exclude each other.
+    /// Keys of which so many may or must be written.
     pub(crate) choices: &'static [Choice],
 }
 
-/// Keys of which at most one may be written.
+/// How many of some keys are written.
 #[derive(Debug)]
 pub(crate) struct Choice {
     pub(crate) keys: &'static [&'static str],
-    /// Whether one must be.
-    pub(crate) required: bool,
+    pub(crate) how: Choose,
+}
+
+/// How many keys of a choice are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choose {
+    /// Exactly one.
+    One,
+    /// One or none: they exclude each other.
+    AtMostOne,
+    /// One or more.
+    AtLeastOne,
 }
 
 /// One key.
@@ -75,6 +85,8 @@ pub(crate) enum Shape {
     Count { min: u64, max: u64 },
     /// One of these whole numbers.
     Numbers(&'static [u64]),
+    /// A whole number of hundredths, with `%` or without.
+    Percent { min: u64, max: u64 },
     /// A duration with its unit.
     Time { min: Duration, max: Duration },
     /// A number of bytes.
@@ -116,6 +128,13 @@ impl Registry {
     /// The file as a whole.
     pub(crate) fn top(&self) -> &'static Table {
         self.tables[0]
+    }
+}
+
+impl Choice {
+    /// Whether no two of its keys stand together.
+    pub(crate) fn excludes(&self) -> bool {
+        self.how != Choose::AtLeastOne
     }
 }
 
@@ -164,6 +183,7 @@ impl Shape {
             Self::Switch => "`true` or `false`".to_owned(),
             Self::Count { min, max } => format!("a whole number from {min} to {max}"),
             Self::Numbers(numbers) => listed(&numbers.iter().map(u64::to_string).collect::<Vec<_>>(), "or"),
+            Self::Percent { min, max } => format!("a whole percentage from {min}% to {max}%"),
             Self::Time { min, max } => {
                 format!("a duration from {} to {}", show_duration(*min), show_duration(*max))
             }

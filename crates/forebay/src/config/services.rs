@@ -1,18 +1,18 @@
 //! Reads `services`, and the timeouts that `defaults` gives them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use forebay_proxy::plan::{Balance, Endpoint, PoolLimits, Service, Timeouts};
+use forebay_proxy::plan::{PANIC_BELOW, PoolLimits, Service, Timeouts};
 
-use super::address;
 use super::lower::Lower;
 use super::problems::{Mark, Problems, Spanned};
 use super::read::short;
 use super::value::{Fields, Value};
+use super::{balance, health, outlier};
 use forebay_base::nearest::nearest;
 
-/// Most endpoints of one service.
-const ENDPOINTS_MAX: usize = 1_000;
+mod endpoints;
+
 /// Unknown names for which the nearest known one is sought; that takes a look at every service.
 const SUGGESTIONS_MAX: usize = 20;
 
@@ -53,7 +53,7 @@ impl Services {
             self.used[*index] = true;
             return Ok(*index);
         }
-        self.missed += 1;
+        self.miss();
         let looked_at = if self.missed > SUGGESTIONS_MAX { &[] } else { self.list.as_slice() };
         let known = looked_at.iter().map(|service| service.name.as_ref());
         Err(match nearest(name, known) {
@@ -61,6 +61,11 @@ impl Services {
             None if self.list.is_empty() => "add it to `services`".to_owned(),
             None => "add it to `services`, or name one that is there".to_owned(),
         })
+    }
+
+    /// A route leads to something, but it is not known to what: that is told elsewhere.
+    pub(super) fn miss(&mut self) {
+        self.missed += 1;
     }
 
     /// Tells services no route leads to.
@@ -94,44 +99,19 @@ fn check_name(problems: &mut Problems, name: &Spanned<Box<str>>) {
 
 fn service(lower: &mut Lower<'_, '_>, name: &str, fields: &Fields, usual: Timeouts) -> Service {
     Service {
-        endpoints: endpoints(lower, fields),
-        balance: match fields.word("balance") {
-            Some("round_robin") => Balance::RoundRobin,
-            _ => Balance::LeastLoaded,
-        },
+        name: name.into(),
+        endpoints: endpoints::read(lower, fields),
+        endpoints_file: endpoints::file(lower, fields),
+        endpoints_allow: endpoints::allowed(lower, fields),
+        balance: balance::read(lower, name, fields),
+        health: health::read(lower, fields),
+        outlier: outlier::read(lower, fields),
+        // `off` is no time.
+        slow_start: fields.time("slow_start").unwrap_or_default(),
+        panic_below: fields.count("panic_below").unwrap_or(PANIC_BELOW),
         timeout: timeouts(Some(fields), usual),
-        pool: pool(fields.table("pool")),
-        ..Service::new(name)
+        pool: pool(lower, fields.table("pool")),
     }
-}
-
-fn endpoints(lower: &mut Lower<'_, '_>, fields: &Fields) -> Vec<Endpoint> {
-    let mut endpoints = Vec::new();
-    if let Some(one_more) = fields.list("endpoints").get(ENDPOINTS_MAX) {
-        lower.problems.error(one_more.at, format!("more than {ENDPOINTS_MAX} endpoints in one service"));
-        return endpoints;
-    }
-    let mut seen = HashSet::new();
-    for item in fields.list("endpoints") {
-        let (text, weight) = match &item.value {
-            Value::Text(text) => (item.with(text.as_str()), 1),
-            Value::Table(fields) => match fields.text("address") {
-                Some(text) => (text, fields.count("weight").unwrap_or(1)),
-                None => continue,
-            },
-            _ => continue,
-        };
-        if let Err(wrong) = address::endpoint(text.value) {
-            let what = format!("`{}`: {}", short(text.value), wrong.what);
-            lower.problems.error_fix(text.at, what, wrong.fix);
-        } else if !seen.insert(text.value.to_ascii_lowercase()) {
-            let what = format!("`{}` stands twice in this service", text.value);
-            lower.problems.error_fix(text.at, what, "keep one, with a `weight` if it is to get more");
-        } else {
-            endpoints.push(Endpoint { weight, ..Endpoint::new(text.value) });
-        }
-    }
-    endpoints
 }
 
 /// Timeouts as a service or `defaults` has them, over those that hold otherwise.
@@ -149,13 +129,25 @@ pub(super) fn timeouts(fields: Option<&Fields>, usual: Timeouts) -> Timeouts {
     }
 }
 
-fn pool(fields: Option<&Fields>) -> PoolLimits {
+fn pool(lower: &mut Lower<'_, '_>, fields: Option<&Fields>) -> PoolLimits {
     let usual = PoolLimits::default();
     let Some(fields) = fields else { return usual };
-    PoolLimits {
+    let pool = PoolLimits {
         connections_max: fields.count("connections_max").unwrap_or(usual.connections_max),
         idle_max: fields.count("idle_max").unwrap_or(usual.idle_max),
         idle_timeout: fields.time("idle_timeout").unwrap_or(usual.idle_timeout),
-        ..usual
+        requests_max: fields.count("requests_max"),
+        queue_max: fields.count("queue_max").unwrap_or(usual.queue_max),
+        queue_timeout: fields.time("queue_timeout").unwrap_or(usual.queue_timeout),
+    };
+    if let Some((requests, written)) = pool.requests_max.zip(fields.get("requests_max"))
+        && requests > pool.connections_max
+    {
+        let what = format!(
+            "{requests} requests to an endpoint never come about with {} connections, one for each",
+            pool.connections_max
+        );
+        lower.problems.warn_fix(written.at, what, "raise `connections_max`, or remove `requests_max`");
     }
+    pool
 }

@@ -7,6 +7,7 @@ mod json;
 mod meaning;
 mod mistakes;
 mod registry;
+mod upstreams;
 
 /// A file that is right, to which tests add a line.
 const BASE: &str = "\

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::schema::{Choice, Hints, Key, Registry, Shape, Table};
+use crate::config::schema::{Choice, Choose, Hints, Key, Registry, Shape, Table};
 
 mod lab;
 mod step;
@@ -150,7 +150,7 @@ static TOP: Table = Table {
         LOGS,
     ],
     later: &[],
-    choices: &[Choice { keys: &["stages", "preset"], required: false }],
+    choices: &[Choice { keys: &["stages", "preset"], how: Choose::AtMostOne }],
 };
 
 static STAGE: Table = Table {
@@ -177,7 +177,7 @@ static STAGE: Table = Table {
             .example("true"),
     ],
     later: &[],
-    choices: &[Choice { keys: &["rate", "users"], required: true }],
+    choices: &[Choice { keys: &["rate", "users"], how: Choose::One }],
 };
 
 static PRESET: Table = Table {
@@ -192,7 +192,7 @@ static PRESET: Table = Table {
             .example("{rate: 100/s}"),
     ],
     later: &[],
-    choices: &[Choice { keys: &["spike", "soak"], required: true }],
+    choices: &[Choice { keys: &["spike", "soak"], how: Choose::One }],
 };
 
 static SPIKE: Table = Table {

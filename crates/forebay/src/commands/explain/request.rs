@@ -51,6 +51,13 @@ impl Request {
         let found = self.headers.iter().find(|(other, _)| other.as_bytes().eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_bytes())
     }
+
+    /// Value of the first cookie of this name.
+    pub(super) fn cookie(&self, name: &str) -> Option<&str> {
+        let lines = self.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case("cookie"));
+        let mut pairs = lines.flat_map(|(_, line)| line.split(';')).filter_map(|pair| pair.split_once('='));
+        pairs.find(|(other, _)| other.trim() == name).map(|(_, value)| value.trim())
+    }
 }
 
 /// Host and port, if the URL has them, and the rest as the request line would have it.
@@ -79,6 +86,22 @@ fn header(line: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cookies_are_found_by_their_whole_names() {
+        let request = Request::parse(&cli::Explain {
+            method: "GET".to_owned(),
+            url: "/".to_owned(),
+            headers: vec!["Cookie: ab=1; b=2".to_owned(), "cookie: c = 3;d".to_owned()],
+            config: "forebay.yaml".into(),
+            json: false,
+        });
+        let request = request.expect("the request is right");
+        for (name, value) in [("ab", Some("1")), ("b", Some("2")), ("c", Some("3")), ("d", None), ("a", None)]
+        {
+            assert_eq!(request.cookie(name), value, "{name}");
+        }
+    }
 
     #[test]
     fn urls_come_apart_as_clients_take_them_apart() {

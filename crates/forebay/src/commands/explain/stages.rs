@@ -2,8 +2,11 @@
 
 use forebay_base::units::{show_duration, show_size};
 use forebay_net::uri::Target as Uri;
-use forebay_proxy::plan::{Action, Balance, Plan, PoolLimits, Recorded, Route, Service, Target, Timeouts};
+use forebay_proxy::plan::{Action, Plan, ReadAfterWrite, Recorded, Route, Split, Target, WriterBy};
 use forebay_proxy::route::{HeaderEdits, Rewrite, Values};
+
+use super::request::Request;
+use super::service;
 
 /// One stage.
 pub(super) struct Stage {
@@ -13,7 +16,7 @@ pub(super) struct Stage {
 }
 
 /// The stages of a request that takes the route with this index.
-pub(super) fn of(plan: &Plan, index: usize, target: &Uri, host: &str) -> Vec<Stage> {
+pub(super) fn of(plan: &Plan, index: usize, request: &Request, target: &Uri, host: &str) -> Vec<Stage> {
     let route = &plan.routes[index];
     let path = target.path();
     let values = Values { host, path, query: target.query(), params: route.matcher.params(path) };
@@ -37,10 +40,7 @@ pub(super) fn of(plan: &Plan, index: usize, target: &Uri, host: &str) -> Vec<Sta
         Action::Split(split) => {
             stages.push(Stage { name: "request", does: edits(&route.request_headers) });
             stages.extend(route.rewrite.as_ref().map(|rewrite| self::rewrite(rewrite, &values)));
-            for service in [split.read, split.write] {
-                let does = forward(plan, route, &[Target { service, weight: 1 }]);
-                stages.push(Stage { name: "forward", does });
-            }
+            stages.extend(self::split(plan, route, split, request));
         }
         Action::Redirect { status, to } => {
             let mut location = String::new();
@@ -106,53 +106,55 @@ fn forward(plan: &Plan, route: &Route, targets: &[Target]) -> Vec<String> {
     let all: u64 = targets.iter().map(|target| u64::from(target.weight)).sum();
     let mut lines = Vec::new();
     for target in targets {
-        let service = &plan.services[target.service];
         let share = match targets.len() {
             1 => String::new(),
             _ => format!(", {} of {all} requests", target.weight),
         };
-        lines.push(format!("to service {}{share}: {}", service.name, endpoints(service)));
-        lines.push(format!("  timeouts: {}", timeouts(route, service)));
-        let PoolLimits { connections_max, idle_max, idle_timeout, .. } = service.pool;
-        lines.push(format!(
-            "  pool: at most {connections_max} connections to an endpoint; {idle_max} idle ones kept by each \
-             worker, for {}",
-            show_duration(idle_timeout)
-        ));
+        lines.extend(service::lines(&plan.services[target.service], route, &share));
     }
     lines
 }
 
-fn endpoints(service: &Service) -> String {
-    let how = match service.balance {
-        Balance::LeastLoaded => "the less loaded of two of",
-        Balance::RoundRobin => "in turn",
-        Balance::PeakEwma => "the quicker of two of",
-        Balance::Hash(_) => "by hash one of",
-        Balance::Sticky(_) => "by cookie one of",
-    };
-    let weighted = service.endpoints.iter().any(|endpoint| endpoint.weight != 1);
-    let shown = service.endpoints.iter().map(|endpoint| match weighted {
-        true => format!("{} (weight {})", endpoint.address, endpoint.weight),
-        false => endpoint.address.to_string(),
-    });
-    let shown: Vec<_> = shown.collect();
-    match shown.as_slice() {
-        [only] => only.clone(),
-        all => format!("{how} {}", all.join(", ")),
+/// Whether the request reads or writes, and the services it may go to.
+fn split(plan: &Plan, route: &Route, split: &Split, request: &Request) -> Vec<Stage> {
+    let Split { read, write, read_after_write } = split;
+    let (method, primary) = (&request.method, &plan.services[*write].name);
+    let mut services = vec![*write];
+    let mut does = Vec::new();
+    if is_safe(method) {
+        does.push(format!("{method} reads: to service {}", plan.services[*read].name));
+        services = vec![*read];
+    } else {
+        does.push(format!("{method} writes: to service {primary}"));
     }
+    if let Some(ReadAfterWrite { stay, by }) = read_after_write {
+        let (what, has_it) = match by {
+            WriterBy::Cookie(name) => (format!("the cookie {name}"), request.cookie(name).is_some()),
+            WriterBy::Header(name) => {
+                (format!("the header {name}"), request.header(name.as_bytes()).is_some())
+            }
+        };
+        let stay = show_duration(*stay);
+        does.push(format!("a client that has written reads from {primary} for {stay}, known by {what}"));
+        match (is_safe(method), has_it) {
+            (false, _) => {}
+            (true, false) => {
+                does.push(format!("this request is without {what}: nobody known to have written"))
+            }
+            (true, true) => {
+                does.push(format!("this request has {what}: to {primary} if it wrote within {stay}"));
+                services.push(*write);
+            }
+        }
+    }
+    let forward = services.into_iter().map(|service| {
+        let does = forward(plan, route, &[Target { service, weight: 1 }]);
+        Stage { name: "forward", does }
+    });
+    std::iter::once(Stage { name: "split", does }).chain(forward).collect()
 }
 
-fn timeouts(route: &Route, service: &Service) -> String {
-    let Timeouts { connect, first_byte, idle, total } = service.timeout;
-    let total = match route.timeout.total.or(total) {
-        Some(total) => show_duration(total),
-        None => "unbounded".to_owned(),
-    };
-    format!(
-        "connect {}, first byte {}, idle {}, total {total}",
-        show_duration(connect),
-        show_duration(route.timeout.first_byte.unwrap_or(first_byte)),
-        show_duration(route.timeout.idle.unwrap_or(idle)),
-    )
+/// Methods that only read (RFC 9110 section 9.2.1).
+fn is_safe(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
 }

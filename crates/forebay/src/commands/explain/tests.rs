@@ -24,6 +24,10 @@ record: {file: a.jsonl, sample: 5%, routes: [api], body_max: 1KiB}
 ";
 
 fn explain(method: &str, url: &str, headers: &[&str]) -> Explained {
+    explain_with(SETTINGS, method, url, headers)
+}
+
+fn explain_with(settings: &str, method: &str, url: &str, headers: &[&str]) -> Explained {
     let args = cli::Explain {
         method: method.to_owned(),
         url: url.to_owned(),
@@ -31,13 +35,17 @@ fn explain(method: &str, url: &str, headers: &[&str]) -> Explained {
         config: "forebay.yaml".into(),
         json: false,
     };
-    let loaded = config::load_str(SETTINGS).expect("the settings are right");
+    let loaded = config::load_str(settings).expect("the settings are right");
     Explained::find(&Request::parse(&args).expect("the request is right"), &loaded.plan)
 }
 
 fn shown(method: &str, url: &str, headers: &[&str]) -> Vec<String> {
+    lines(&explain(method, url, headers))
+}
+
+fn lines(explained: &Explained) -> Vec<String> {
     let mut buffer = Vec::new();
-    explain(method, url, headers).show(&mut Output::new(&mut buffer, false)).expect("a buffer takes all");
+    explained.show(&mut Output::new(&mut buffer, false)).expect("a buffer takes all");
     String::from_utf8(buffer).expect("it is text").lines().map(str::to_owned).collect()
 }
 
@@ -59,9 +67,18 @@ fn everything_about_a_forwarded_request_is_told_in_order() {
             "forward     to service app, 95 of 100 requests: the less loaded of two of 127.0.0.1:3000, 127.0.0.1:3001",
             "              timeouts: connect 1s, first byte 1m, idle 1m, total 30s",
             "              pool: at most 2048 connections to an endpoint; 512 idle ones kept by each worker, for 4s",
+            "              queue: while every endpoint has 2048 requests, 1024 more wait for each worker, for at most 5s",
+            "              health: not checked",
+            "              outlier: left out for 5s (up to 5m, at most 50% of endpoints) after 3 connections failed in a row",
+            "              panic: all are used while fewer than 50% are usable",
             "            to service next, 5 of 100 requests: in turn app.test:3000 (weight 3), app.test:3001 (weight 1)",
+            "              names, looked up again when their TTL has passed: app.test:3000, app.test:3001",
             "              timeouts: connect 2s, first byte 1m, idle 1m, total 30s",
             "              pool: at most 2048 connections to an endpoint; 512 idle ones kept by each worker, for 4s",
+            "              queue: while every endpoint has 2048 requests, 1024 more wait for each worker, for at most 5s",
+            "              health: not checked",
+            "              outlier: left out for 5s (up to 5m, at most 50% of endpoints) after 3 connections failed in a row",
+            "              panic: all are used while fewer than 50% are usable",
             "response    add x-d: e",
             "            add x-d: f",
             "not taken   /old/*: other path",
@@ -119,4 +136,115 @@ fn programs_get_the_same_as_an_object() {
     assert_eq!(told["refused"], Value::Null);
     assert_eq!(told["stages"][3]["does"][0], "target becomes /a");
     assert_eq!(explain("GET", "/x", &[]).as_json()["refused"]["reason"], "no_route");
+}
+
+/// What is told of a service `app` with these settings, without what is told of every other one too.
+#[track_caller]
+fn check_service(written: &str, expected: &[&str]) {
+    let settings =
+        format!("listen: :80\nroutes: [{{match: /*, to: app}}]\nservices: {{app: {{{written}}}}}\n");
+    let told = lines(&explain_with(&settings, "GET", "/", &[]));
+    let start = told.iter().position(|line| line.starts_with("forward")).expect("it is forwarded");
+    let told: Vec<_> = told[start..].iter().map(|line| line[12..].trim()).collect();
+    for line in expected {
+        assert!(told.contains(line), "{line}\n{}", told.join("\n"));
+    }
+}
+
+#[test]
+fn everything_about_a_service_is_told() {
+    check_service("endpoints: [127.0.0.1:1]", &["to service app: 127.0.0.1:1", "health: not checked"]);
+    check_service(
+        "endpoints: [{address: 127.0.0.1:1}, {address: 127.0.0.1:2, priority: 1, weight: 2}], balance: {hash: {cookie: c}}",
+        &[
+            "to service app: by hash of the cookie c one of 127.0.0.1:1 (weight 1), 127.0.0.1:2 (weight 2)",
+            "tiers, each while those before it are too few: priority 0: 127.0.0.1:1 (weight 1); priority 1: 127.0.0.1:2 (weight 2)",
+        ],
+    );
+    check_service(
+        "endpoints: [a.test:1, _http._tcp.a.test], endpoints_file: list.json, balance: {sticky: {ttl: 1h}}",
+        &[
+            "to service app: that of the cookie forebay_app (for 1h), else the less loaded of two of a.test:1, _http._tcp.a.test",
+            "names, looked up again when their TTL has passed: a.test:1, _http._tcp.a.test (SRV)",
+            "file: list.json lists more, and is watched",
+        ],
+    );
+    check_service(
+        "endpoints_file: list.json, health: tcp, outlier: off, slow_start: 30s, panic_below: 30%, pool: {queue_max: 0, requests_max: 9}",
+        &[
+            "to service app: the less loaded of two of those of its file",
+            "queue: while every endpoint has 9 requests, more are refused",
+            "health: every 2s a connection within 1s, out after 2 failures, back after 2 successes, every 250ms in between",
+            "outlier: never left out",
+            "slow start: the share of one that is new or back grows over 30s",
+            "panic: all are used while fewer than 30% are usable",
+        ],
+    );
+    check_service(
+        "endpoints: [127.0.0.1:1], health: {path: /h, host: a.test, status: [200, 300-399], body: ok, port: 81, rise: 1}, outlier: on",
+        &[
+            "health: every 2s GET /h of a.test expecting 200, 300-399 with `ok` in its body at port 81 within 1s, out after 2 failures, back after 1 success, every 250ms in between",
+            "outlier: left out for 5s (up to 5m, at most 50% of endpoints) after 3 connections failed in a row, or 5 requests failed in a row, or 20% more failures than others within 10s of at least 100 requests, or 5 times the latency of others within 10s of at least 100 requests",
+        ],
+    );
+    let many: Vec<_> = (1..=12).map(|number| format!("127.0.0.1:{number}")).collect();
+    let shown = format!("to service app: the less loaded of two of {} and 2 more", many[..10].join(", "));
+    check_service(&format!("endpoints: [{}]", many.join(", ")), &[&shown]);
+}
+
+/// The lines of the split, and the services that are told of after it.
+#[track_caller]
+fn check_split(by: &str, method: &str, headers: &[&str], expected: &[&str], services: &[&str]) {
+    let settings = format!(
+        "listen: :80\nservices: {{replica: {{endpoints: [127.0.0.1:1]}}, primary: {{endpoints: [127.0.0.1:2]}}}}\n\
+         routes: [{{match: /*, to: {{read: replica, write: primary, read_after_write: {by}}}}}]\n"
+    );
+    let explained = explain_with(&settings, method, "/", headers);
+    let taken = explained.taken.expect("there is a route");
+    let split = taken.stages.iter().find(|stage| stage.name == "split").expect("it is split");
+    assert_eq!(split.does, expected);
+    let told: Vec<_> = taken.stages.iter().filter(|stage| stage.name == "forward").collect();
+    let told: Vec<_> =
+        told.iter().map(|stage| stage.does[0].split([' ', ':']).nth(2).unwrap_or("")).collect();
+    assert_eq!(told, services);
+}
+
+#[test]
+fn where_a_request_reads_or_writes_is_told() {
+    let stay = "a client that has written reads from primary for 5s, known by the cookie forebay_wrote";
+    check_split("off", "HEAD", &[], &["HEAD reads: to service replica"], &["replica"]);
+    check_split("5s", "POST", &[], &["POST writes: to service primary", stay], &["primary"]);
+    check_split(
+        "5s",
+        "GET",
+        &["Cookie: a=b"],
+        &[
+            "GET reads: to service replica",
+            stay,
+            "this request is without the cookie forebay_wrote: nobody known to have written",
+        ],
+        &["replica"],
+    );
+    check_split(
+        "5s",
+        "GET",
+        &["Cookie: a=b; forebay_wrote=1"],
+        &[
+            "GET reads: to service replica",
+            stay,
+            "this request has the cookie forebay_wrote: to primary if it wrote within 5s",
+        ],
+        &["replica", "primary"],
+    );
+    check_split(
+        "{stay: 1m, header: X-User}",
+        "GET",
+        &["x-user: 7"],
+        &[
+            "GET reads: to service replica",
+            "a client that has written reads from primary for 1m, known by the header x-user",
+            "this request has the header x-user: to primary if it wrote within 1m",
+        ],
+        &["replica", "primary"],
+    );
 }

@@ -1,11 +1,11 @@
 //! The keys of routes.
 
-use super::super::schema::{Choice, Key, Shape, Table};
+use super::super::schema::{Choice, Choose, Key, Shape, Table};
 use super::texts::{
-    BODY, HEADER_NAME, HEADER_VALUE, HOST, LABEL, MATCH_VALUE, METHOD, NAME, NEW_HOST, PATH, PATH_TEMPLATE,
-    PATTERN, PREFIX, QUERY_NAME, REPLACEMENT, SHORT_MATCH, TEMPLATE,
+    BODY, COOKIE_NAME, HEADER_NAME, HEADER_VALUE, HOST, LABEL, MATCH_VALUE, METHOD, NAME, NEW_HOST, PATH,
+    PATH_TEMPLATE, PATTERN, PREFIX, QUERY_NAME, REPLACEMENT, SHORT_MATCH, TEMPLATE,
 };
-use super::{BODY_MAX, FIRST_BYTE, IDLE, SPAN, STATUS, TOTAL};
+use super::{BODY_MAX, DAY, FIRST_BYTE, IDLE, SECOND, SPAN, STATUS, TOTAL};
 
 pub(super) static ROUTE: Table = Table {
     name: "route",
@@ -22,10 +22,11 @@ pub(super) static ROUTE: Table = Table {
             "to",
             Shape::Either(&[
                 Shape::Text(&NAME),
+                Shape::Table(&SPLIT),
                 Shape::Map { min: 1, key: &NAME, value: &Shape::Count { min: 0, max: 1_000_000 } },
             ]),
         )
-        .doc("The service to forward to, or several with their weights: `{shop: 95, shop-next: 5}`.")
+        .doc("The service to forward to, or several with their weights: `{shop: 95, shop-next: 5}`, or one for reads and one for writes: `{read: replica, write: primary}`.")
         .example("{app: 95, spare: 5}"),
         Key::new("redirect", Shape::Either(&[Shape::Text(&TEMPLATE), Shape::Table(&REDIRECT)]))
             .doc("Answer with this `Location` (and status 302). `{host}`, `{path}`, `{query}` (with its `?`) and parameters of `match` are filled in.")
@@ -66,8 +67,48 @@ pub(super) static ROUTE: Table = Table {
         "serialize",
         "validate",
     ],
-    choices: &[Choice { keys: &["to", "redirect", "respond"], required: true }],
+    choices: &[Choice { keys: &["to", "redirect", "respond"], how: Choose::One }],
 };
+
+pub(super) static SPLIT: Table = Table {
+    name: "split",
+    doc: "The form of `to` that parts reads from writes. Safe methods (GET, HEAD, OPTIONS, TRACE) read, all others write.",
+    keys: &[
+        Key::new("read", Shape::Text(&NAME)).required().doc("The service that is read from.").example("app"),
+        Key::new("write", Shape::Text(&NAME))
+            .required()
+            .doc("The service that is written to.")
+            .example("spare"),
+        Key::new("read_after_write", Shape::Either(&[Shape::Word("off"), STAY, Shape::Table(&READ_AFTER_WRITE)]))
+            .default("off")
+            .doc("A client that has written reads from the service it wrote to for so long, so that it does not miss its own write. Whole seconds. A duration alone is `stay`.")
+            .example("5s"),
+    ],
+    later: &[],
+    choices: &[],
+};
+
+pub(super) static READ_AFTER_WRITE: Table = Table {
+    name: "read_after_write",
+    doc: "The long form of `read_after_write`: by what a client that has written is known again. Without `cookie` and `header`, by the cookie `forebay_wrote`.",
+    keys: &[
+        Key::new("stay", STAY)
+            .required()
+            .doc("For how long after its last write. Whole seconds; longer than replicas lag behind.")
+            .example("5s"),
+        Key::new("cookie", Shape::Text(&COOKIE_NAME))
+            .default("forebay_wrote")
+            .doc("A cookie that is set with the answer to a write.")
+            .example("wrote"),
+        Key::new("header", Shape::Text(&HEADER_NAME))
+            .doc("A header the client sends with every request, such as a user's id. Remembered by each gateway for itself.")
+            .example("x-user"),
+    ],
+    later: &[],
+    choices: &[Choice { keys: &["cookie", "header"], how: Choose::AtMostOne }],
+};
+
+const STAY: Shape = Shape::Time { min: SECOND, max: DAY };
 
 pub(super) static MATCH: Table = Table {
     name: "match",
@@ -156,7 +197,7 @@ pub(super) static REWRITE: Table = Table {
             .example("internal.test"),
     ],
     later: &[],
-    choices: &[Choice { keys: &["strip_prefix", "replace_prefix", "regex", "path"], required: false }],
+    choices: &[Choice { keys: &["strip_prefix", "replace_prefix", "regex", "path"], how: Choose::AtMostOne }],
 };
 
 pub(super) static REPLACE_PREFIX: Table = Table {

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::super::schema::{Key, Shape, Table};
-use super::texts::ADDRESS;
+use super::super::schema::{Choice, Choose, Key, Shape, Table};
+use super::balance::BALANCE;
+use super::health::{HEALTH, OUTLIER};
+use super::texts::{ADDRESS, BLOCK, CHECK_PATH, FILE};
 use super::{FIRST_BYTE, HOUR, IDLE, MILLISECOND, SPAN, TOTAL};
 
 pub(super) static SERVICE: Table = Table {
@@ -14,46 +16,96 @@ pub(super) static SERVICE: Table = Table {
             "endpoints",
             Shape::List { min: 1, item: &Shape::Either(&[Shape::Text(&ADDRESS), Shape::Table(&ENDPOINT)]) },
         )
-        .required()
-        .doc("Where the service can be reached: `host:port`, each once.")
+        .doc("Where the service can be reached: `ip:port`; `name:port`, which leads to an endpoint for each address of the name and is asked for again; or `_service._proto.name`, whose SRV records list them. Each once, at most 1,000.")
         .example("[127.0.0.1:3001, {address: app.test:3002, weight: 3}]"),
-        Key::new("balance", Shape::Either(&[Shape::Word("least_loaded"), Shape::Word("round_robin")]))
-            .default("least_loaded")
-            .doc("How the next endpoint is picked. `least_loaded`: of two random ones, that with fewer requests in flight for its weight. `round_robin`: in turn, by weight.")
-            .example("round_robin"),
+        Key::new("endpoints_file", Shape::Text(&FILE))
+            .doc("A file that lists more of them, in JSON or YAML, and is watched: a list of `ip:port` or of maps with `address`, `weight` and `priority`, or a map with it as `endpoints`. A relative path begins at the settings file. While the file is not there or wrong, what was last read of it holds.")
+            .example("endpoints.json"),
+        Key::new("endpoints_allow", Shape::List { min: 0, item: &Shape::Text(&BLOCK) })
+            .default("[]")
+            .doc("Link-local and metadata addresses, such as `169.254.0.0/16`, that names and the file may lead to all the same.")
+            .example("[169.254.10.0/24]"),
+        Key::new(
+            "balance",
+            Shape::Either(&[
+                Shape::Word("least_loaded"),
+                Shape::Word("round_robin"),
+                Shape::Word("peak_ewma"),
+                Shape::Word("sticky"),
+                Shape::Table(&BALANCE),
+            ]),
+        )
+        .default("least_loaded")
+        .doc("How the next endpoint is picked. `least_loaded`: of two random ones, that with fewer requests in flight for its weight. `round_robin`: in turn, by weight. `peak_ewma`: of two random ones, that with the lesser product of recent latency and requests in flight. `sticky`: the one a cookie names. A map: by hash, or `sticky` with more said.")
+        .example("{hash: path}"),
+        Key::new(
+            "health",
+            Shape::Either(&[
+                Shape::Word("off"),
+                Shape::Word("tcp"),
+                Shape::Text(&CHECK_PATH),
+                Shape::Table(&HEALTH),
+            ]),
+        )
+        .default("off")
+        .doc("How endpoints are asked whether they are well: GET of a path, or `tcp`, whether they can be connected to. An endpoint that is not gets no requests until it is.")
+        .example("/healthz"),
+        Key::new(
+            "outlier",
+            Shape::Either(&[
+                Shape::Word("off"),
+                Shape::Word("connect"),
+                Shape::Word("on"),
+                Shape::Table(&OUTLIER),
+            ]),
+        )
+        .default("connect")
+        .doc("When an endpoint is left out for a while because of how it treats requests. `connect`: only if it cannot be connected to; `on`: also for failures and for being much slower than the others; a map: as `on`, but for what it says.")
+        .example("on"),
+        Key::new("slow_start", Shape::Either(&[Shape::Word("off"), Shape::Time { min: Duration::ZERO, max: HOUR }]))
+            .default("off")
+            .doc("How long the share of an endpoint that is new or back grows to its full weight.")
+            .example("30s"),
+        Key::new("panic_below", Shape::Percent { min: 0, max: 100 })
+            .default("50%")
+            .doc("Below this share of usable endpoints all are used: better a bad answer of some than the whole load on the few that are left. `0%`: never.")
+            .example("30%"),
         Key::new("timeout", Shape::Either(&[SPAN, Shape::Table(&TIMEOUT)]))
             .doc("How long the parts of a request may take; a duration alone is `total`.")
             .example("30s"),
         Key::new("pool", Shape::Table(&POOL))
-            .doc("Bounds on connections to each endpoint.")
+            .doc("Bounds on connections to each endpoint and on requests, and on those that wait.")
             .example("{connections_max: 100}"),
     ],
     later: &[
-        "health",
-        "outlier",
         "breaker",
         "concurrency",
         "protocol",
         "tls",
-        "slow_start",
-        "panic_below",
         "command",
         "scale",
         "deploy",
         "kubernetes",
     ],
-    choices: &[],
+    choices: &[Choice { keys: &["endpoints", "endpoints_file"], how: Choose::AtLeastOne }],
 };
 
 pub(super) static ENDPOINT: Table = Table {
     name: "endpoint",
     doc: "The long form of an item of `endpoints`.",
     keys: &[
-        Key::new("address", Shape::Text(&ADDRESS)).required().doc("`host:port`.").example("127.0.0.1:3001"),
+        Key::new("address", Shape::Text(&ADDRESS))
+            .required()
+            .doc("`ip:port`, `name:port` or `_service._proto.name`.")
+            .example("127.0.0.1:3001"),
         Key::new("weight", Shape::Count { min: 1, max: 1_000_000 })
             .default("1")
-            .doc("Share of requests relative to the service's other endpoints.")
+            .doc("Share of requests relative to the service's other endpoints. For SRV records, times their own weight.")
             .example("3"),
+        Key::new("priority", Shape::Count { min: 0, max: 9 })
+            .default("0")
+            .doc("Endpoints with a greater number are used only while too few with a lesser one are usable: 1 is a backup of 0. Priorities of SRV records count within it.")
+            .example("1"),
     ],
     later: &[],
     choices: &[],
@@ -77,7 +129,7 @@ pub(super) static TIMEOUT: Table = Table {
 
 pub(super) static POOL: Table = Table {
     name: "pool",
-    doc: "Connections to each endpoint of a service.",
+    doc: "Connections to each endpoint of a service, requests to it, and requests that wait until one may go.",
     keys: &[
         Key::new("connections_max", Shape::Count { min: 1, max: 1_000_000 })
             .default("2048")
@@ -93,6 +145,17 @@ pub(super) static POOL: Table = Table {
                 "How long an idle connection is kept. Keep it shorter than the server's own keep-alive time.",
             )
             .example("30s"),
+        Key::new("requests_max", Shape::Count { min: 1, max: 1_000_000 })
+            .doc("Requests in flight to one endpoint, over all workers. Default: `connections_max`.")
+            .example("50"),
+        Key::new("queue_max", Shape::Count { min: 0, max: 100_000 })
+            .default("1024")
+            .doc("Requests of the service that wait, for each worker, while every endpoint has as many as it may; beyond it they are answered with 503. 0: none waits.")
+            .example("100"),
+        Key::new("queue_timeout", Shape::Time { min: MILLISECOND, max: HOUR })
+            .default("5s")
+            .doc("Longest such wait; then it is 503.")
+            .example("1s"),
     ],
     later: &[],
     choices: &[],

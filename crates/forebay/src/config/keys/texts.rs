@@ -12,7 +12,13 @@ pub(super) static ADDRESS: Text = Text {
     noun: "an address, such as `127.0.0.1:3000` or `app.internal:3000`",
     min: 1,
     max: 300,
-    pattern: Some(r"^[0-9a-zA-Z\[\]:._-]+:[0-9]{1,5}$"),
+    pattern: Some(r"^([0-9a-zA-Z\[\]:._-]+:[0-9]{1,5}|_[0-9a-zA-Z-]+\._[0-9a-zA-Z._-]+)$"),
+};
+pub(super) static NAME_SERVER: Text = Text {
+    noun: "the address of a name server, such as `10.0.0.2` or `127.0.0.1:5353`",
+    min: 1,
+    max: 64,
+    pattern: Some(r"^[0-9a-fA-F:.\[\]]+$"),
 };
 pub(super) static BLOCK: Text = Text {
     noun: "an address or a block of addresses, such as `10.0.0.0/8`",
@@ -39,9 +45,24 @@ pub(super) static PREFIX: Text =
     Text { noun: "a path, such as `/api`", min: 1, max: 10_000, pattern: Some("^/") };
 pub(super) static PATH_TEMPLATE: Text =
     Text { noun: "a path, such as `/index.html`", min: 1, max: 4_096, pattern: Some(r"^(/|\{path\})") };
+pub(super) static CHECK_PATH: Text =
+    Text { noun: "a path, such as `/healthz`", min: 1, max: 4_096, pattern: Some("^/") };
+pub(super) static STATUS_RANGE: Text = Text {
+    noun: "a range of statuses, such as `200-299`",
+    min: 1,
+    max: 100,
+    pattern: Some("^[2-5][0-9]{2}-[2-5][0-9]{2}$"),
+};
+pub(super) static WANTED: Text = Text { noun: "text", min: 1, max: 4_096, pattern: None };
 pub(super) static METHOD: Text = Text { noun: "a method, such as `GET`", min: 1, max: 100, pattern: None };
 pub(super) static HEADER_NAME: Text = Text {
     noun: "the name of a header, such as `x-env`",
+    min: 1,
+    max: 256,
+    pattern: Some(r"^[0-9a-zA-Z!#$%&'*+.^_`|~-]+$"),
+};
+pub(super) static COOKIE_NAME: Text = Text {
+    noun: "the name of a cookie, such as `session`",
     min: 1,
     max: 256,
     pattern: Some(r"^[0-9a-zA-Z!#$%&'*+.^_`|~-]+$"),

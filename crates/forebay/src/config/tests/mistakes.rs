@@ -53,12 +53,14 @@ fn keys_are_checked_everywhere() {
     check_added(
         "upstreams: {}",
         &[
-            "6:1: error: unknown key `upstreams`; known here: `listen`, `services`, `routes`, `defaults`, `limits`, `trusted_proxies`, `admin`, `workers`, `logs` and `record`",
+            "6:1: error: unknown key `upstreams`; known here: `listen`, `services`, `routes`, `defaults`, `limits`, `dns`, `trusted_proxies`, `admin`, `workers`, `logs` and `record`",
         ],
     );
     check_added(
         "timeout: 3s",
-        &["6:1: error: unknown key `timeout`; it is a key of `service`, `route` and `defaults`"],
+        &[
+            "6:1: error: unknown key `timeout`; it is a key of `service`, `health`, `route`, `defaults` and `dns`",
+        ],
     );
     check_added("logs: {acces: json}", &["6:8: error: unknown key `acces`; did you mean `access`?"]);
     check_route(
@@ -209,7 +211,7 @@ fn services_are_checked() {
     check(
         &service("{}"),
         &[
-            "3:17: error: `endpoints` is missing in this service; write, for example, `endpoints: [127.0.0.1:3001, {address: app.test:3002, weight: 3}]`",
+            "3:17: error: `endpoints` or `endpoints_file` is missing in this service; write, for example, `endpoints: [127.0.0.1:3001, {address: app.test:3002, weight: 3}]`",
         ],
     );
     check(&service("{endpoints: []}"), &["3:29: error: `endpoints` must have at least one item"]);
@@ -234,7 +236,9 @@ fn services_are_checked() {
     );
     check(
         &service("{endpoints: [a:1], balance: random}"),
-        &["3:45: error: `balance` must be `least_loaded` or `round_robin`, not `random`"],
+        &[
+            "3:45: error: `balance` must be `least_loaded`, `round_robin`, `peak_ewma`, `sticky` or a map with `hash` and `sticky`, not `random`",
+        ],
     );
     check(
         &service("{endpoints: [a:1], timeout: {conect: 1s}}"),

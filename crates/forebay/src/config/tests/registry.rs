@@ -1,7 +1,7 @@
 //! The registry, the reader, the JSON Schema and the pages agree, key by key.
 
 use super::super::keys::TABLES;
-use super::super::schema::{Key, Table};
+use super::super::schema::{Choice, Key, Table};
 use super::json::{self, Schema};
 use super::*;
 
@@ -40,10 +40,37 @@ const FRAMES: &[Frame] = &[
     },
     Frame { table: "service", file: frame!(service "{@}"), keys: &[("endpoints", "[a:1]")] },
     Frame { table: "endpoint", file: frame!(service "{endpoints: [{@}]}"), keys: &[("address", "a:1")] },
+    Frame {
+        table: "balance",
+        file: frame!(service "{endpoints: [a:1], balance: {@}}"),
+        keys: &[("hash", "client")],
+    },
+    Frame {
+        table: "hash",
+        file: frame!(service "{endpoints: [a:1], balance: {hash: {@}}}"),
+        keys: &[("header", "x-a")],
+    },
+    Frame { table: "sticky", file: frame!(service "{endpoints: [a:1], balance: {sticky: {@}}}"), keys: &[] },
+    Frame {
+        table: "health",
+        file: frame!(service "{endpoints: [a:1], health: {@}}"),
+        keys: &[("path", "/")],
+    },
+    Frame { table: "outlier", file: frame!(service "{endpoints: [a:1], outlier: {@}}"), keys: &[] },
     Frame { table: "timeout", file: frame!(service "{endpoints: [a:1], timeout: {@}}"), keys: &[] },
     Frame { table: "pool", file: frame!(service "{endpoints: [a:1], pool: {@}}"), keys: &[] },
     Frame { table: "route", file: frame!(route "{@}"), keys: &[("match", "/*"), ("to", "app")] },
     Frame { table: "match", file: frame!(route "{match: {@}, to: app}"), keys: &[("path", "/x")] },
+    Frame {
+        table: "split",
+        file: frame!(route "{match: /*, to: {@}}"),
+        keys: &[("read", "spare"), ("write", "app")],
+    },
+    Frame {
+        table: "read_after_write",
+        file: frame!(route "{match: /*, to: {read: spare, write: app, read_after_write: {@}}}"),
+        keys: &[("stay", "7s")],
+    },
     Frame { table: "route_timeout", file: frame!(route "{match: /*, to: app, timeout: {@}}"), keys: &[] },
     Frame { table: "headers", file: frame!(route "{match: /*, to: app, headers: {@}}"), keys: &[] },
     Frame { table: "edits", file: frame!(route "{match: /*, to: app, headers: {request: {@}}}"), keys: &[] },
@@ -67,6 +94,7 @@ const FRAMES: &[Frame] = &[
     Frame { table: "respond", file: frame!(route "{match: /*, respond: {@}}"), keys: &[("body", "b")] },
     Frame { table: "defaults", file: frame!(service "{endpoints: [a:1]}}, defaults: {@"), keys: &[] },
     Frame { table: "limits", file: frame!(top "limits: {@}"), keys: &[] },
+    Frame { table: "dns", file: frame!(top "dns: {@}"), keys: &[] },
     Frame { table: "admin", file: frame!(top "admin: {@}"), keys: &[] },
     Frame { table: "logs", file: frame!(top "logs: {@}"), keys: &[] },
     Frame { table: "record", file: frame!(top "record: {@}"), keys: &[("file", "a.jsonl")] },
@@ -80,7 +108,8 @@ impl Frame {
     /// The file with `key` beside the keys that stand there anyway, but for those it excludes.
     fn with(&self, key: &Key, value: &str) -> String {
         let excluded = |other: &str| {
-            let mut choices = self.table().choices.iter().filter(|choice| choice.keys.contains(&key.name));
+            let excludes = |choice: &&Choice| choice.excludes() && choice.keys.contains(&key.name);
+            let mut choices = self.table().choices.iter().filter(excludes);
             other == key.name || choices.any(|choice| choice.keys.contains(&other))
         };
         let kept = self.keys.iter().filter(|(name, _)| !excluded(name));
@@ -163,12 +192,26 @@ fn the_schema_refuses_what_the_reader_refuses() {
         "services: {a: {endpoints: [a]}}",
         "admin: {tokens: 1}",
         "trusted_proxies: [x]",
+        "services: {a: {endpoints: [_a]}}",
+        "services: {a: {endpoints: [a:1], balance: random}}",
+        "services: {a: {endpoints: [a:1], balance: {hash: path, sticky: {}}}}",
+        "services: {a: {endpoints: [a:1], health: healthz}}",
+        "services: {a: {endpoints: [a:1], health: {path: /, tcp: true}}}",
+        "services: {a: {endpoints: [a:1], health: {}}}",
+        "services: {a: {endpoints: [a:1], health: {path: /, status: 99}}}",
+        "services: {a: {endpoints: [a:1], outlier: {error_ratio: 101}}}",
+        "services: {a: {endpoints: [a:1], panic_below: some}}",
+        "dns: {servers: [ns.test]}",
+        "dns: {family: ipv5}",
     ] {
         let file = format!("{{listen: \":80\", routes: [{{match: /*, respond: 200}}], {mistake}}}");
         assert!(load_str(&file).is_err(), "{file}");
         assert!(schema.check(&json::of_yaml(&file)).is_err(), "{file}");
     }
-    for route in ["{match: /*}", "{match: /*, to: a, respond: 200}", "{to: a}", "{match: [], to: a}"] {
+    let to = ["{read: a}", "{read: a, write: a, also: a}", "{read: a, write: 5}", "{a: -1}"];
+    let to: Vec<_> = to.iter().map(|to| format!("{{match: /*, to: {to}}}")).collect();
+    let routes = ["{match: /*}", "{match: /*, to: a, respond: 200}", "{to: a}", "{match: [], to: a}"];
+    for route in routes.into_iter().chain(to.iter().map(String::as_str)) {
         let file = format!("{{listen: \":80\", services: {{a: {{endpoints: [a:1]}}}}, routes: [{route}]}}");
         assert!(load_str(&file).is_err(), "{file}");
         assert!(schema.check(&json::of_yaml(&file)).is_err(), "{file}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::texts::{FILE, NAME, PROBE, SHARE, TAG, URL, WORD};
 use super::{HOUR, MILLISECOND, WEEK};
-use crate::config::schema::{Choice, Key, Shape, Table};
+use crate::config::schema::{Choice, Choose, Key, Shape, Table};
 
 pub(super) static PROCESS: Table = Table {
     name: "process",
@@ -48,7 +48,7 @@ pub(super) static WATCH: Table = Table {
             .example("http://127.0.0.1:6060"),
     ],
     later: &[],
-    choices: &[Choice { keys: &["process", "pid", "port"], required: true }],
+    choices: &[Choice { keys: &["process", "pid", "port"], how: Choose::One }],
 };
 
 pub(super) static FAULT: Table = Table {
@@ -70,7 +70,7 @@ pub(super) static FAULT: Table = Table {
             .example("10s"),
     ],
     later: &["delay", "drop"],
-    choices: &[Choice { keys: &["kill", "pause"], required: true }],
+    choices: &[Choice { keys: &["kill", "pause"], how: Choose::One }],
 };
 
 pub(super) static CYCLES: Table = Table {

@@ -5,7 +5,7 @@ use super::texts::{
     BODY, CONTENT, FILE, HEADER_NAME, JSON_PATH, LABEL, NAME, PATH, PATTERN, REQUEST, STATUS, TAG, TEMPLATE,
     THINK, TITLE,
 };
-use crate::config::schema::{Choice, Key, Shape, Table};
+use crate::config::schema::{Choice, Choose, Key, Shape, Table};
 
 pub(super) static STEP: Table = Table {
     name: "step",
@@ -49,8 +49,8 @@ pub(super) static STEP: Table = Table {
     ],
     later: &["loop", "if"],
     choices: &[
-        Choice { keys: &["get", "post", "put", "patch", "delete", "head", "request"], required: true },
-        Choice { keys: &["json", "body", "body_file"], required: false },
+        Choice { keys: &["get", "post", "put", "patch", "delete", "head", "request"], how: Choose::One },
+        Choice { keys: &["json", "body", "body_file"], how: Choose::AtMostOne },
     ],
 };
 
@@ -65,7 +65,7 @@ pub(super) static CAPTURE: Table = Table {
             .example("'id=(\\d+)'"),
     ],
     later: &["cookie", "xpath"],
-    choices: &[Choice { keys: &["json", "header", "regex"], required: true }],
+    choices: &[Choice { keys: &["json", "header", "regex"], how: Choose::One }],
 };
 
 pub(super) static EXPECT: Table = Table {
