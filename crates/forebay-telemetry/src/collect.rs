@@ -46,6 +46,7 @@ pub(crate) struct Endpoint {
     pub(crate) connect_failures: u64,
     pub(crate) reused: u64,
     pub(crate) resent: u64,
+    pub(crate) moved: u64,
     pub(crate) in_flight: i64,
     pub(crate) idle: i64,
     pub(crate) timeouts: u64,
@@ -120,8 +121,15 @@ impl Endpoint {
         total
     }
 
+    /// Of the times a connection was taken, how often it had served before.
+    pub(crate) fn reuse_ratio(&self) -> Option<f64> {
+        let taken = self.reused + self.connects;
+        (taken > 0).then(|| self.reused as f64 / taken as f64)
+    }
+
     fn was_used(&self) -> bool {
-        let counts = [self.connects, self.connect_failures, self.reused, self.timeouts, self.resets];
+        let Self { connects, connect_failures, reused, moved, timeouts, resets, .. } = *self;
+        let counts = [connects, connect_failures, reused, moved, timeouts, resets];
         self.in_flight != 0 || counts.iter().chain(&self.responses).any(|&count| count > 0)
     }
 }
@@ -147,6 +155,7 @@ fn endpoints(telemetry: &Telemetry) -> Vec<Endpoint> {
         connect_failures: parts.iter().map(|part| part.connect_failures.get()).sum(),
         reused: parts.iter().map(|part| part.reused.get()).sum(),
         resent: parts.iter().map(|part| part.resent.get()).sum(),
+        moved: parts.iter().map(|part| part.moved.get()).sum(),
         in_flight: parts.iter().map(|part| part.in_flight.get()).sum(),
         idle: parts.iter().map(|part| part.idle.get()).sum(),
         timeouts: parts.iter().map(|part| part.timeouts.get()).sum(),

@@ -1,12 +1,13 @@
 //! The numbers in Prometheus' text format: one catalogue says what there is, and writes it.
 
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, UNIX_EPOCH};
 
 use forebay_base::time::Instant;
 
 use crate::collect::Collected;
 use crate::process::Usage;
-use crate::stats::Telemetry;
+use crate::stats::{EndpointNumbers, ServiceNumbers, Telemetry};
 use catalogue::{CATALOGUE, Family, Kind};
 use page::Page;
 
@@ -19,6 +20,10 @@ mod reference;
 /// A page never grows much beyond this; series that do not fit are left out and counted in
 /// `forebay_metrics_omitted_series`.
 const PAGE_BYTES_MAX: usize = 32 << 20;
+/// Most endpoints that have series of their own. They take about four kilobytes of the page each.
+const ENDPOINTS_MAX: usize = 2_000;
+/// Most endpoints of the other services whose state is shown because they are out.
+const OUT_MAX: usize = 1_000;
 
 /// Which of two almost equal formats to write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +41,14 @@ pub(crate) struct Seen<'a> {
     telemetry: &'a Telemetry,
     collected: Collected,
     usage: Option<Usage>,
+    /// Services and all their endpoints, in the order of the settings.
+    services: Vec<ServiceNumbers>,
+    /// Names of the services whose endpoints have series of their own.
+    detailed: HashSet<Box<str>>,
+    /// Endpoints that were used and have no series, because there are too many.
+    used_omitted: usize,
+    /// Bound on the endpoints of other services that are shown because they are out.
+    out_max: usize,
 }
 
 impl Format {
@@ -58,7 +71,7 @@ impl Format {
 /// Writes all metrics, summed over the workers.
 #[must_use]
 pub fn write(telemetry: &Telemetry, format: Format) -> String {
-    let seen = Seen { telemetry, collected: Collected::from(telemetry), usage: Usage::read() };
+    let seen = Seen::of(telemetry, Usage::read(), ENDPOINTS_MAX, OUT_MAX);
     write_seen(&seen, format, PAGE_BYTES_MAX)
 }
 
@@ -85,7 +98,43 @@ fn head(page: &mut Page, family: &Family, format: Format) {
     page.raw(&format!("# HELP {name} {help}\n# TYPE {name} {}\n", kind.label()));
 }
 
-impl Seen<'_> {
+impl<'a> Seen<'a> {
+    fn of(telemetry: &'a Telemetry, usage: Option<Usage>, endpoints_max: usize, out_max: usize) -> Self {
+        let services = telemetry.supervised();
+        let mut collected = Collected::from(telemetry);
+        let detailed = detailed(&services, &collected, endpoints_max);
+        let used = collected.endpoints.len();
+        collected.endpoints.retain(|endpoint| detailed.contains(&endpoint.service));
+        let used_omitted = used - collected.endpoints.len();
+        Self { telemetry, collected, usage, services, detailed, used_omitted, out_max }
+    }
+
+    /// Endpoints whose state is shown: all of the services in detail; of the others, those that are out, up to
+    /// a bound.
+    fn shown(&self) -> impl Iterator<Item = (&str, &EndpointNumbers)> {
+        let mut out_left = self.out_max;
+        self.all().filter_map(move |(service, endpoint)| {
+            if !self.detailed.contains(service) {
+                if is_up(endpoint) || out_left == 0 {
+                    return None;
+                }
+                out_left -= 1;
+            }
+            Some((service, endpoint))
+        })
+    }
+
+    /// How many endpoints `shown` leaves out.
+    fn states_omitted(&self) -> usize {
+        self.all().count() - self.shown().count()
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&str, &EndpointNumbers)> {
+        self.services.iter().flat_map(|service| {
+            service.endpoints.iter().map(move |endpoint| (&*service.service, endpoint))
+        })
+    }
+
     fn started_unix(&self) -> Duration {
         self.telemetry.started_at().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
@@ -93,6 +142,32 @@ impl Seen<'_> {
     fn uptime(&self) -> Duration {
         Instant::now().since(self.telemetry.started())
     }
+}
+
+/// The services whose endpoints have series of their own: those with the fewest first, so that what is seen
+/// changes with the settings and not with the traffic.
+fn detailed(services: &[ServiceNumbers], collected: &Collected, endpoints_max: usize) -> HashSet<Box<str>> {
+    let mut used = BTreeMap::<&str, usize>::new();
+    for endpoint in &collected.endpoints {
+        *used.entry(&endpoint.service).or_default() += 1;
+    }
+    for service in services {
+        let count = used.entry(&service.service).or_default();
+        *count = service.endpoints.len().max(*count);
+    }
+    let mut by_size: Vec<(usize, &str)> = used.into_iter().map(|(name, count)| (count, name)).collect();
+    by_size.sort_unstable();
+    let mut total = 0;
+    let fit = by_size.into_iter().take_while(|(count, _)| {
+        total += count;
+        total <= endpoints_max
+    });
+    fit.map(|(_, name)| name.into()).collect()
+}
+
+/// Whether nothing keeps it out.
+fn is_up(endpoint: &EndpointNumbers) -> bool {
+    endpoint.up
 }
 
 #[cfg(test)]

@@ -2,8 +2,12 @@
 
 use super::Seen;
 use super::page::{Page, Value};
-use crate::collect::{Endpoint, Route};
+use crate::collect::Route;
 use crate::process::Usage;
+pub(super) use upstreams::STATES;
+use upstreams::UPSTREAMS;
+
+mod upstreams;
 
 /// Metrics that belong together.
 pub(super) struct Section {
@@ -40,7 +44,6 @@ impl Kind {
 }
 
 const BY_ROUTE: &[&str] = &["route"];
-const BY_ENDPOINT: &[&str] = &["service", "endpoint"];
 
 /// In the order of the page. To add a metric, add it to its section: the page and its reference follow.
 pub(super) const CATALOGUE: &[Section] = &[
@@ -151,87 +154,6 @@ const CONNECTIONS: &[Family] = &[
     },
 ];
 
-const UPSTREAMS: &[Family] = &[
-    Family {
-        name: "forebay_upstream_responses_total",
-        kind: Kind::Counter,
-        help: "Responses of an endpoint, by the class of their status, or aborted: the client left before the last byte.",
-        labels: &["service", "endpoint", "class"],
-        samples: |page, seen| {
-            for endpoint in &seen.collected.endpoints {
-                page.classes(&[&endpoint.service, &endpoint.address], &endpoint.responses);
-            }
-        },
-    },
-    Family {
-        name: "forebay_upstream_requests_in_flight",
-        kind: Kind::Gauge,
-        help: "Requests at an endpoint: sent, and their response's last byte not here yet.",
-        labels: BY_ENDPOINT,
-        samples: |page, seen| each_endpoint(page, seen, |endpoint| endpoint.in_flight.into()),
-    },
-    Family {
-        name: "forebay_upstream_first_byte_seconds",
-        kind: Kind::Histogram,
-        help: "From the end of sending a request to the first byte of its response.",
-        labels: BY_ENDPOINT,
-        samples: |page, seen| {
-            for endpoint in &seen.collected.endpoints {
-                page.histogram(&[&endpoint.service, &endpoint.address], &endpoint.first_byte());
-            }
-        },
-    },
-    Family {
-        name: "forebay_upstream_connects_total",
-        kind: Kind::Counter,
-        help: "Connections opened to an endpoint.",
-        labels: BY_ENDPOINT,
-        samples: |page, seen| each_endpoint(page, seen, |endpoint| endpoint.connects.into()),
-    },
-    Family {
-        name: "forebay_upstream_connect_failures_total",
-        kind: Kind::Counter,
-        help: "Connections to an endpoint that failed or took too long to open.",
-        labels: BY_ENDPOINT,
-        samples: |page, seen| each_endpoint(page, seen, |endpoint| endpoint.connect_failures.into()),
-    },
-    Family {
-        name: "forebay_upstream_connections_idle",
-        kind: Kind::Gauge,
-        help: "Idle connections to an endpoint kept for the next request.",
-        labels: BY_ENDPOINT,
-        samples: |page, seen| each_endpoint(page, seen, |endpoint| endpoint.idle.into()),
-    },
-    Family {
-        name: "forebay_upstream_reused_total",
-        kind: Kind::Counter,
-        help: "Requests sent on a connection that had served one before.",
-        labels: BY_ENDPOINT,
-        samples: |page, seen| each_endpoint(page, seen, |endpoint| endpoint.reused.into()),
-    },
-    Family {
-        name: "forebay_upstream_resent_total",
-        kind: Kind::Counter,
-        help: "Requests sent again on a new connection: the endpoint had closed the one that was kept, and the request may be repeated.",
-        labels: BY_ENDPOINT,
-        samples: |page, seen| each_endpoint(page, seen, |endpoint| endpoint.resent.into()),
-    },
-    Family {
-        name: "forebay_upstream_timeouts_total",
-        kind: Kind::Counter,
-        help: "Requests given up because an endpoint took too long.",
-        labels: BY_ENDPOINT,
-        samples: |page, seen| each_endpoint(page, seen, |endpoint| endpoint.timeouts.into()),
-    },
-    Family {
-        name: "forebay_upstream_resets_total",
-        kind: Kind::Counter,
-        help: "Connections an endpoint closed or reset in the middle of a request or response.",
-        labels: BY_ENDPOINT,
-        samples: |page, seen| each_endpoint(page, seen, |endpoint| endpoint.resets.into()),
-    },
-];
-
 const ITSELF: &[Family] = &[
     Family {
         name: "forebay_plan_generation",
@@ -334,7 +256,7 @@ const PROCESS: &[Family] = &[
 const PAGE: &[Family] = &[Family {
     name: "forebay_metrics_omitted_series",
     kind: Kind::Gauge,
-    help: "Series left out above because the page had grown too long; anything but 0 means numbers are missing.",
+    help: "Series left out above because the page had grown too long, or there are too many endpoints to show each; anything but 0 means numbers are missing.",
     labels: &[],
     samples: Page::omissions,
 }];
@@ -342,12 +264,6 @@ const PAGE: &[Family] = &[Family {
 fn each_route(page: &mut Page, seen: &Seen<'_>, value: fn(&Route) -> Value) {
     for route in &seen.collected.routes {
         page.sample(&[&route.name], value(route));
-    }
-}
-
-fn each_endpoint(page: &mut Page, seen: &Seen<'_>, value: fn(&Endpoint) -> Value) {
-    for endpoint in &seen.collected.endpoints {
-        page.sample(&[&endpoint.service, &endpoint.address], value(endpoint));
     }
 }
 

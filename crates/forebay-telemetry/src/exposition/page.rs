@@ -91,6 +91,11 @@ impl Page {
         self.line("_count", values, None, Value::Count(snapshot.count()));
     }
 
+    /// So many series are not written, so that the page stays short.
+    pub(super) fn omit(&mut self, series: usize) {
+        self.omitted += series as u64;
+    }
+
     fn has_room(&mut self) -> bool {
         let room = self.out.len() < self.bytes_max;
         self.omitted += u64::from(!room);
@@ -127,6 +132,8 @@ pub(super) enum Value {
     Level(i64),
     /// Written in seconds.
     Nanos(u64),
+    /// 0 to 1, to six digits.
+    Ratio(f64),
 }
 
 impl From<u64> for Value {
@@ -152,6 +159,9 @@ impl Value {
         match self {
             Self::Count(count) => write!(out, "{count}"),
             Self::Level(level) => write!(out, "{level}"),
+            // Not a number is no share of anything.
+            Self::Ratio(ratio) if !ratio.is_finite() => write!(out, "0"),
+            Self::Ratio(ratio) => write!(out, "{}", (ratio * 1e6).round() / 1e6),
             Self::Nanos(nanos) => write!(out, "{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000),
         }
         .expect("a string takes everything");

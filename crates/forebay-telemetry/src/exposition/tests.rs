@@ -6,8 +6,7 @@ use crate::stats::Class;
 const REASONS: &[&str] = &["no_route", "connect_failed"];
 
 fn page_of(telemetry: &Telemetry, format: Format) -> String {
-    let seen = Seen { telemetry, collected: Collected::from(telemetry), usage: None };
-    write_seen(&seen, format, PAGE_BYTES_MAX)
+    write_seen(&Seen::of(telemetry, None, ENDPOINTS_MAX, OUT_MAX), format, PAGE_BYTES_MAX)
 }
 
 fn families() -> impl Iterator<Item = &'static Family> {
@@ -114,13 +113,115 @@ fn a_full_page_says_what_it_leaves_out() {
     let telemetry = Telemetry::new(1, REASONS);
     let routes: Vec<_> = (0..100).map(|n| telemetry.worker(0).route(&format!("route-{n}"))).collect();
     routes.iter().for_each(|route| route.requests.count(Class::Success));
-    let seen = Seen { telemetry: &telemetry, collected: Collected::from(&telemetry), usage: None };
+    let seen = Seen::of(&telemetry, None, ENDPOINTS_MAX, OUT_MAX);
     let page = write_seen(&seen, Format::Prometheus, 10_000);
     // Names, types and help of all families are always there.
     assert!(page.len() < 10_000 + 8_000, "{}", page.len());
     let omitted = samples(&page, "forebay_metrics_omitted_series");
     let [line] = omitted[..] else { panic!("{omitted:?}") };
     assert!(!line.ends_with(" 0"), "{line}");
+}
+
+/// A service of so many endpoints, the first of them out.
+fn service(name: &str, endpoints: usize) -> ServiceNumbers {
+    let endpoint = |index: usize| EndpointNumbers {
+        address: format!("10.0.0.{index}:80").into(),
+        up: index > 0,
+        state: if index > 0 { "up" } else { "ejected" },
+        share: if index > 0 { 1.0 / 3.0 } else { 0.0 },
+        checks: Some((5, 1)),
+        ejections: vec![("connect_failures", 2), ("latency", 0)],
+    };
+    ServiceNumbers {
+        service: name.into(),
+        panic: true,
+        waiting: 7,
+        sources: (1, 1),
+        lookups: (30, 2),
+        endpoints: (0..endpoints).map(endpoint).collect(),
+    }
+}
+
+fn supervised(services: Vec<ServiceNumbers>) -> std::sync::Arc<Telemetry> {
+    let telemetry = Telemetry::new(1, REASONS);
+    telemetry.supervise(move || services.clone());
+    telemetry
+}
+
+#[test]
+fn endpoints_are_shown_before_they_are_used() {
+    let page = page_of(&supervised(vec![service("shop", 2)]), Format::Prometheus);
+    for line in [
+        r#"forebay_upstream_endpoints{service="shop",state="up"} 1"#,
+        r#"forebay_upstream_endpoints{service="shop",state="ejected"} 1"#,
+        r#"forebay_upstream_endpoints{service="shop",state="drained"} 0"#,
+        r#"forebay_upstream_panic{service="shop"} 1"#,
+        r#"forebay_upstream_queue_waiting{service="shop"} 7"#,
+        r#"forebay_upstream_sources{service="shop",state="failing"} 1"#,
+        r#"forebay_upstream_lookups_total{service="shop",result="good"} 30"#,
+        r#"forebay_upstream_endpoint_up{service="shop",endpoint="10.0.0.0:80"} 0"#,
+        r#"forebay_upstream_endpoint_up{service="shop",endpoint="10.0.0.1:80"} 1"#,
+        r#"forebay_upstream_endpoint_state{service="shop",endpoint="10.0.0.0:80",state="ejected"} 1"#,
+        r#"forebay_upstream_endpoint_share{service="shop",endpoint="10.0.0.1:80"} 0.333333"#,
+        r#"forebay_upstream_health_checks_total{service="shop",endpoint="10.0.0.1:80",result="passed"} 5"#,
+        r#"forebay_upstream_ejections_total{service="shop",endpoint="10.0.0.0:80",cause="connect_failures"} 2"#,
+        "forebay_metrics_omitted_series 0",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+    }
+}
+
+#[test]
+fn how_often_connections_are_reused_is_a_share() {
+    let telemetry = Telemetry::new(2, REASONS);
+    for index in 0..2 {
+        let endpoint = telemetry.worker(index).endpoint("shop", "10.0.0.1:80");
+        endpoint.connects.inc();
+        (0..3).for_each(|_| endpoint.reused.inc());
+        endpoint.moved.inc();
+    }
+    telemetry.worker(0).endpoint("shop", "10.0.0.2:80").connect_failures.inc();
+    let page = page_of(&telemetry, Format::Prometheus);
+    assert_eq!(
+        samples(&page, "forebay_upstream_connection_reuse_ratio"),
+        [r#"forebay_upstream_connection_reuse_ratio{service="shop",endpoint="10.0.0.1:80"} 0.75"#]
+    );
+    assert_eq!(
+        samples(&page, "forebay_upstream_moved_total")[0],
+        r#"forebay_upstream_moved_total{service="shop",endpoint="10.0.0.1:80"} 2"#
+    );
+}
+
+#[test]
+fn of_very_many_endpoints_the_counts_remain_and_those_that_are_out() {
+    let services = vec![service("large", 60), service("small", 3), service("larger", 61)];
+    let telemetry = supervised(services);
+    telemetry.worker(0).endpoint("small", "10.0.0.1:80").connects.inc();
+    telemetry.worker(0).endpoint("large", "10.0.0.1:80").connects.inc();
+    let page = write_seen(&Seen::of(&telemetry, None, 50, 1), Format::Prometheus, PAGE_BYTES_MAX);
+    let up = samples(&page, "forebay_upstream_endpoint_up");
+    // The out one of `large`, the three of `small`; for that of `larger` there was no room.
+    assert_eq!(up.len(), 4, "{up:?}");
+    assert!(up[0].contains("large") && up[0].ends_with(" 0"), "{up:?}");
+    assert_eq!(
+        samples(&page, "forebay_upstream_connects_total"),
+        [r#"forebay_upstream_connects_total{service="small",endpoint="10.0.0.1:80"} 1"#]
+    );
+    for line in [
+        r#"forebay_upstream_endpoints{service="large",state="up"} 59"#,
+        r#"forebay_upstream_endpoints{service="larger",state="ejected"} 1"#,
+    ] {
+        assert!(page.contains(line), "{line}");
+    }
+    assert!(!page.contains("forebay_metrics_omitted_series 0"));
+}
+
+#[test]
+fn a_hundred_thousand_endpoints_fit_on_a_page() {
+    let services = (0..100).map(|n| service(&format!("service-{n}"), 1_000)).collect();
+    let page = page_of(&supervised(services), Format::Prometheus);
+    assert!(page.len() < 4 << 20, "{} bytes", page.len());
+    assert!(page.contains("# TYPE process_start_time_seconds gauge"));
 }
 
 #[test]
@@ -131,6 +232,7 @@ fn every_line_is_well_formed_in_both_formats() {
     worker.route("r").requests.count(Class::Success);
     worker.endpoint("s", "e").first_byte.record(5);
     worker.endpoint("s", "e").responses.count(Class::Success);
+    telemetry.supervise(|| vec![service("s", 3)]);
     for format in [Format::Prometheus, Format::OpenMetrics] {
         let page = write(&telemetry, format);
         let page = page.strip_suffix("# EOF\n").unwrap_or(&page);
