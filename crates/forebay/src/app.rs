@@ -128,7 +128,7 @@ impl Bound {
             recording,
             log: log.clone(),
             connections_cap,
-            read_endpoints: Arc::new(|_, _| Err("endpoints files are not read yet".to_owned())),
+            read_endpoints: Arc::new(config::read_endpoints),
         };
         let gateway = Arc::new(Gateway::start(start).await.context("cannot start the workers")?);
         telemetry.plan_installed(1);
