@@ -184,3 +184,17 @@ fn no_file_is_needed_to_forward() {
     );
     assert_eq!(gateway.get("/x").headers.get("x-path"), Some("/x"));
 }
+
+#[test]
+fn the_endpoints_files_of_the_examples_can_be_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/discovery");
+    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let files: Vec<PathBuf> = entries.map(|entry| entry.expect("the folder can be read").path()).collect();
+    assert!(!files.is_empty(), "there is none");
+    for file in files {
+        let content = fs::read(&file).expect("it was just listed");
+        let found =
+            forebay::config::read_endpoints(&content, &file).unwrap_or_else(|wrong| panic!("{wrong}"));
+        assert!(!found.is_empty(), "{}", file.display());
+    }
+}
