@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use client::Client;
@@ -30,6 +31,8 @@ pub const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(300);
 pub const HOSTS_TTL: Duration = Duration::from_secs(5);
 /// Most targets of one service that are looked at, the most preferred ones.
 pub const TARGETS_MAX: usize = 1_000;
+/// Questions of one resolver that are on their way at the same time, each with a socket of its own; others wait.
+pub const QUESTIONS_MAX: usize = 100;
 /// Aliases followed for one name, within answers and from one to the next.
 const ALIASES_MAX: usize = 16;
 /// Targets of a service whose addresses are asked for at the same time.
@@ -39,6 +42,8 @@ const TARGETS_AT_ONCE: usize = 16;
 #[derive(Clone, Debug)]
 pub struct Resolver {
     options: Arc<Options>,
+    /// One for each question on its way: `QUESTIONS_MAX` in all.
+    permits: Arc<Semaphore>,
 }
 
 /// Whom to ask, and for what.
@@ -119,7 +124,7 @@ impl Resolver {
     /// A resolver; nothing is asked or read yet.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        Self { options: Arc::new(options) }
+        Self { options: Arc::new(options), permits: Arc::new(Semaphore::new(QUESTIONS_MAX)) }
     }
 
     /// The addresses of a host. A dot at the end of its name means that no search domain is tried.
@@ -171,12 +176,12 @@ impl Resolver {
         Err(none.unwrap_or(DnsError::NoSuchName { ttl: None }))
     }
 
-    fn client(&self, system: &ResolvConf) -> Client {
+    fn client(&self, system: &ResolvConf) -> Client<'_> {
         let servers = if self.options.servers.is_empty() { &system.servers } else { &self.options.servers };
-        Client { servers: servers.clone(), timeout: self.options.timeout }
+        Client { servers: servers.clone(), timeout: self.options.timeout, permits: &self.permits }
     }
 
-    async fn addresses_of(&self, client: &Client, name: &Name) -> Result<Answer, DnsError> {
+    async fn addresses_of(&self, client: &Client<'_>, name: &Name) -> Result<Answer, DnsError> {
         let v4 = || async { Ok(Answer::of(look_up(client, name, Kind::A).await?)) };
         let v6 = || async { Ok(Answer::of(look_up(client, name, Kind::Aaaa).await?)) };
         match self.options.family {
@@ -327,7 +332,7 @@ struct Found {
 }
 
 /// Asks for one kind of record, through aliases.
-async fn look_up(client: &Client, name: &Name, kind: Kind) -> Result<Found, DnsError> {
+async fn look_up(client: &Client<'_>, name: &Name, kind: Kind) -> Result<Found, DnsError> {
     let mut name = name.clone();
     let mut ttl = Duration::MAX;
     let mut aliases = 0;

@@ -63,8 +63,8 @@ struct Teller {
 
 #[derive(Default)]
 struct Table {
-    /// How names are looked up now.
-    dns: Option<Dns>,
+    /// How names are looked up now, and what looks them up so.
+    resolver: Option<(Dns, Resolver)>,
     followed: HashMap<Question, Followed>,
 }
 
@@ -111,12 +111,12 @@ impl Discovery {
     fn turn_to(&self, plan: &Plan) -> Vec<Arc<Watch>> {
         let mut wanted = wanted(plan);
         let mut table = self.table();
-        let same_dns = table.dns.as_ref() == Some(&plan.dns);
-        table.dns = Some(plan.dns.clone());
+        let before = table.resolver.take().filter(|(dns, _)| *dns == plan.dns);
+        let same_dns = before.is_some();
+        let (dns, resolver) = before.unwrap_or_else(|| (plan.dns.clone(), Resolver::new(options(&plan.dns))));
         table.followed.retain(|question, _| {
             wanted.contains_key(question) && (same_dns || matches!(question, Question::File(_)))
         });
-        let resolver = Resolver::new(options(&plan.dns));
         for (question, subscribers) in wanted.drain() {
             match table.followed.get(&question) {
                 Some(followed) => followed.watch.subscribe(subscribers),
@@ -127,6 +127,7 @@ impl Discovery {
                 }
             }
         }
+        table.resolver = Some((dns, resolver));
         let watches = table.followed.values().map(|followed| &followed.watch);
         watches.filter(|watch| !watch.has_answered()).cloned().collect()
     }

@@ -7,24 +7,29 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::error::DnsError;
-use super::message::{self, Kind, Reply, UDP_MAX, Unusable, code};
+use super::message::{self, Kind, Reply, Unusable, code};
 use super::name::Name;
 
 /// How often each server is asked when packets may have been lost.
 const ROUNDS: u32 = 2;
+/// Room for a packet: more than is asked for, as some servers send more all the same.
+const PACKET_MAX: usize = 4_096;
 
 /// Name servers in the order in which they are asked.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(super) struct Client<'r> {
     pub(super) servers: Vec<SocketAddr>,
     /// For one server, and each way of asking it.
     pub(super) timeout: Duration,
+    /// One for each question on its way.
+    pub(super) permits: &'r Semaphore,
 }
 
-impl Client {
+impl Client<'_> {
     /// The answer of the first server that has one.
     pub(super) async fn ask(&self, name: &Name, kind: Kind) -> Result<Reply, DnsError> {
         let mut failed = DnsError::NoSuchName { ttl: None };
@@ -48,6 +53,8 @@ impl Client {
     }
 
     async fn ask_one(&self, server: SocketAddr, name: &Name, kind: Kind) -> Result<Reply, DnsError> {
+        // Closed never; were it, there would be no bound and still an answer.
+        let _permit = self.permits.acquire().await;
         let mut result = self.over_udp(server, name, kind, true).await;
         if matches!(result, Ok(Err(Unusable::Code(code::FORMAT | code::NOT_IMPLEMENTED)))) {
             result = self.over_udp(server, name, kind, false).await;
@@ -87,7 +94,7 @@ impl Client {
             socket.connect(server).await?;
             let id = random_id();
             socket.send(&message::question(id, name, kind, extended)).await?;
-            let mut buffer = [0; UDP_MAX];
+            let mut buffer = [0; PACKET_MAX];
             loop {
                 let length = socket.recv(&mut buffer).await?;
                 match message::answer(&buffer[..length], id, name, kind) {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::name::Name;
 
-/// Answers over UDP may be so long: beyond it they might be cut to pieces on the way.
-pub(super) const UDP_MAX: usize = 1_232;
+/// Answers over UDP are asked to be no longer: beyond it they might be cut to pieces on the way.
+const UDP_MAX: usize = 1_232;
 /// The class of the Internet.
 const IN: u16 = 1;
 const HEADER: usize = 12;

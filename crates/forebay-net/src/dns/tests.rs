@@ -280,3 +280,24 @@ async fn a_service_that_is_not_offered_says_so() {
     assert_eq!(found, Err(DnsError::NotOffered { ttl: seconds(30) }));
     assert_eq!(bench.services("_x._tcp.shop.test").await, Err(DnsError::NoSuchName { ttl: seconds(1) }));
 }
+
+#[tokio::test]
+async fn so_many_questions_are_on_their_way_and_no_more() {
+    let mut bench = Bench::new();
+    bench.options.timeout = forebay_testkit::DEADLINE * 3;
+    let names: Vec<_> = (0..QUESTIONS_MAX + 50).map(|number| format!("{number}.test")).collect();
+    let resolver = bench.resolver();
+    let mut asking = JoinSet::new();
+    for name in names.clone() {
+        bench.server.fail(&name, Failure::Silence);
+        let resolver = resolver.clone();
+        asking.spawn(async move { resolver.addresses(&name).await });
+    }
+    let asked = || names.iter().map(|name| bench.server.asked(name)).sum::<usize>();
+    // Another resolver has a bound of its own, and its questions come behind those of the first.
+    while asked() < QUESTIONS_MAX {
+        bench.fails("no.test", DnsError::NoSuchName { ttl: seconds(1) }).await;
+    }
+    bench.fails("no.test", DnsError::NoSuchName { ttl: seconds(1) }).await;
+    assert_eq!(asked(), QUESTIONS_MAX);
+}

@@ -1,6 +1,6 @@
 //! Who wants to know of a name or file, what they were told last, and the telling.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -86,17 +86,23 @@ impl Watch {
         let now = Instant::now();
         let mut state = self.state();
         let State { subscribers: before, last } = &mut *state;
-        let after = subscribers.into_iter().map(|new| {
-            if let Some(at) = before.iter().position(|(old, _)| *old == new) {
-                return before.swap_remove(at);
+        // By service and source, of which there may be a hundred thousand.
+        let mut known: HashMap<_, _> = before
+            .drain(..)
+            .map(|known| ((known.0.service.clone(), known.0.source.clone()), known))
+            .collect();
+        for new in subscribers {
+            let old = known.remove(&(new.service.clone(), new.source.clone()));
+            if let Some(old) = old.filter(|(old, _)| *old == new) {
+                before.push(old);
+                continue;
             }
             let mut denied = Vec::new();
             if let Some(last) = last {
                 self.tell_one(&new, last, true, &mut denied, now);
             }
-            (new, denied)
-        });
-        *before = after.collect();
+            before.push((new, denied));
+        }
     }
 
     /// Tells everybody. `path` is that of a file; a failure of it is told as one.
