@@ -115,6 +115,11 @@ impl NameServer {
         self.shared.zone().old = old;
     }
 
+    /// Whether questions with extensions (EDNS) are met with silence, as if the network had lost them.
+    pub fn set_picky(&self, picky: bool) {
+        self.shared.zone().picky = picky;
+    }
+
     /// Whether before each answer over UDP there come two that belong to other questions.
     pub fn set_strays(&self, strays: bool) {
         self.shared.zone().strays = strays;

@@ -33,10 +33,11 @@ impl Client<'_> {
     /// The answer of the first server that has one.
     pub(super) async fn ask(&self, name: &Name, kind: Kind) -> Result<Reply, DnsError> {
         let mut failed = DnsError::NoSuchName { ttl: None };
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             let mut lost = false;
             for &server in &self.servers {
-                match self.ask_one(server, name, kind).await {
+                // Some networks lose packets for being of a newer kind.
+                match self.ask_one(server, name, kind, round == 0).await {
                     Ok(reply) => return Ok(reply),
                     Err(error) => {
                         lost |= matches!(error, DnsError::Timeout(_));
@@ -52,11 +53,17 @@ impl Client<'_> {
         Err(failed)
     }
 
-    async fn ask_one(&self, server: SocketAddr, name: &Name, kind: Kind) -> Result<Reply, DnsError> {
+    async fn ask_one(
+        &self,
+        server: SocketAddr,
+        name: &Name,
+        kind: Kind,
+        extended: bool,
+    ) -> Result<Reply, DnsError> {
         // Closed never; were it, there would be no bound and still an answer.
         let _permit = self.permits.acquire().await;
-        let mut result = self.over_udp(server, name, kind, true).await;
-        if matches!(result, Ok(Err(Unusable::Code(code::FORMAT | code::NOT_IMPLEMENTED)))) {
+        let mut result = self.over_udp(server, name, kind, extended).await;
+        if extended && matches!(result, Ok(Err(Unusable::Code(code::FORMAT | code::NOT_IMPLEMENTED)))) {
             result = self.over_udp(server, name, kind, false).await;
         }
         if matches!(result, Ok(Err(Unusable::Truncated))) {

@@ -203,6 +203,15 @@ async fn old_servers_are_asked_in_the_old_way() {
 }
 
 #[tokio::test]
+async fn networks_that_lose_newer_questions_get_old_ones() {
+    let mut bench = Bench::new();
+    bench.options.timeout = Duration::from_millis(500);
+    bench.server.set_picky(true);
+    bench.server.set("shop.test", 30, &["10.0.0.1"]);
+    bench.check("shop.test", "10.0.0.1 for 30").await;
+}
+
+#[tokio::test]
 async fn answers_to_other_questions_are_passed_over() {
     let bench = Bench::new();
     bench.server.set_strays(true);

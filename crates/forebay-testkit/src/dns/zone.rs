@@ -29,6 +29,7 @@ pub(super) struct Zone {
     pub(super) delay: Duration,
     pub(super) truncated: bool,
     pub(super) old: bool,
+    pub(super) picky: bool,
     pub(super) strays: bool,
     pub(super) one_step: bool,
     pub(super) bare: bool,
@@ -43,6 +44,7 @@ impl Default for Zone {
             delay: Duration::ZERO,
             truncated: false,
             old: false,
+            picky: false,
             strays: false,
             one_step: false,
             bare: false,
@@ -93,6 +95,9 @@ impl Zone {
         if self.old && question.size.is_some() {
             reply.code = 1;
             return Some(reply);
+        }
+        if self.picky && question.size.is_some() {
+            return None;
         }
         let mut name = question.name.as_str();
         for _ in 0..STEPS_MAX {
