@@ -62,6 +62,7 @@ pub(crate) struct Call<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Times {
     connect: Duration,
+    tcp_user: Duration,
     first_byte: Duration,
     idle: Duration,
     /// The end of the whole request's time.
@@ -87,6 +88,7 @@ impl Times {
         let total = route.total.or(service.total);
         Self {
             connect: service.connect,
+            tcp_user: service.tcp_user,
             first_byte: route.first_byte.unwrap_or(service.first_byte),
             idle: route.idle.unwrap_or(service.idle),
             total: total.map_or(Instant::NEVER, |total| started + total),
@@ -119,7 +121,9 @@ impl Call<'_> {
         if may_be_stale && !silent {
             return Fault::Stale;
         }
-        let fault = self.broken_off();
+        self.endpoint.stats.resets.inc();
+        if silent { self.endpoint.connect_failed() } else { self.endpoint.failed() }
+        let fault = Fault::Refuse(Refusal::UpstreamClosed);
         if self.movable { Fault::Moved } else { fault }
     }
 
@@ -195,7 +199,7 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
         record.attempts.set(record.attempts.get() + 1);
         record.endpoint.set(Some(Rc::clone(endpoint)));
         let until = lazily(|| (Instant::now() + times.connect).min(times.total));
-        let pooled = match connect(endpoint, &turn.client.alarm, now, until, times.connect, fresh).await {
+        let pooled = match connect(endpoint, &turn.client.alarm, now, until, times.tcp_user, fresh).await {
             Ok(pooled) => pooled,
             Err(error) => {
                 last = no_connection(error);
@@ -342,7 +346,7 @@ async fn wait_for_room(
 fn no_connection(error: ConnectError) -> Refusal {
     match error {
         ConnectError::PoolFull => Refusal::PoolFull,
-        ConnectError::Failed => Refusal::ConnectFailed,
+        ConnectError::Failed | ConnectError::Lost => Refusal::ConnectFailed,
         ConnectError::NoDescriptors => Refusal::NoDescriptors,
         ConnectError::TimedOut => Refusal::ConnectTimeout,
     }
@@ -464,7 +468,7 @@ async fn attempt(
         link.break_when_silent(Some(call.times.idle));
         // Boxed: few requests need both directions at once, and all would carry the size.
         let received = Box::pin(both(turn, call, link)).await?;
-        link.break_when_silent(Some(call.times.connect));
+        link.break_when_silent(Some(call.times.tcp_user));
         received
     };
     let now = Instant::now();

@@ -417,6 +417,9 @@ impl Outlier {
 pub struct Timeouts {
     /// TCP connect, per attempt.
     pub connect: Duration,
+    /// How long the endpoint's host may leave unacknowledged what was sent to it: the TCP user timeout (RFC 9293
+    /// §3.9, RFC 5482). Not while a request's body is being uploaded in pieces: then `idle` holds.
+    pub tcp_user: Duration,
     /// From the end of sending the request to the first byte of the response's head.
     pub first_byte: Duration,
     /// Between two reads of the response body or two writes of the request body.
@@ -429,6 +432,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(2),
+            tcp_user: Duration::from_millis(1_500),
             first_byte: Duration::from_secs(60),
             idle: Duration::from_secs(60),
             total: None,

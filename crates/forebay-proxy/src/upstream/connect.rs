@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,6 +32,8 @@ pub(crate) enum ConnectError {
     NoDescriptors,
     /// The deadline passed.
     TimedOut,
+    /// The endpoint was given up meanwhile.
+    Lost,
 }
 
 /// Takes an idle connection (unless `fresh`) or opens one until `deadline`. A new one breaks when the other side
@@ -64,7 +65,7 @@ async fn open(
         Some(place) => place,
         None => reclaim(endpoint, alarm, deadline).await?,
     };
-    match open_at(endpoint.shared.address, alarm, deadline).await {
+    match open_at(endpoint, alarm, deadline).await {
         Ok(stream) => {
             endpoint.stats.connects.inc();
             endpoint.connected();
@@ -73,7 +74,7 @@ async fn open(
             Ok(Pooled { held: place.fill(link), reused: false })
         }
         Err(error) => {
-            if error != ConnectError::NoDescriptors {
+            if !matches!(error, ConnectError::NoDescriptors | ConnectError::Lost) {
                 endpoint.stats.connect_failures.inc();
             }
             Err(error)
@@ -104,10 +105,11 @@ async fn reclaim(endpoint: &Endpoint, alarm: &Alarm, deadline: Instant) -> Resul
     Err(ConnectError::PoolFull)
 }
 
-async fn open_at(address: SocketAddr, alarm: &Alarm, deadline: Instant) -> Result<TcpStream, ConnectError> {
-    let mut connecting = std::pin::pin!(TcpStream::connect(address));
+async fn open_at(endpoint: &Endpoint, alarm: &Alarm, deadline: Instant) -> Result<TcpStream, ConnectError> {
+    let mut connecting = std::pin::pin!(TcpStream::connect(endpoint.shared.address));
     std::future::poll_fn(|cx| match connecting.as_mut().poll(cx) {
         Poll::Ready(result) => Poll::Ready(result.map_err(|error| why(&error))),
+        Poll::Pending if endpoint.is_lost() => Poll::Ready(Err(ConnectError::Lost)),
         Poll::Pending => alarm.poll(cx, deadline).map(|()| Err(ConnectError::TimedOut)),
     })
     .await

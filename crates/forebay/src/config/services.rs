@@ -123,6 +123,7 @@ pub(super) fn timeouts(fields: Option<&Fields>, usual: Timeouts) -> Timeouts {
     let Some(long) = fields.table("timeout") else { return usual };
     Timeouts {
         connect: long.time("connect").unwrap_or(usual.connect),
+        tcp_user: long.time("tcp_user").unwrap_or(usual.tcp_user),
         first_byte: long.time("first_byte").unwrap_or(usual.first_byte),
         idle: long.time("idle").unwrap_or(usual.idle),
         total: long.time("total").or(usual.total),

@@ -97,14 +97,15 @@ fn names(service: &Service) -> Option<String> {
 }
 
 fn timeouts(route: &Route, service: &Service) -> String {
-    let Timeouts { connect, first_byte, idle, total } = service.timeout;
+    let Timeouts { connect, tcp_user, first_byte, idle, total } = service.timeout;
     let total = match route.timeout.total.or(total) {
         Some(total) => show_duration(total),
         None => "unbounded".to_owned(),
     };
     format!(
-        "connect {}, first byte {}, idle {}, total {total}",
+        "connect {}, unacknowledged {}, first byte {}, idle {}, total {total}",
         show_duration(connect),
+        show_duration(tcp_user),
         show_duration(route.timeout.first_byte.unwrap_or(first_byte)),
         show_duration(route.timeout.idle.unwrap_or(idle)),
     )
