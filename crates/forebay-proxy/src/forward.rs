@@ -122,7 +122,11 @@ impl Call<'_> {
             return Fault::Stale;
         }
         self.endpoint.stats.resets.inc();
-        if silent { self.endpoint.connect_failed() } else { self.endpoint.failed() }
+        if silent {
+            self.endpoint.connect_failed()
+        } else {
+            self.endpoint.failed()
+        }
         let fault = Fault::Refuse(Refusal::UpstreamClosed);
         if self.movable { Fault::Moved } else { fault }
     }
@@ -474,7 +478,7 @@ async fn attempt(
     let now = Instant::now();
     let uploaded = call.complete.get();
     if received.reusable && uploaded {
-        call.endpoint.pool.give_back(call.endpoint, pooled.held, now);
+        call.endpoint.pool.give_back(call.endpoint, pooled.held, now, received.patience);
     }
     Ok(match (received.keep_alive && uploaded, uploaded) {
         (true, _) => Next::Keep(now),

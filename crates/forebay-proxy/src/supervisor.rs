@@ -13,7 +13,7 @@ mod view;
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ pub struct Supervisor {
     log: Log,
     state: Mutex<State>,
     targets_changed: Notify,
+    /// An endpoint has gone since somebody asked.
+    gone: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -76,7 +78,13 @@ impl Supervisor {
     pub(crate) fn new(registry: Arc<Registry>, log: Log) -> Self {
         let random = Random::from_seed(RandomState::new().hash_one(0));
         let state = State { services: Vec::new(), names: HashMap::new(), ids: 0, random };
-        Self { registry, log, state: Mutex::new(state), targets_changed: Notify::new() }
+        Self {
+            registry,
+            log,
+            state: Mutex::new(state),
+            targets_changed: Notify::new(),
+            gone: AtomicBool::new(false),
+        }
     }
 
     /// Takes over a new plan: services and endpoints that stay keep all that is known of them.
@@ -85,7 +93,7 @@ impl Supervisor {
         let State { services, names, ids, .. } = &mut *state;
         let mut before: HashMap<Box<str>, Service> =
             services.drain(..).map(|service| (service.spec.name.clone(), service)).collect();
-        let mut means = Means { registry: &self.registry, log: &self.log, ids };
+        let mut means = Means { registry: &self.registry, log: &self.log, gone: &self.gone, ids };
         for spec in &plan.services {
             let service = match before.remove(&spec.name) {
                 Some(same) if same.spec == *spec => same,
@@ -165,7 +173,8 @@ impl Supervisor {
         let wait = member.health.next_in(&rules, random);
         member.next = Some(now + wait);
         if changed.is_some() || reached {
-            service.settle(&mut Means { registry: &self.registry, log: &self.log, ids }, now);
+            let (registry, log, gone) = (&self.registry, &self.log, &self.gone);
+            service.settle(&mut Means { registry, log, gone, ids }, now);
         }
         Some(wait)
     }
@@ -204,7 +213,7 @@ impl Supervisor {
     pub(crate) fn tick(&self, tally: impl Fn(&str, &str) -> Tally, now: Instant) -> Vec<Trial> {
         let mut state = self.lock();
         let State { services, ids, .. } = &mut *state;
-        let mut means = Means { registry: &self.registry, log: &self.log, ids };
+        let mut means = Means { registry: &self.registry, log: &self.log, gone: &self.gone, ids };
         let mut trials = Vec::new();
         for service in services {
             let to_try = service.tick(&mut means, now);
@@ -248,10 +257,8 @@ impl Supervisor {
                 }
                 Steer::Drain | Steer::Disable => {}
             }
-            match member.wish {
-                Some(wish) => service.wishes.insert(endpoint, wish),
-                None => service.wishes.remove(&endpoint),
-            };
+            let wish = member.wish;
+            service.note_wish(endpoint, wish);
             service.settle(means, now);
             Ok(())
         });
@@ -330,6 +337,11 @@ impl Supervisor {
         self.lock().services.iter().map(Service::numbers).collect()
     }
 
+    /// Whether an endpoint has gone since the last call.
+    pub(crate) fn take_gone(&self) -> bool {
+        self.gone.swap(false, Ordering::Relaxed)
+    }
+
     /// Whether `service` has an endpoint of this name now.
     pub(crate) fn has(&self) -> impl Fn(&str, &str) -> bool + use<> {
         let state = self.lock();
@@ -348,7 +360,8 @@ impl Supervisor {
         let mut state = self.lock();
         let State { services, names, ids, .. } = &mut *state;
         let service = services.get_mut(*names.get(service)?)?;
-        Some(then(service, &mut Means { registry: &self.registry, log: &self.log, ids }))
+        let (registry, log, gone) = (&self.registry, &self.log, &self.gone);
+        Some(then(service, &mut Means { registry, log, gone, ids }))
     }
 
     fn no_service(&self) -> SteerError {

@@ -56,6 +56,8 @@ pub(crate) struct Worker {
     clock: RefCell<date::Clock>,
     random: Cell<u64>,
     making: Making,
+    /// Endpoints lost that this worker knows of.
+    lost: Cell<u64>,
 }
 
 /// A plan with what this worker keeps for each of its parts.
@@ -129,6 +131,7 @@ impl Worker {
             clock: RefCell::new(date::Clock::new(Instant::now(), unix_now())),
             random: Cell::new(making.seed | 1),
             making,
+            lost: Cell::new(0),
         }
     }
 
@@ -206,6 +209,7 @@ impl Worker {
         for upstream in &self.active().upstreams {
             upstream.tick();
         }
+        self.look_for_lost();
         self.flush_recording();
         self.clock.borrow_mut().set(now, unix_now());
     }
@@ -227,7 +231,15 @@ impl Worker {
                     upstream.queue.wake_first();
                 }
             }
-            News::Lost => self.wheel.wake_all(),
+            News::Lost => self.look_for_lost(),
+        }
+    }
+
+    /// Has everybody look whether the endpoint they wait for is lost, if one is that was not before.
+    fn look_for_lost(&self) {
+        let lost = self.making.registry.lost();
+        if self.lost.replace(lost) != lost {
+            self.wheel.wake_all();
         }
     }
 

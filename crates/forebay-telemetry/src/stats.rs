@@ -330,6 +330,17 @@ impl Telemetry {
         }
     }
 
+    /// The same for endpoints alone, which come and go without a new plan.
+    pub fn retain_endpoints(&self, endpoint: impl Fn(&str, &str) -> bool) {
+        for worker in &self.workers {
+            let mut registry = worker.registry();
+            for ((service, address), entry) in &mut registry.endpoints {
+                entry.forgotten = !endpoint(service, address);
+            }
+            registry.sweep();
+        }
+    }
+
     pub(crate) fn workers(&self) -> &[Arc<WorkerStats>] {
         &self.workers
     }

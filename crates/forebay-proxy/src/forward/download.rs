@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::task::Poll;
+use std::time::Duration;
 
 use forebay_base::time::Instant;
 use forebay_net::buffer::Lent;
 use forebay_net::h1::{
-    Body, CHUNK_END, Framing, HeadError, HeadLimits, Outcome, ResponseHead, Version, chunk_start,
+    Body, CHUNK_END, Framing, HeadError, HeadLimits, Name, Outcome, ResponseHead, Version, chunk_start,
 };
 use forebay_net::link::{Ended, Link, LinkError};
 use forebay_telemetry::stats::Class;
@@ -28,7 +29,12 @@ pub(super) struct Received {
     pub(super) reusable: bool,
     /// So is the client's, as far as the response goes.
     pub(super) keep_alive: bool,
+    /// How long the server will keep the connection, if it has said so.
+    pub(super) patience: Option<Duration>,
 }
+
+/// A request must have reached the server before it gives the connection up.
+const PATIENCE_MARGIN: Duration = Duration::from_secs(1);
 
 /// Receives one response from `link` and sends it to the client.
 pub(super) async fn download(
@@ -44,6 +50,7 @@ pub(super) async fn download(
     let head_len = read_head(call, link, response, reply, &mut buffer, may_be_stale).await?;
     let (mut body, keep_alive, chunked, clean) =
         send_head(call, response, reply, &mut buffer, head_len).await?;
+    let patience = patience(response, &buffer.filled()[..head_len]);
     drop(buffer);
     let clean = if body.is_done() {
         clean
@@ -52,7 +59,23 @@ pub(super) async fn download(
         Box::pin(relay(call, link, &mut body, chunked, clean)).await?
     };
     let delimited = response.framing != Framing::UntilClose;
-    Ok(Received { reusable: clean && delimited && response.keep_alive, keep_alive })
+    Ok(Received { reusable: clean && delimited && response.keep_alive, keep_alive, patience })
+}
+
+/// What `Keep-Alive: timeout=` promises (RFC 2068 §19.7.1.1), less a margin.
+fn patience(response: &ResponseHead, head: &[u8]) -> Option<Duration> {
+    let field = response.fields.iter().find(|field| field.known == Name::KeepAlive)?;
+    promised(field.value.of_head(head))
+}
+
+#[cold]
+fn promised(value: &[u8]) -> Option<Duration> {
+    let timeout = std::str::from_utf8(value).ok()?.split(',').find_map(|parameter| {
+        let (name, seconds) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("timeout").then(|| seconds.trim().parse::<u32>().ok())?
+    })?;
+    let promised = Duration::from_secs(timeout.into());
+    Some(promised.saturating_sub(PATIENCE_MARGIN).max(promised / 2))
 }
 
 /// Waits for the first byte; gives up when the client is gone, so that nobody works for nobody. A client
@@ -312,4 +335,25 @@ fn broken(call: &Call<'_>, error: &LinkError) -> Fault {
         LinkError::Io(_) => call.endpoint.stats.resets.inc(),
     }
     Fault::Broken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_given_up_before_the_server_does() {
+        for (value, expected) in [
+            ("timeout=5", Some(4_000)),
+            ("timeout=5, max=100", Some(4_000)),
+            ("max=100, Timeout = 1", Some(500)),
+            ("timeout=0", Some(0)),
+            ("timeout=-1", None),
+            ("timeout", None),
+            ("max=5", None),
+            ("", None),
+        ] {
+            assert_eq!(promised(value.as_bytes()), expected.map(Duration::from_millis), "{value}");
+        }
+    }
 }

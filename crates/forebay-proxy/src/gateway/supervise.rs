@@ -37,6 +37,10 @@ pub(super) async fn supervise(
             },
             _ = ticks.tick() => {
                 let trials = supervisor.tick(|service, endpoint| tally(&telemetry, service, endpoint), Instant::now());
+                if supervisor.take_gone() {
+                    // What is still counting is let go of when it has ended.
+                    telemetry.retain_endpoints(supervisor.has());
+                }
                 for trial in trials {
                     tokio::spawn(attempt(Arc::clone(&supervisor), trial));
                 }

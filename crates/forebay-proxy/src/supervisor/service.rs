@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use forebay_base::time::Instant;
@@ -60,6 +60,8 @@ pub(super) struct Told {
 pub(super) struct Means<'a> {
     pub(super) registry: &'a Registry,
     pub(super) log: &'a Log,
+    /// Set when an endpoint goes.
+    pub(super) gone: &'a AtomicBool,
     pub(super) ids: &'a mut u64,
 }
 
@@ -217,6 +219,9 @@ impl Service {
             };
             self.members.push(member);
         }
+        if !before.is_empty() {
+            means.gone.store(true, Ordering::Relaxed);
+        }
         for gone in before.values() {
             // Whoever waits for it may go elsewhere only if it did not answer; else it finishes.
             gone.shared.out.store(true, Ordering::Relaxed);
@@ -254,6 +259,20 @@ impl Service {
             out_since: None,
             share: None,
             tally: Tally::default(),
+        }
+    }
+
+    /// Remembers what an operator wants of an endpoint, even while it is away.
+    pub(super) fn note_wish(&mut self, endpoint: SocketAddr, wish: Option<(Steer, Instant)>) {
+        match wish {
+            Some(wish) => self.wishes.insert(endpoint, wish),
+            None => self.wishes.remove(&endpoint),
+        };
+        if self.wishes.len() > ENDPOINTS_MAX {
+            let members = &self.members;
+            let is_here =
+                |address: &SocketAddr| members.binary_search_by_key(address, Member::address).is_ok();
+            self.wishes.retain(|address, _| is_here(address));
         }
     }
 

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use forebay_base::time::Instant;
 use forebay_net::link::Link;
@@ -42,6 +43,14 @@ pub(crate) struct Pool {
 struct Idle {
     held: Held,
     since: Instant,
+    /// What the server says it waits for the next request, less a margin.
+    patience: Duration,
+}
+
+impl Idle {
+    fn is_fresh(&self, now: Instant, timeout: Duration) -> bool {
+        now.since(self.since) < timeout.min(self.patience) && self.held.link.is_quiet()
+    }
 }
 
 /// An open connection; its place among the endpoint's connections is free again when it is dropped.
@@ -97,16 +106,23 @@ impl Pool {
     /// An idle connection that still looks alive, the most recently used first.
     pub(crate) fn take(&self, endpoint: &Endpoint, now: Instant) -> Option<Held> {
         loop {
-            let Idle { held, since } = self.idle.borrow_mut().pop()?;
+            let idle = self.idle.borrow_mut().pop()?;
             endpoint.stats.idle.dec();
-            if now.since(since) < self.limits.get().idle_timeout && held.link.is_quiet() {
-                return Some(held);
+            if idle.is_fresh(now, self.limits.get().idle_timeout) {
+                return Some(idle.held);
             }
         }
     }
 
     /// Keeps a connection that is between two requests; closes it if there are enough, or if the endpoint is out.
-    pub(crate) fn give_back(&self, endpoint: &Rc<Endpoint>, held: Held, now: Instant) {
+    /// `patience`: how long the server will keep it, if it has said so.
+    pub(crate) fn give_back(
+        &self,
+        endpoint: &Rc<Endpoint>,
+        held: Held,
+        now: Instant,
+        patience: Option<Duration>,
+    ) {
         if endpoint.shared.out.load(Ordering::Relaxed) {
             return;
         }
@@ -116,7 +132,7 @@ impl Pool {
         let limits = self.limits.get();
         let mut idle = self.idle.borrow_mut();
         if (idle.len() as u64) < u64::from(limits.idle_max) && !limits.idle_timeout.is_zero() {
-            idle.push(Idle { held, since: now });
+            idle.push(Idle { held, since: now, patience: patience.unwrap_or(Duration::MAX) });
             endpoint.stats.idle.inc();
         }
     }
@@ -143,7 +159,7 @@ impl Pool {
         let timeout = self.limits.get().idle_timeout;
         let mut idle = self.idle.borrow_mut();
         let before = idle.len();
-        idle.retain(|one| now.since(one.since) < timeout && one.held.link.is_quiet());
+        idle.retain(|one| one.is_fresh(now, timeout));
         endpoint.stats.idle.sub(i64::try_from(before - idle.len()).unwrap_or(i64::MAX));
     }
 

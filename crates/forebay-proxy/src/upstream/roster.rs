@@ -174,6 +174,8 @@ pub(crate) struct Registry {
     rosters: Mutex<HashMap<Box<str>, Arc<Roster>>>,
     tell: OnceLock<Tell>,
     report: OnceLock<Hear>,
+    /// Endpoints lost so far.
+    lost: AtomicU64,
 }
 
 type Tell = Box<dyn Fn(&News) + Send + Sync>;
@@ -213,7 +215,15 @@ impl Registry {
         let _ = self.report.set(Box::new(hear));
     }
 
+    /// Endpoints lost so far: a worker that has missed the news sees it by this.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn tell(&self, news: &News) {
+        if matches!(news, News::Lost) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
         if let Some(tell) = self.tell.get() {
             tell(news);
         }
