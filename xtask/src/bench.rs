@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use crate::{build, tools, tree};
 
 mod closed;
+mod failover;
 mod generators;
 mod histogram;
 mod idle;
@@ -43,6 +44,9 @@ pub(crate) struct Args {
     /// With `load`: only these parts
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PART")]
     parts: Vec<generators::Part>,
+    /// With `failover`: only these
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "SCENARIO")]
+    scenarios: Vec<failover::Scenario>,
     /// Who is compared; ratios are of the first to each other one
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = DEFAULT_PEERS)]
     peers: Vec<Kind>,
@@ -77,6 +81,8 @@ enum Subject {
     Proxy,
     /// The load tester, with other load generators; writes benches/LOAD_RESULTS.md
     Load,
+    /// An origin fails under load, with nginx and HAProxy; writes benches/FAILOVER.md
+    Failover,
 }
 
 /// Which cores do what.
@@ -93,7 +99,23 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     match args.subject {
         Subject::Proxy => run_proxy(args),
         Subject::Load => run_load(args),
+        Subject::Failover => run_failover(args),
     }
+}
+
+fn run_failover(args: &Args) -> Result<()> {
+    if args.ahead {
+        machine::run_ahead()?;
+    }
+    failover::run(failover::Settings {
+        peers: peers(args)?,
+        scenarios: args.scenarios.clone(),
+        quick: args.quick,
+        split: args.pin == Pin::Split,
+        complete: args.peers == DEFAULT_PEERS && !args.aa && args.forebay.is_none(),
+        out: args.out.clone(),
+        forebay: args.forebay.clone(),
+    })
 }
 
 fn run_load(args: &Args) -> Result<()> {

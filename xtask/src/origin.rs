@@ -13,9 +13,11 @@ use anyhow::{Context, Result};
 use rustix::event::{Timespec, epoll};
 
 mod answer;
+mod fault;
 mod request;
 
 use answer::{Answer, Answers};
+use fault::Fault;
 use request::{Body, Parsed};
 
 /// `cargo xtask origin`: `/small` (90 bytes), `/10k`, `/1m`, `POST /sink`, `/head` (the request's own head),
@@ -25,6 +27,9 @@ pub(crate) struct Args {
     /// Port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 0)]
     port: u16,
+    /// Misbehave as lines of standard input say: `dark`, `silent`, `failing`, `well`
+    #[arg(long)]
+    control: bool,
 }
 
 /// Serves until it is killed. The first line of output names the address.
@@ -33,21 +38,30 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .with_context(|| format!("cannot listen on 127.0.0.1:{}", args.port))?;
     listener.set_nonblocking(true)?;
     println!("listening on {}", listener.local_addr()?);
-    Origin::new(listener)?.serve()
+    let mut origin = Origin::new(listener)?;
+    if args.control {
+        origin.listen_to_input()?;
+    }
+    origin.serve()
 }
 
 /// Bytes of one read; also the longest head that is understood.
 const READ_MAX: usize = 64 << 10;
 const LISTENER: u64 = u64::MAX;
+const INPUT: u64 = u64::MAX - 1;
 
 struct Origin {
     epoll: rustix::fd::OwnedFd,
     listener: TcpListener,
     answers: Answers,
+    /// Those of a service that fails.
+    failing: Answers,
     /// By file descriptor: at most as many as the process may open.
     connections: Vec<Option<Connection>>,
     /// Answers to `/delay` that are not due yet: at most one per connection.
     delayed: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// How it misbehaves.
+    fault: Option<Fault>,
 }
 
 struct Connection {
@@ -70,9 +84,33 @@ impl Origin {
             epoll,
             listener,
             answers: Answers::new(),
+            failing: Answers::failing(),
             connections: Vec::new(),
             delayed: BinaryHeap::new(),
+            fault: None,
         })
+    }
+
+    /// From now on, lines of standard input are orders.
+    fn listen_to_input(&mut self) -> Result<()> {
+        let flags = epoll::EventFlags::IN;
+        epoll::add(&self.epoll, std::io::stdin(), epoll::EventData::new_u64(INPUT), flags)
+            .context("cannot wait for standard input: it must be a pipe or a terminal")
+    }
+
+    /// Takes an order; at the end of the input nobody is left who could want this program.
+    fn obey(&mut self) -> Result<()> {
+        let mut line = String::new();
+        if std::io::stdin().read_line(&mut line)? == 0 {
+            std::process::exit(0);
+        }
+        self.fault = Fault::named(line.trim())?;
+        if self.fault == Some(Fault::Dark) {
+            fault::lose_packets(&self.listener)?;
+            self.connections.iter().flatten().try_for_each(|one| fault::lose_packets(&one.stream))?;
+        }
+        println!("{}", line.trim());
+        Ok(())
     }
 
     fn serve(&mut self) -> Result<()> {
@@ -88,6 +126,7 @@ impl Origin {
             for event in &events {
                 match event.data.u64() {
                     LISTENER => self.accept()?,
+                    INPUT => self.obey()?,
                     index => self.advance(index as usize, &mut scratch),
                 }
             }
@@ -104,6 +143,9 @@ impl Origin {
             };
             stream.set_nonblocking(true)?;
             stream.set_nodelay(true)?;
+            if self.fault == Some(Fault::Dark) {
+                fault::lose_packets(&stream)?;
+            }
             let index = stream.as_raw_fd() as usize;
             let flags = epoll::EventFlags::IN
                 | epoll::EventFlags::OUT
@@ -119,7 +161,12 @@ impl Origin {
 
     fn advance(&mut self, index: usize, scratch: &mut [u8]) {
         let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) else { return };
-        match connection.advance(scratch, &self.answers) {
+        let step = match self.fault {
+            Some(Fault::Silent | Fault::Dark) => connection.swallow(scratch),
+            Some(Fault::Failing) => connection.advance(scratch, &self.failing),
+            None => connection.advance(scratch, &self.answers),
+        };
+        match step {
             Step::Idle => {}
             Step::Delay(wait) => self.delayed.push(Reverse((Instant::now() + wait, index))),
             Step::Close => self.connections[index] = None,
@@ -155,6 +202,18 @@ enum Step {
 impl Connection {
     fn new(stream: TcpStream) -> Self {
         Self { stream, partial: Vec::new(), body: Body::None, next: None, sending: None }
+    }
+
+    /// Reads what comes and says nothing.
+    fn swallow(&mut self, scratch: &mut [u8]) -> Step {
+        loop {
+            match (&self.stream).read(scratch) {
+                Ok(0) => return Step::Close,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Step::Idle,
+                Err(_) => return Step::Close,
+            }
+        }
     }
 
     /// Does all that can be done without waiting.

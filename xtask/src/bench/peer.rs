@@ -65,11 +65,17 @@ pub(crate) struct Peer {
 impl Peer {
     /// Writes the settings, starts the proxy, and waits until it answers.
     pub(crate) fn start(kind: Kind, tuning: Tuning, site: Site<'_>) -> Result<Self> {
+        let template = choose(&kind.template("")?, "large", tuning == Tuning::Large);
+        Self::launch(kind, &template.replace("{{origin}}", &site.origin.to_string()), site)
+    }
+
+    /// As `start`, with a template in which only what every peer needs is still to be filled in.
+    pub(crate) fn launch(kind: Kind, template: &str, site: Site<'_>) -> Result<Self> {
         let address = free_address()?;
         let folder = site.folder.join(format!("{kind}-{}", address.port()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        let settings = folder.join(kind.template());
-        fs::write(&settings, kind.settings(tuning, &folder, address, site.origin)?)?;
+        let settings = folder.join(kind.file());
+        fs::write(&settings, fill(template, &folder, address)?)?;
         let log = folder.join("output.log");
         let program = kind.program(site.forebay)?;
         let process = Process::start(&program, &kind.arguments(&settings), &site.pinning.proxy, &log)?;
@@ -105,8 +111,8 @@ impl Peer {
 }
 
 impl Kind {
-    /// The file in benches/ that holds its settings.
-    fn template(self) -> &'static str {
+    /// The file's name that holds its settings.
+    fn file(self) -> &'static str {
         match self {
             Self::Forebay => "forebay.yaml",
             Self::Nginx => "nginx.conf",
@@ -114,24 +120,10 @@ impl Kind {
         }
     }
 
-    fn settings(
-        self,
-        tuning: Tuning,
-        folder: &Path,
-        listen: SocketAddr,
-        origin: SocketAddr,
-    ) -> Result<String> {
-        let path = tree::root().join("benches").join(self.template());
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let filled = choose(&text, tuning)
-            .replace("{{listen}}", &listen.to_string())
-            .replace("{{origin}}", &origin.to_string())
-            .replace("{{dir}}", &folder.to_string_lossy())
-            .replace("{{nofile}}", &machine::open_files().to_string());
-        if filled.contains("{{") {
-            bail!("{} has a place that nothing fills", path.display());
-        }
-        Ok(filled)
+    /// Its settings of a folder in benches/.
+    pub(crate) fn template(self, folder: &str) -> Result<String> {
+        let path = tree::root().join("benches").join(folder).join(self.file());
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
     fn program(self, forebay: Option<&Path>) -> Result<PathBuf> {
@@ -187,22 +179,35 @@ pub(crate) fn wrk(pinning: &Pinning) -> Result<std::process::Command> {
     Ok(launcher(&tools::find("wrk").context("wrk is not installed")?, &pinning.rest))
 }
 
-/// Fills each `{{large? A : B}}` with A or B.
-fn choose(text: &str, tuning: Tuning) -> String {
+/// Fills in what every peer needs.
+fn fill(template: &str, folder: &Path, listen: SocketAddr) -> Result<String> {
+    let filled = template
+        .replace("{{listen}}", &listen.to_string())
+        .replace("{{dir}}", &folder.to_string_lossy())
+        .replace("{{nofile}}", &machine::open_files().to_string());
+    if let Some((_, place)) = filled.split_once("{{") {
+        bail!("nothing fills {{{{{}", place.lines().next().unwrap_or_default());
+    }
+    Ok(filled)
+}
+
+/// Fills each `{{WORD? A : B}}` with A or B.
+pub(crate) fn choose(text: &str, word: &str, is_first: bool) -> String {
     let mut filled = String::new();
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once("{{large? ") {
+    let start = format!("{{{{{word}? ");
+    while let Some((before, after)) = rest.split_once(&start) {
         let Some((choice, after)) = after.split_once("}}") else { break };
-        let (large, small) = choice.split_once(" : ").unwrap_or((choice, choice));
+        let (first, second) = choice.split_once(" : ").unwrap_or((choice, choice));
         filled.push_str(before);
-        filled.push_str(if tuning == Tuning::Large { large } else { small });
+        filled.push_str(if is_first { first } else { second });
         rest = after;
     }
     filled.push_str(rest);
     filled
 }
 
-fn free_address() -> Result<SocketAddr> {
+pub(super) fn free_address() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on 127.0.0.1")?;
     Ok(listener.local_addr()?)
 }
@@ -214,8 +219,8 @@ mod tests {
     #[test]
     fn a_choice_is_filled_by_tuning() {
         let text = "a {{large? off : on}}; b {{large? 64k : 16k}};";
-        assert_eq!(choose(text, Tuning::Large), "a off; b 64k;");
-        assert_eq!(choose(text, Tuning::Small), "a on; b 16k;");
-        assert_eq!(choose("plain", Tuning::Small), "plain");
+        assert_eq!(choose(text, "large", true), "a off; b 64k;");
+        assert_eq!(choose(text, "large", false), "a on; b 16k;");
+        assert_eq!(choose("plain", "large", false), "plain");
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -28,6 +28,26 @@ impl Process {
         command.args(args).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
         Ok(Self { child })
+    }
+
+    /// As `start`, for one that reads what we write.
+    pub(crate) fn start_with_input(
+        program: &Path,
+        args: &[OsString],
+        cores: &[usize],
+        log: &Path,
+    ) -> Result<(Self, ChildStdin)> {
+        let output = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
+        let mut command = launcher(program, cores);
+        command.args(args).stdin(Stdio::piped()).stdout(output.try_clone()?).stderr(output);
+        let mut child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
+        let input = child.stdin.take();
+        Ok((Self { child }, input.context("its input was asked for")?))
+    }
+
+    /// Ends it as `kill -9` does.
+    pub(crate) fn kill(&self) {
+        signal(self.child.id(), Signal::KILL);
     }
 
     /// An error when the process has ended.

@@ -25,6 +25,12 @@ impl Answers {
         }
     }
 
+    /// The same as from a service that is broken.
+    pub(crate) fn failing() -> Self {
+        let failed = filled("500 Internal Server Error", 10).leak();
+        Self { small: failed, kib_10: failed, mib_1: failed, accepted: failed, missing: failed }
+    }
+
     /// The answer to this target; `/head` answers with the request's own head.
     pub(crate) fn find(&self, target: &[u8], head: &[u8]) -> Answer {
         let path = target.split(|&byte| byte == b'?').next().unwrap_or(target);
