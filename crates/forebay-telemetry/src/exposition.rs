@@ -130,9 +130,9 @@ impl<'a> Seen<'a> {
     }
 
     fn all(&self) -> impl Iterator<Item = (&str, &EndpointNumbers)> {
-        self.services.iter().flat_map(|service| {
-            service.endpoints.iter().map(move |endpoint| (&*service.service, endpoint))
-        })
+        self.services
+            .iter()
+            .flat_map(|service| service.endpoints.iter().map(move |endpoint| (&*service.service, endpoint)))
     }
 
     fn started_unix(&self) -> Duration {

@@ -64,7 +64,9 @@ pub(super) fn list(state: &AdminState, query: Option<&str>) -> Reply {
     let total = all.len();
     let clocks = Clocks::read();
     let shown = wanted.cut(all);
-    let mut text = format!("{{\"total\":{total},\"endpoints\":");
+    let mut text = format!("{{\"total\":{total},\"services\":");
+    push_array(&mut text, services.iter().map(|service| view::summary(service, clocks)));
+    text.push_str(",\"endpoints\":");
     push_array(&mut text, shown.iter().map(|(of, endpoint)| view::endpoint_of(&of.name, endpoint, clocks)));
     text.push('}');
     reply::body(StatusCode::OK, "application/json", text)

@@ -41,6 +41,13 @@ impl Clocks {
 
 /// A service with all its endpoints.
 pub(super) fn service(view: &ServiceView, clocks: Clocks) -> Value {
+    let mut value = summary(view, clocks);
+    value["endpoints"] = view.endpoints.iter().map(|view| endpoint(view, clocks)).collect();
+    value
+}
+
+/// A service without them, but for how many are in which state.
+pub(super) fn summary(view: &ServiceView, clocks: Clocks) -> Value {
     let ServiceView { name, balance, panic, priority, waiting, sources, endpoints } = view;
     json!({
         "name": name,
@@ -50,7 +57,6 @@ pub(super) fn service(view: &ServiceView, clocks: Clocks) -> Value {
         "waiting": waiting,
         "states": states(endpoints),
         "sources": sources.iter().map(|view| source(view, clocks)).collect::<Vec<_>>(),
-        "endpoints": endpoints.iter().map(|view| endpoint(view, clocks)).collect::<Vec<_>>(),
     })
 }
 

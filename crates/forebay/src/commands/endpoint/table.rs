@@ -242,10 +242,10 @@ fn notes(service: &Value) -> Vec<String> {
     for source in list(&service["sources"]) {
         let (what, why) = (text(&source["source"]), text(&source["failing"]["why"]));
         if source["failing"].is_object() {
-            let since = ago(&source["failing"]["since_seconds_ago"]);
-            notes.push(format!(
-                "{name}: {what} has had no answer since {since}: {why}; the last good one holds"
-            ));
+            let since = source["failing"]["since_seconds_ago"].as_f64().map(seconds).unwrap_or_default();
+            let then =
+                if source["found"] == 0 { "it has led nowhere yet" } else { "the last good one holds" };
+            notes.push(format!("{name}: {what} has had no answer for {since}: {why}; {then}"));
         }
         if let Some(denied) = source["denied"].as_u64().filter(|denied| *denied > 0) {
             notes.push(format!(

@@ -7,7 +7,7 @@ use super::*;
 fn services() -> Vec<Value> {
     vec![json!({
         "name": "shop", "panic": true, "priority": 0, "waiting": 0,
-        "sources": [{ "source": "name app.test:80", "denied": 1, "failing": { "why": "NXDOMAIN", "since_seconds_ago": 65.2 } }],
+        "sources": [{ "source": "name app.test:80", "found": 2, "denied": 1, "failing": { "why": "NXDOMAIN", "since_seconds_ago": 65.2 } }],
         "endpoints": [
             {
                 "address": "10.0.0.1:80", "state": "up", "source": "settings", "weight": 1, "priority": 0,
@@ -57,7 +57,7 @@ fn a_program_gets_every_column_whole() {
         "50.0 %",
         "failed 1s ago",
         "note: shop is in panic",
-        "note: shop: name app.test:80 has had no answer since 1m5s ago: NXDOMAIN",
+        "note: shop: name app.test:80 has had no answer for 1m5s: NXDOMAIN; the last good one holds",
         "note: shop: name app.test:80 led to 1 link-local",
     ] {
         assert!(text.contains(part), "{part}\n{text}");
