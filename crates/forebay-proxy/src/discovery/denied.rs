@@ -10,11 +10,13 @@ use forebay_net::cidr::CidrSet;
 const METADATA_V4: [Ipv4Addr; 3] =
     [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(192, 0, 0, 192)];
 
-/// The same for IPv6: AWS, Google Cloud, Scaleway.
-const METADATA_V6: [Ipv6Addr; 3] = [
-    Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254),
+/// The same for IPv6: Google Cloud, Oracle Cloud, Linode, Scaleway, Alibaba Cloud. AWS has a block.
+const METADATA_V6: [Ipv6Addr; 5] = [
     Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254),
+    Ipv6Addr::new(0xfd00, 0x00c1, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
+    Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 0x0001),
     Ipv6Addr::new(0xfd00, 0x0042, 0, 0, 0, 0, 0, 0x0042),
+    Ipv6Addr::new(0xfd00, 0x0100, 0, 0, 0, 0, 0x0100, 0x0200),
 ];
 
 /// Whether a discovered or added endpoint may not be at `address`, because it is link-local, serves a cloud's
@@ -49,6 +51,7 @@ fn is_denied_v6(address: Ipv6Addr) -> bool {
         || address.is_multicast()
         || address.is_unspecified()
         || METADATA_V6.contains(&address)
+        || matches!(address.segments(), [0xfd00, 0x0ec2, ..])
 }
 
 /// The IPv4 address that an IPv6 address leads to.
@@ -89,8 +92,12 @@ mod tests {
             "fe80::1",
             "febf::1",
             "fd00:ec2::254",
+            "fd00:ec2::23",
             "fd20:ce::254",
+            "fd00:c1::a9fe:a9fe",
+            "fd00:a9fe:a9fe::1",
             "fd00:42::42",
+            "fd00:100::100:200",
             "::",
             "ff02::1",
             "::ffff:169.254.169.254",
@@ -113,6 +120,7 @@ mod tests {
             "203.0.113.1",
             "::1",
             "fd00::1",
+            "fd00:ec3::254",
             "fec0::1",
             "2001:db8::1",
             "::ffff:10.0.0.1",
