@@ -206,6 +206,44 @@ fn a_client_that_leaves_is_logged_as_that() {
 }
 
 #[test]
+fn endpoints_are_numbers_before_anybody_asks_for_them() {
+    let origin = origin();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
+    let dead = nobody.local_addr().expect("it is bound");
+    drop(nobody);
+    let gateway = gateway!(
+        "{}services:\n  app: {{ endpoints: [\"{}\", \"{dead}\"], health: {{ tcp: true, interval: 100ms }} }}\n\
+         routes:\n  - {{ match: /*, to: app }}\n",
+        top(),
+        origin.address()
+    );
+    let of = |name: &str, endpoint: std::net::SocketAddr, more: &str| {
+        format!("{name}{{service=\"app\",endpoint=\"{endpoint}\"{more}}}")
+    };
+    let checks = "forebay_upstream_health_checks_total";
+    gateway.await_metric(&of(checks, dead, ",result=\"failed\""), |count| count >= 2.0);
+    gateway.await_metric(&of(checks, origin.address(), ",result=\"passed\""), |count| count >= 2.0);
+    for (series, value) in [
+        (of("forebay_upstream_endpoint_up", origin.address(), ""), 1.0),
+        (of("forebay_upstream_endpoint_up", dead, ""), 0.0),
+        (of("forebay_upstream_endpoint_state", dead, ",state=\"unhealthy\""), 1.0),
+        (of("forebay_upstream_endpoint_share", dead, ""), 0.0),
+        ("forebay_upstream_endpoints{service=\"app\",state=\"unhealthy\"}".to_owned(), 1.0),
+        ("forebay_upstream_endpoints{service=\"app\"}".to_owned(), 2.0),
+        ("forebay_upstream_queue_waiting{service=\"app\"}".to_owned(), 0.0),
+        ("forebay_metrics_omitted_series".to_owned(), 0.0),
+    ] {
+        assert_eq!(gateway.metric(&series), value, "{series}");
+    }
+    let mut client = gateway.client();
+    for _ in 0..4 {
+        assert_eq!(client.get("/x").status, 200);
+    }
+    let ratio = of("forebay_upstream_connection_reuse_ratio", origin.address(), "");
+    gateway.await_metric(&ratio, |ratio| ratio == 0.75);
+}
+
+#[test]
 fn the_admin_side_tells_how_things_are() {
     let origin = origin();
     let gateway = gateway(&origin, "");

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use forebay_testkit::check::eventually;
-use forebay_testkit::gateway;
+use forebay_testkit::check::{eventually, json};
 use forebay_testkit::gateway::{Gateway, Signal};
+use forebay_testkit::message::Response;
 use forebay_testkit::origin::{Gate, Origin};
 use forebay_testkit::settings::top;
+use forebay_testkit::wire::Client;
+use forebay_testkit::{binary, gateway};
+use serde_json::json;
 
 const SUCCEEDED: &str = "forebay_reloads_total{result=\"succeeded\"}";
 const FAILED: &str = "forebay_reloads_total{result=\"failed\"}";
@@ -176,4 +179,96 @@ fn memory_does_not_grow_with_reloads() {
     }
     let growth = resident() - before;
     assert!(growth < 4e6, "100 reloads cost {growth} bytes");
+}
+
+/// Reloads through the admin side.
+fn post_reload(gateway: &Gateway) -> Response {
+    let host = gateway.admin();
+    let request = format!(
+        "POST /api/v1/reload HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    );
+    Client::connect(gateway.admin()).ask(request).unwrap_or_else(|failed| panic!("{failed}"))
+}
+
+/// Runs `forebay reload`: its exit status, and what it wrote.
+fn reload_by_command(gateway: &Gateway) -> (i32, String, String) {
+    let admin = gateway.admin().to_string();
+    let output = std::process::Command::new(binary!())
+        .args(["reload", "--admin", &admin])
+        .current_dir(gateway.directory())
+        .env_remove("FOREBAY_ADMIN_TOKEN")
+        .output()
+        .expect("the binary can be run");
+    let text = |bytes| String::from_utf8(bytes).expect("it writes text");
+    (output.status.code().expect("it ends by itself"), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_reload_tells_what_it_changed() {
+    let (one, two) = (Origin::echo(), Origin::echo());
+    let (one, two) = (one.address(), two.address());
+    let file = |endpoints: String, more: &str, routes: &str| {
+        format!(
+            "{}services:\n  app: {{ endpoints: [{endpoints}]{more} }}\nroutes:\n  - {{ match: /*, to: app, name: all }}\n{routes}",
+            top()
+        )
+    };
+    let gateway = gateway!("{}", file(format!("\"{one}\""), "", ""));
+    // The file's change may be noticed by itself before anybody asks: then there is nothing left to change.
+    let lines = |expected: &[&str]| {
+        let report = json(&post_reload(&gateway));
+        if report["changed"] == true {
+            assert_eq!(report["summary"], json!(expected), "{report}");
+        }
+        eventually("the log's line", || {
+            let log = gateway.stderr();
+            let told = |line: &str| expected.iter().all(|part| line.contains(part));
+            log.lines().any(|line| line.contains("\"reloaded\"") && told(line)).then_some(())
+        });
+    };
+    gateway.write_settings(&file(format!("\"{one}\", \"{two}\""), ", balance: round_robin", ""));
+    lines(&["service changed: app (endpoints +1, balance)"]);
+    gateway.write_settings(&file(
+        format!("\"{two}\""),
+        "",
+        "  - { match: /fixed, respond: x, name: fixed }\n",
+    ));
+    lines(&["service changed: app (endpoints -1, balance)", "route added: fixed"]);
+    gateway.write_settings(&format!("limits: {{ drain: 7s }}\n{}", file(format!("\"{two}\""), "", "")));
+    lines(&["limits changed: drain", "route removed: fixed"]);
+}
+
+#[test]
+fn an_unchanged_file_disturbs_nobody() {
+    let origin = Origin::echo();
+    let gateway = gateway!("{}", settings(&origin, "same"));
+    let mut client = gateway.client();
+    assert_eq!(client.get("/x").status, 200);
+    for number in 0..3 {
+        gateway.write_settings(&format!("# remark {number}\n{}", settings(&origin, "same")));
+        let answer = post_reload(&gateway);
+        assert_eq!(answer.status, 200, "{answer}");
+        let report = json(&answer);
+        assert_eq!(
+            (&report["changed"], &report["generation"], &report["summary"]),
+            (&json!(false), &json!(1), &json!([]))
+        );
+    }
+    assert_eq!(client.get("/y").status, 200);
+    assert_eq!((gateway.metric("forebay_plan_generation"), origin.connections()), (1.0, 1));
+    let (status, told, _) = reload_by_command(&gateway);
+    assert_eq!((status, told.as_str()), (0, "nothing changed: plan 1 stays in use\n"));
+    assert!(gateway.stderr().contains("nothing_changed"), "{}", gateway.stderr());
+}
+
+#[test]
+fn the_command_says_what_is_wrong_with_a_file() {
+    let origin = Origin::echo();
+    let gateway = gateway!("{}", settings(&origin, "old"));
+    gateway.write_settings("listen: 127.0.0.1:0\nroutse: []\n");
+    let (status, told, error) = reload_by_command(&gateway);
+    assert_eq!((status, told.as_str()), (1, ""));
+    assert!(error.contains("the old ones stay in use"), "{error}");
+    assert!(error.contains("forebay.yaml:2:1") && error.contains("did you mean `routes`"), "{error}");
+    assert_eq!(plan_of(&gateway), "old");
 }
