@@ -47,7 +47,8 @@ pub fn deal(sockets: Vec<TcpListener>, workers: usize) -> io::Result<Vec<Vec<Tcp
         let Some(like) = hands[index % there.max(1)].first() else {
             return Err(io::Error::other("there is no socket to deal out"));
         };
-        let one = if SockRef::from(like).reuse_port()? { bind(like.local_addr()?)? } else { like.try_clone()? };
+        let one =
+            if SockRef::from(like).reuse_port()? { bind(like.local_addr()?)? } else { like.try_clone()? };
         hands[index].push(one);
     }
     Ok(hands)

@@ -5,7 +5,7 @@ mod supervise;
 
 use std::collections::HashSet;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ use forebay_telemetry::log::Log;
 use forebay_telemetry::recording::Recording;
 use forebay_telemetry::stats::Telemetry;
 use tokio::runtime::LocalOptions;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::census::Census;
 use crate::discovery::{Discovery, ReadEndpoints};
@@ -33,6 +33,8 @@ use crate::worker::{Active, Worker};
 const ORDERS_MAX: usize = 16;
 /// Idle connections are kept this long while draining, for requests that are already on their way.
 const DRAIN_IDLE: Duration = Duration::from_secs(1);
+/// Whether the last connection has ended is looked at this often while draining.
+const DRAIN_LOOK: Duration = Duration::from_millis(5);
 /// Access lines are handed over at least this often.
 const FLUSH_EVERY: Duration = Duration::from_millis(200);
 
@@ -54,6 +56,10 @@ pub struct Start<'a> {
     pub connections_cap: usize,
     /// How files of endpoints are read.
     pub read_endpoints: ReadEndpoints,
+    /// Done once endpoints are known, before the first client is served: what settings do not tell of them.
+    pub restore: Box<dyn FnOnce(&Supervisor) + 'a>,
+    /// The first health checks are waited for so long before the first client is served. Zero: not at all.
+    pub checks_wait: Duration,
 }
 
 /// A running gateway.
@@ -81,8 +87,19 @@ enum Order {
     Install(Arc<Plan>, Option<Recording>),
     /// What another worker or the control plane has to say.
     Hear(News),
-    /// Finish what is in flight, until then at the latest.
-    Drain(Instant),
+    /// Say that you are alive.
+    Answer(oneshot::Sender<()>),
+    /// Finish what is in flight. Said again, it changes until when.
+    Drain(Drain),
+}
+
+/// How to come to an end.
+#[derive(Clone, Debug)]
+struct Drain {
+    /// What is not finished then is cut off.
+    until: Instant,
+    /// Addresses where somebody else goes on listening, with the same sockets.
+    kept: Arc<[SocketAddr]>,
 }
 
 impl Gateway {
@@ -92,8 +109,18 @@ impl Gateway {
     /// # Errors
     /// A thread or its event loop cannot be made.
     pub async fn start(start: Start<'_>) -> io::Result<Self> {
-        let Start { listeners, plan, telemetry, access, recording, log, connections_cap, read_endpoints } =
-            start;
+        let Start {
+            listeners,
+            plan,
+            telemetry,
+            access,
+            recording,
+            log,
+            connections_cap,
+            read_endpoints,
+            restore,
+            checks_wait,
+        } = start;
         let registry = Arc::new(Registry::default());
         let census = Arc::new(Census::default());
         let supervisor = Arc::new(Supervisor::new(Arc::clone(&registry), log.clone()));
@@ -102,6 +129,12 @@ impl Gateway {
         telemetry.supervise(move || numbers.numbers());
         let discovery = Discovery::new(Arc::clone(&supervisor) as _, read_endpoints, log.clone());
         discovery.follow(&plan).await;
+        restore(&supervisor);
+        let checker = Checker::new(Arc::clone(&supervisor), log.clone());
+        tokio::spawn(checker.clone().run());
+        if !checks_wait.is_zero() {
+            checker.first_round(checks_wait).await;
+        }
         let cut = Arc::new(AtomicUsize::new(0));
         let writers = Writers::default();
         let mut workers = Vec::new();
@@ -190,13 +223,27 @@ impl Gateway {
         self.census.open()
     }
 
+    /// Whether every worker does what it is told. Waits until it does.
+    pub async fn answers(&self) {
+        for worker in &self.workers {
+            let (told, answer) = oneshot::channel();
+            // One that has ended is not stuck.
+            if worker.orders.send(Order::Answer(told)).await.is_ok() {
+                let _ = answer.await;
+            }
+        }
+    }
+
     /// Takes no new connections, finishes requests in flight, and returns when all are done or `limit` has
-    /// passed: how many connections were cut off then.
-    pub async fn drain(&self, limit: Duration) -> usize {
-        let until = Instant::now() + limit;
+    /// passed: how many connections were cut off then. Called again meanwhile, the limit is the new one.
+    ///
+    /// Where somebody else goes on listening with the same sockets, at the addresses `kept`, they are just let
+    /// go of: who waits there is served by them.
+    pub async fn drain(&self, limit: Duration, kept: &[SocketAddr]) -> usize {
+        let order = Drain { until: Instant::now() + limit, kept: kept.into() };
         for worker in &self.workers {
             // One that has ended has nothing to drain.
-            let _ = worker.orders.send(Order::Drain(until)).await;
+            let _ = worker.orders.send(Order::Drain(order.clone())).await;
         }
         for worker in &self.workers {
             worker.orders.closed().await;
@@ -284,7 +331,7 @@ impl Birth {
         drop(recording);
         let worker = Rc::new(Worker::new(active, stats, census, access, log, connections_cap, making));
         tokio::task::spawn_local(worker.wheel.clone().run());
-        let stop = Rc::new(Notify::new());
+        let stop = Rc::new(accept::Stop::default());
         let mut accepting = Vec::new();
         for listener in listeners {
             let task = accept::accept(Rc::clone(&worker), listener, Rc::clone(&stop));
@@ -293,22 +340,27 @@ impl Birth {
         if flushes {
             tokio::task::spawn_local(flush(Rc::clone(&worker)));
         }
-        let until = serve(&worker, &mut inbox).await;
+        let Drain { mut until, kept } = serve(&worker, &mut inbox).await;
         worker.drain(until.min(Instant::now() + DRAIN_IDLE));
-        stop.notify_waiters();
+        stop.stop(kept);
         for task in accepting {
             // Only a panic keeps it from ending, and that has been reported.
             let _ = task.await;
         }
         while worker.open.get() > 0 && Instant::now() < until {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            match tokio::time::timeout(DRAIN_LOOK, inbox.recv()).await {
+                Ok(Some(Order::Drain(again))) => until = again.until,
+                // What is left to be told changes nothing any more.
+                Ok(Some(_)) | Err(_) => {}
+                Ok(None) => break,
+            }
         }
         (worker, inbox)
     }
 }
 
-/// Carries out orders and the second's chores until told to drain; returns until when.
-async fn serve(worker: &Worker, inbox: &mut mpsc::Receiver<Order>) -> Instant {
+/// Carries out orders and the second's chores until told to drain; returns how.
+async fn serve(worker: &Worker, inbox: &mut mpsc::Receiver<Order>) -> Drain {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -318,9 +370,12 @@ async fn serve(worker: &Worker, inbox: &mut mpsc::Receiver<Order>) -> Instant {
                     worker.install(plan, recording.as_ref());
                 }
                 Some(Order::Hear(news)) => worker.hear(&news),
-                Some(Order::Drain(until)) => return until,
+                Some(Order::Answer(told)) => {
+                    let _ = told.send(());
+                }
+                Some(Order::Drain(drain)) => return drain,
                 // The control plane is gone; there is nobody left to wait for.
-                None => return Instant::now(),
+                None => return Drain { until: Instant::now(), kept: Arc::default() },
             },
             _ = second.tick() => worker.tick(Instant::now()),
         }

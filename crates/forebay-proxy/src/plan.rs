@@ -528,6 +528,8 @@ pub struct Limits {
     pub connections_per_ip: usize,
     /// How long draining waits for requests in flight.
     pub drain: Duration,
+    /// How long new connections are still taken after `/readyz` has said that they should not come.
+    pub drain_delay: Duration,
     /// Headers with `_` in their names.
     pub header_underscores: Underscores,
     /// Merge `//` in paths before routing.
@@ -550,6 +552,7 @@ impl Default for Limits {
             connections: 16_384,
             connections_per_ip: 4_096,
             drain: Duration::from_secs(30),
+            drain_delay: Duration::ZERO,
             header_underscores: Underscores::default(),
             merge_slashes: false,
             half_close: HalfClose::default(),

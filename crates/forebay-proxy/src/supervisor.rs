@@ -266,6 +266,14 @@ impl Supervisor {
         result.unwrap_or_else(|| Err(self.no_service()))
     }
 
+    /// As `steer`, for an endpoint that is not there yet: it holds from when it comes.
+    pub fn foresee(&self, service: &str, endpoint: SocketAddr, steer: Steer, now: Instant) {
+        self.change(service, |service, _| match steer {
+            Steer::Enable => service.wishes.remove(&endpoint),
+            Steer::Drain | Steer::Disable => service.wishes.insert(endpoint, (steer, now)),
+        });
+    }
+
     /// Adds an endpoint at run time; it stays through reloads, until it is removed or the process ends.
     ///
     /// # Errors

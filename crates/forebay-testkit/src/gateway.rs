@@ -41,6 +41,24 @@ pub enum Signal {
     Hangup,
     /// As a person at the terminal does.
     Interrupt,
+    /// Let the binary on disk take over.
+    Upgrade,
+}
+
+impl Signal {
+    /// Sends it to a process.
+    pub fn send(self, pid: u32) {
+        let name = match self {
+            Self::Terminate => "TERM",
+            Self::Hangup => "HUP",
+            Self::Interrupt => "INT",
+            Self::Upgrade => "USR2",
+        };
+        // The shell's own `kill` is on every machine; the program of that name is not.
+        let command = format!("kill -{name} {pid}");
+        let status = Command::new("sh").arg("-c").arg(&command).status();
+        assert!(status.is_ok_and(|status| status.success()), "{command} failed");
+    }
 }
 
 /// A running gateway; killed on drop. When the test fails, what it wrote is shown.
@@ -195,15 +213,7 @@ impl Gateway {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        let name = match signal {
-            Signal::Terminate => "TERM",
-            Signal::Hangup => "HUP",
-            Signal::Interrupt => "INT",
-        };
-        // The shell's own `kill` is on every machine; the program of that name is not.
-        let command = format!("kill -{name} {}", self.child.id());
-        let status = Command::new("sh").arg("-c").arg(&command).status();
-        assert!(status.is_ok_and(|status| status.success()), "{command} failed");
+        signal.send(self.child.id());
     }
 
     /// Waits until the process ends by itself.

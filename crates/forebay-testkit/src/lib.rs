@@ -6,6 +6,7 @@ pub mod chance;
 pub mod check;
 pub mod dns;
 pub mod gateway;
+pub mod lineage;
 pub mod message;
 pub mod metrics;
 pub mod origin;

@@ -69,6 +69,9 @@ pub trait Control: Send + Sync + 'static {
 
     /// Loads the settings anew and puts them in use.
     fn reload(&self) -> Pin<Box<dyn Future<Output = Reload> + Send + '_>>;
+
+    /// Lets the binary on disk take this process's place.
+    fn upgrade(&self) -> Pin<Box<dyn Future<Output = Upgrade> + Send + '_>>;
 }
 
 /// What an operator may wish for an endpoint.
@@ -116,6 +119,21 @@ pub enum Reload {
     },
     /// There is no settings file to load again.
     Unavailable,
+}
+
+/// What became of an upgrade.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Upgrade {
+    /// Another process serves; this one finishes what it has begun.
+    Done {
+        /// The other one's id.
+        pid: u32,
+    },
+    /// This process goes on as before.
+    Refused {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Whether clients should be sent here.

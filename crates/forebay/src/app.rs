@@ -1,17 +1,21 @@
 //! The running gateway: bind everything, serve, follow the settings file, drain, stop.
 
+mod carry;
 mod changes;
 mod control;
 mod record;
 mod reload;
 mod signals;
+mod sockets;
+mod systemd;
+mod upgrade;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use forebay_base::time::Instant;
 use forebay_net::listen;
 use forebay_proxy::gateway::{Gateway, Start};
@@ -20,6 +24,9 @@ use forebay_proxy::refusal::Refusal;
 use forebay_telemetry::access::{self, AccessLog};
 use forebay_telemetry::log::{Event, Log};
 use forebay_telemetry::stats::Telemetry;
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::admin::{self, AdminState, Phase};
 use crate::config::{self, Loaded, Server};
@@ -28,14 +35,25 @@ use control::Controls;
 use record::Recorder;
 use reload::Reloader;
 pub use reload::Source;
-pub(crate) use signals::Signals;
+pub(crate) use signals::{Order, Signals};
+pub(crate) use sockets::Inherited;
+use sockets::{Group, Purpose, Sockets};
+use systemd::Notifier;
+pub(crate) use upgrade::Heir;
+use upgrade::{Program, Successor, Upgrader};
 
 /// Ready is said after every endpoint that has a health check was checked once, or after this.
 const CHECKED_WAIT: Duration = Duration::from_secs(3);
+/// And so long, if another process serves meanwhile.
+const HEIR_CHECKED_WAIT: Duration = Duration::from_secs(10);
 /// Whether the access log can be written is looked at this often.
 const LOGS_LOOK: Duration = Duration::from_secs(5);
 /// The last lines of the logs may take this long to be written.
 const LOGS_CLOSE: Duration = Duration::from_secs(1);
+/// When everything is to end at once, workers may take this long to leave their accounts.
+const CUT_WAIT: Duration = Duration::from_secs(2);
+/// The admin side may take this long to finish its answers once another process serves it.
+const ADMIN_CLOSE: Duration = Duration::from_secs(3);
 
 /// File descriptors that are not for clients.
 const FILES_RESERVED: u64 = 256;
@@ -53,6 +71,13 @@ pub struct Bound {
     connections_cap: usize,
     /// Addresses that another process listens on as well.
     shared: Vec<SocketAddr>,
+    program: std::io::Result<Program>,
+    /// Every socket once more.
+    sockets: Sockets,
+    /// Those of the process before that are used.
+    taken_over: Vec<SocketAddr>,
+    /// What the process before knew and settings do not tell.
+    state: Value,
 }
 
 /// A gateway that serves.
@@ -64,8 +89,19 @@ pub struct App {
     state: Arc<AdminState>,
     reloader: Arc<Reloader>,
     listen: Vec<SocketAddr>,
-    admin: Option<SocketAddr>,
+    admin: Option<AdminSide>,
     logs_to: config::LogTarget,
+    upgrader: Arc<Upgrader>,
+    notifier: Arc<Notifier>,
+    signals: Signals,
+    taken_over: Vec<SocketAddr>,
+}
+
+/// The admin side while it is served.
+struct AdminSide {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
 }
 
 impl Bound {
@@ -74,33 +110,72 @@ impl Bound {
     /// # Errors
     /// An address is taken, or not ours, or may not be used.
     pub fn bind(loaded: Loaded) -> anyhow::Result<Self> {
+        Self::bind_with(loaded, Inherited::default())
+    }
+
+    /// As `bind`, with the sockets that systemd gives us, if it does.
+    ///
+    /// # Errors
+    /// Those of `bind`; and if there is a socket that the settings do not speak of.
+    pub fn bind_by_systemd(loaded: Loaded) -> anyhow::Result<Self> {
+        Self::bind_with(loaded, systemd::sockets()?)
+    }
+
+    /// As `bind`, where `inherited` does not have the socket already.
+    ///
+    /// # Errors
+    /// Those of `bind`; and if there is a lent socket that the settings do not speak of.
+    pub(crate) fn bind_with(loaded: Loaded, mut inherited: Inherited) -> anyhow::Result<Self> {
         let Loaded { server, plan, warnings: _ } = loaded;
+        // Before anything can be replaced.
+        let program = Program::own();
         let connections_cap = raise_file_limit();
         let workers = server.workers.count().get();
         let mut listeners: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
         let mut listen = Vec::new();
-        let mut shared = Vec::new();
-        for address in &server.listen {
-            if listen::is_taken(*address) {
-                shared.push(*address);
+        let (mut shared, mut taken_over, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+        for wanted in &server.listen {
+            let group = inherited.take(Purpose::Clients, *wanted);
+            match &group {
+                Some(group) => taken_over.push(group.address),
+                None if listen::is_taken(*wanted) => shared.push(*wanted),
+                None => {}
             }
-            let all = listen::listeners(*address, workers).with_context(|| cannot_listen(*address))?;
-            listen.push(all[0].local_addr().with_context(|| cannot_listen(*address))?);
-            for (worker, listener) in listeners.iter_mut().zip(all) {
-                worker.push(listener);
+            let (group, all) = clients(group, *wanted, workers).with_context(|| cannot_listen(*wanted))?;
+            listen.push(group.address);
+            groups.push(group);
+            for (worker, mine) in listeners.iter_mut().zip(all) {
+                worker.extend(mine);
             }
         }
-        let admin = match &server.admin {
-            None => None,
-            Some(admin) => {
-                let listener =
-                    TcpListener::bind(admin.listen).with_context(|| cannot_listen(admin.listen))?;
-                listener.set_nonblocking(true).with_context(|| cannot_listen(admin.listen))?;
-                let address = listener.local_addr().with_context(|| cannot_listen(admin.listen))?;
-                Some((listener, address))
-            }
-        };
-        Ok(Self { server, plan, listeners, listen, shared, admin, connections_cap })
+        let mut admin = None;
+        if let Some(wanted) = server.admin.as_ref().map(|admin| admin.listen) {
+            let group = inherited.take(Purpose::Admin, wanted);
+            taken_over.extend(group.as_ref().map(|group| group.address));
+            let (group, listener) = admin_side(group, wanted).with_context(|| cannot_listen(wanted))?;
+            admin = Some((listener, group.address));
+            groups.push(group);
+        }
+        if let Some(address) = inherited.unclaimed().next() {
+            bail!(
+                "systemd listens on {address} for us, but neither `listen` nor `admin` says so; \
+                 add it there, or take it out of the socket unit"
+            );
+        }
+        let (sockets, state) = (Sockets::new(groups), inherited.state);
+        Ok(Self {
+            server,
+            plan,
+            listeners,
+            listen,
+            admin,
+            connections_cap,
+            shared,
+            program,
+            sockets,
+            taken_over,
+            state,
+        })
     }
 
     /// Starts serving. Must be called within a tokio runtime, the control plane's.
@@ -108,7 +183,23 @@ impl Bound {
     /// # Errors
     /// A log cannot be opened or a thread cannot be made.
     pub async fn start(self, log: Log, source: Option<Source>) -> anyhow::Result<App> {
-        let Self { server, plan, listeners, listen, shared, admin, connections_cap } = self;
+        let Self {
+            server,
+            plan,
+            listeners,
+            listen,
+            admin,
+            connections_cap,
+            shared,
+            program,
+            sockets,
+            taken_over,
+            state,
+        } = self;
+        let succeeds = !state.is_null();
+        // A signal must not end us from the moment on that we are known to serve.
+        let signals = Signals::new()?;
+        let notifier = Arc::new(Notifier::from_env());
         // A panic costs one connection; the operator gets a line to report, and nobody a stack trace.
         let tell = log.clone();
         std::panic::set_hook(Box::new(move |what| tell.emit(&Event::Panicked { what })));
@@ -129,6 +220,9 @@ impl Bound {
             log: log.clone(),
             connections_cap,
             read_endpoints: Arc::new(config::read_endpoints),
+            restore: Box::new(|supervisor| carry::restore(&state, supervisor, Instant::now())),
+            // Who takes over from another must not begin by sending clients to endpoints that are down.
+            checks_wait: if succeeds { HEIR_CHECKED_WAIT } else { Duration::ZERO },
         };
         let gateway = Arc::new(Gateway::start(start).await.context("cannot start the workers")?);
         telemetry.plan_installed(1);
@@ -139,26 +233,60 @@ impl Bound {
             source,
             Arc::clone(&recorder),
         ));
-        let controls = Arc::new(Controls::new(Arc::clone(&gateway), Arc::clone(&reloader), listen.clone()));
+        let supervisor = Arc::clone(gateway.supervisor());
+        let state = move || carry::tell(&supervisor.view(Instant::now()));
+        let upgrader = Arc::new(Upgrader::new(program, log.clone(), sockets, state));
+        let controls = Arc::new(Controls::new(
+            Arc::clone(&gateway),
+            Arc::clone(&reloader),
+            Arc::clone(&upgrader),
+            listen.clone(),
+        ));
         let state = Arc::new(AdminState::new(telemetry, controls, log.clone(), Vec::new()));
         let token = server.admin.and_then(|admin| admin.token).map(|token| token.reveal().to_owned());
-        let mut admin_address = None;
+        let mut admin_side = None;
         if let Some((listener, address)) = admin {
             let listener =
                 tokio::net::TcpListener::from_std(listener).context("cannot serve the admin side")?;
-            tokio::spawn(admin::serve(listener, Arc::clone(&state), token, std::future::pending()));
-            admin_address = Some(address);
+            let (stop, stopped) = oneshot::channel();
+            let stopped = async {
+                // Dropped with us: then it is over as well.
+                let _ = stopped.await;
+            };
+            let task = tokio::spawn(admin::serve(listener, Arc::clone(&state), token, stopped));
+            admin_side = Some(AdminSide { address, stop, task });
             log.emit(&Event::AdminListening { address });
         }
-        gateway.checked(CHECKED_WAIT).await;
+        // The admin side says meanwhile that we are not ready. Where it is another process's as well, they have
+        // been waited for already.
+        if !succeeds {
+            gateway.checked(CHECKED_WAIT).await;
+        }
         for address in &listen {
             log.emit(&Event::Listening { address: *address });
         }
         state.set_phase(Phase::Ready);
         log.emit(&Event::Ready { routes, services });
-        let app =
-            App { gateway, log, access, recorder, state, reloader, listen, admin: admin_address, logs_to };
+        if let Some(every) = systemd::watchdog_interval() {
+            tokio::spawn(keep_alive(Arc::clone(&notifier), Arc::clone(&gateway), every));
+        }
+        let app = App {
+            gateway,
+            log,
+            access,
+            recorder,
+            state,
+            reloader,
+            listen,
+            admin: admin_side,
+            logs_to,
+            upgrader,
+            notifier,
+            signals,
+            taken_over,
+        };
         app.write_ready_file()?;
+        app.notifier.ready(&app.status());
         Ok(app)
     }
 }
@@ -172,8 +300,13 @@ impl App {
 
     /// Where the admin side is served.
     #[must_use]
-    pub const fn admin(&self) -> Option<SocketAddr> {
-        self.admin
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|admin| admin.address)
+    }
+
+    /// The sockets of the process before that are used.
+    pub(crate) fn taken_over(&self) -> Vec<SocketAddr> {
+        self.taken_over.clone()
     }
 
     /// What the gateway counts.
@@ -182,38 +315,64 @@ impl App {
         self.gateway.telemetry()
     }
 
-    /// Serves until told to stop by a signal, then drains. Follows the settings file meanwhile.
+    /// Serves until told to stop by a signal, or until another process serves instead; then drains. Follows
+    /// the settings file meanwhile.
     ///
     /// # Errors
-    /// Signals cannot be listened to.
-    pub async fn run(self) -> anyhow::Result<()> {
-        let mut signals = Signals::new()?;
+    /// None yet.
+    pub async fn run(mut self) -> anyhow::Result<()> {
         let mut look = tokio::time::interval(LOGS_LOOK);
         loop {
-            tokio::select! {
+            let order = tokio::select! {
                 _ = look.tick() => {
                     self.tell_of_lost_lines();
                     continue;
                 }
-                stop = signals.next() => {
-                    if stop {
-                        break;
-                    }
-                    if let Some(access) = &self.access {
-                        access.reopen();
-                        if let config::LogTarget::File(path) = &self.logs_to {
-                            self.log.emit(&Event::AccessLogReopened { path });
-                        }
-                    }
-                    self.log.reopen();
+                () = self.upgrader.succeeded() => break,
+                order = self.signals.next() => order,
+                () = self.reloader.file_changed() => {
+                    self.reload().await;
+                    continue;
                 }
-                () = self.reloader.file_changed() => {}
+            };
+            match order {
+                Order::Stop => break,
+                Order::Reload => {
+                    self.reopen_logs();
+                    self.reload().await;
+                }
+                Order::Upgrade => {
+                    let upgrader = Arc::clone(&self.upgrader);
+                    // What comes of it is logged, and seen above.
+                    tokio::spawn(async move { upgrader.upgrade().await });
+                }
             }
-            // What went wrong has been logged.
-            let _ = self.reloader.reload().await;
         }
-        self.stop(&mut signals).await;
+        self.stop().await;
         Ok(())
+    }
+
+    async fn reload(&self) {
+        self.notifier.reloading();
+        // What went wrong has been logged.
+        let _ = self.reloader.reload().await;
+        self.notifier.ready(&self.status());
+    }
+
+    /// A line for `systemctl status`.
+    fn status(&self) -> String {
+        let plan = self.gateway.plan();
+        format!("serving {} routes and {} services", plan.routes.len(), plan.services.len())
+    }
+
+    fn reopen_logs(&self) {
+        if let Some(access) = &self.access {
+            access.reopen();
+            if let config::LogTarget::File(path) = &self.logs_to {
+                self.log.emit(&Event::AccessLogReopened { path });
+            }
+        }
+        self.log.reopen();
     }
 
     /// Says that the access log cannot be written, if so.
@@ -226,27 +385,71 @@ impl App {
     }
 
     /// Drains and ends; another signal ends at once.
-    async fn stop(self, signals: &mut Signals) {
-        let limit = self.gateway.plan().limits.drain;
+    async fn stop(mut self) {
+        let successor = self.upgrader.end().await;
         self.state.set_phase(Phase::Draining);
-        let connections = self.gateway.connections() as u64;
+        let (mut kept, hasty) = match &successor {
+            Some(Successor { pid, kept }) => {
+                self.notifier.succeeded_by(*pid, &self.status());
+                (kept.clone(), false)
+            }
+            None => {
+                self.notifier.stopping();
+                (Vec::new(), self.delay().await)
+            }
+        };
+        kept.extend(self.upgrader.release_sockets());
+        // While we drain alone, the admin side says so to the end.
+        let admin = if successor.is_some() { self.admin.take() } else { None };
+        let leave = async {
+            if let Some(admin) = admin {
+                admin.leave().await;
+            }
+        };
+        tokio::join!(leave, self.drain_until_told(&kept, hasty));
+        self.finish();
+    }
+
+    /// Goes on accepting for as long as a balancer in front needs to see that it should not send more. Returns
+    /// whether another signal ended that.
+    async fn delay(&mut self) -> bool {
+        let delay = self.gateway.plan().limits.drain_delay;
+        tokio::select! {
+            () = tokio::time::sleep(delay) => false,
+            () = self.signals.stop(), if !delay.is_zero() => true,
+        }
+    }
+
+    /// Finishes what is in flight, until the limit, or another signal, or at once; then cuts off the rest.
+    async fn drain_until_told(&mut self, kept: &[SocketAddr], hasty: bool) {
+        let gateway = Arc::clone(&self.gateway);
+        let limit = if hasty { Duration::ZERO } else { gateway.plan().limits.drain };
+        let connections = gateway.connections() as u64;
         self.log.emit(&Event::Draining { connections, limit });
         let began = Instant::now();
-        tokio::select! {
-            cut = self.gateway.drain(limit) => {
-                let (took, requests) = (Instant::now().since(began), self.gateway.telemetry().requests_cut());
-                self.log.emit(&Event::Drained { took, cut: cut as u64, requests });
+        let drained = gateway.drain(limit, kept);
+        let mut drained = std::pin::pin!(drained);
+        let cut = tokio::select! {
+            cut = &mut drained => Some(cut),
+            () = self.signals.stop() => {
+                self.log.emit(&Event::StoppedInHaste);
+                // A worker that is stuck must not keep us from ending.
+                let both = async { tokio::join!(drained, gateway.drain(Duration::ZERO, kept)).0 };
+                tokio::time::timeout(CUT_WAIT, both).await.ok()
             }
-            () = signals.stop() => self.log.emit(&Event::StoppedInHaste),
+        };
+        if let Some(cut) = cut {
+            let (took, requests) = (Instant::now().since(began), gateway.telemetry().requests_cut());
+            self.log.emit(&Event::Drained { took, cut: cut as u64, requests });
         }
-        self.finish();
     }
 
     /// Drains without waiting for a signal: for the demo.
     pub async fn drain(self) {
         let limit = self.gateway.plan().limits.drain;
         self.state.set_phase(Phase::Draining);
-        self.gateway.drain(limit).await;
+        let kept = self.upgrader.release_sockets();
+        self.gateway.drain(limit, &kept).await;
         self.finish();
     }
 
@@ -265,13 +468,68 @@ impl App {
         let text = serde_json::json!({
             "pid": std::process::id(),
             "listen": self.listen.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "admin": self.admin.map(|admin| admin.to_string()),
+            "admin": self.admin().map(|admin| admin.to_string()),
         });
         let path = Path::new(&path);
         let half = path.with_extension("half");
         std::fs::write(&half, text.to_string())
             .and_then(|()| std::fs::rename(&half, path))
             .with_context(|| format!("cannot write {READY_FILE} {}", path.display()))
+    }
+}
+
+impl AdminSide {
+    /// Takes no more connections, for another process does; waits until answers under way are given.
+    async fn leave(self) {
+        let Self { address: _, stop, task } = self;
+        let _ = stop.send(());
+        // Whoever is not done by then has had the time `admin::serve` gives.
+        let _ = tokio::time::timeout(ADMIN_CLOSE, task).await;
+    }
+}
+
+/// The sockets of one address for clients: those there are, or new ones. In the group once more, and for each
+/// worker.
+fn clients(
+    group: Option<Group>,
+    wanted: SocketAddr,
+    workers: usize,
+) -> std::io::Result<(Group, Vec<Vec<TcpListener>>)> {
+    let (lent, all) = match group {
+        Some(group) => (group.lent, listen::deal(group.listeners, workers)?),
+        None => (false, listen::listeners(wanted, workers)?.into_iter().map(|one| vec![one]).collect()),
+    };
+    let again: Vec<TcpListener> =
+        all.iter().flatten().map(TcpListener::try_clone).collect::<std::io::Result<_>>()?;
+    let address = all[0][0].local_addr()?;
+    Ok((Group { purpose: Purpose::Clients, wanted, address, lent, listeners: again }, all))
+}
+
+/// The admin side's socket: the one there is, or a new one.
+fn admin_side(group: Option<Group>, wanted: SocketAddr) -> std::io::Result<(Group, TcpListener)> {
+    let lent = group.as_ref().is_some_and(|group| group.lent);
+    let listener = match group.map(|group| group.listeners) {
+        None => TcpListener::bind(wanted)?,
+        // Others would fill up with connections that nobody takes.
+        Some(listeners) if listeners.len() > 1 => {
+            return Err(std::io::Error::other("the admin side takes one socket, and there are several"));
+        }
+        Some(listeners) => {
+            listeners.into_iter().next().ok_or_else(|| std::io::Error::other("there is no socket"))?
+        }
+    };
+    listener.set_nonblocking(true)?;
+    let (address, again) = (listener.local_addr()?, vec![listener.try_clone()?]);
+    Ok((Group { purpose: Purpose::Admin, wanted, address, lent, listeners: again }, listener))
+}
+
+/// Tells systemd that we are alive, as long as every worker is.
+async fn keep_alive(notifier: Arc<Notifier>, gateway: Arc<Gateway>, every: Duration) {
+    let mut ticks = tokio::time::interval(every);
+    loop {
+        ticks.tick().await;
+        gateway.answers().await;
+        notifier.watchdog();
     }
 }
 

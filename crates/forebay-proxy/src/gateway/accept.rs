@@ -1,7 +1,9 @@
 //! Taking clients in, within bounds.
 
+use std::cell::OnceCell;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_net::link::Link;
@@ -19,10 +21,32 @@ const BACK_OFF: Duration = Duration::from_millis(10);
 /// After the door is closed, clients that have knocked may take this long to come in: a generous round trip.
 const HANDSHAKES: Duration = Duration::from_millis(200);
 
+/// Tells those who accept to stop.
+#[derive(Default)]
+pub(super) struct Stop {
+    told: Notify,
+    /// Where somebody else goes on listening with the same sockets.
+    kept: OnceCell<Arc<[SocketAddr]>>,
+}
+
+impl Stop {
+    /// To be called once.
+    pub(super) fn stop(&self, kept: Arc<[SocketAddr]>) {
+        let _ = self.kept.set(kept);
+        self.told.notify_waiters();
+    }
+
+    fn keeps(&self, address: SocketAddr) -> bool {
+        self.kept.get().is_some_and(|kept| kept.contains(&address))
+    }
+}
+
 /// Accepts connections on `listener` and serves each in a task of its own, until `stop`.
-pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener, stop: Rc<Notify>) {
+pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener, stop: Rc<Stop>) {
+    // A socket that is to join others may not listen yet; others do, and what fails there fails for them too.
+    let _ = listen::open(&listener);
     let listener = tokio::net::TcpListener::from_std(listener).expect("the listener does not block");
-    let stopped = stop.notified();
+    let stopped = stop.told.notified();
     let mut stopped = std::pin::pin!(stopped);
     'open: loop {
         tokio::select! {
@@ -50,7 +74,10 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener, stop: Rc<N
             },
         }
     }
-    close(&worker, listener).await;
+    // A filter would make it deaf for the other process too, and whoever is in its queue is served there.
+    if !listener.local_addr().is_ok_and(|address| stop.keeps(address)) {
+        close(&worker, listener).await;
+    }
 }
 
 /// Closes the door so that nobody who got through it is thrown out again: first no new connection may

@@ -79,6 +79,21 @@ pub enum Event<'a> {
         /// Requests that were being served on them.
         requests: u64,
     },
+    /// The binary on disk is started to take this process's place.
+    Upgrading {
+        /// Which one.
+        binary: &'a Path,
+    },
+    /// Another process serves in place of this one.
+    Upgraded {
+        /// Its id.
+        pid: u32,
+    },
+    /// No other process has taken this one's place; it goes on as before.
+    UpgradeFailed {
+        /// Why.
+        reason: &'a str,
+    },
     /// The process ends.
     Stopped,
     /// A second signal came while draining: the end at once.
@@ -325,6 +340,17 @@ impl Event<'_> {
                     .with_duration("took", took)
                     .with("cut", cut)
                     .with("requests", requests)
+            }
+            Self::Upgrading { binary } => {
+                parts(Info, "upgrading", "starting the binary on disk in our place")
+                    .with("binary", binary.display())
+            }
+            Self::Upgraded { pid } => {
+                parts(Info, "upgraded", "another process serves from now on").with("pid", pid)
+            }
+            Self::UpgradeFailed { reason } => {
+                parts(Error, "upgrade_failed", "no upgrade: everything goes on as before")
+                    .with("reason", reason)
             }
             Self::Stopped => parts(Info, "stopped", "stopped"),
             Self::StoppedInHaste => parts(Warn, "stopped_in_haste", "second signal: stopping at once"),

@@ -17,7 +17,7 @@ use super::endpoints::{self, segments};
 use super::guard::{Caller, Denial};
 use super::pprof::{self, Missing};
 use super::reply::{self, Reply};
-use super::{AdminState, Change, Phase, Reload};
+use super::{AdminState, Change, Phase, Reload, Upgrade};
 
 /// Largest request body, in bytes.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -49,6 +49,7 @@ enum Resource {
     /// What is to be done to it.
     Steer(String, String, Steer),
     Reload,
+    Upgrade,
     Profiles,
     CpuProfile,
     CommandLine,
@@ -78,6 +79,7 @@ impl Resource {
             "/api/v1/services" => Self::Services,
             "/api/v1/endpoints" => Self::Endpoints,
             "/api/v1/reload" => Self::Reload,
+            "/api/v1/upgrade" => Self::Upgrade,
             "/debug/pprof" | "/debug/pprof/" => Self::Profiles,
             "/debug/pprof/profile" => Self::CpuProfile,
             "/debug/pprof/cmdline" => Self::CommandLine,
@@ -110,7 +112,7 @@ impl Resource {
         match self {
             Self::Live | Self::Ready => Access::Anyone,
             Self::Page => Access::OwnName,
-            Self::Metrics | Self::Status | Self::Routes | Self::Reload => Access::Token,
+            Self::Metrics | Self::Status | Self::Routes | Self::Reload | Self::Upgrade => Access::Token,
             Self::Services | Self::Service(_) | Self::EndpointsOf(_) | Self::Endpoints => Access::Token,
             Self::Endpoint(..) | Self::Steer(..) => Access::Token,
             Self::Profiles | Self::CpuProfile | Self::CommandLine | Self::MissingProfile(_) => Access::Token,
@@ -120,7 +122,7 @@ impl Resource {
     /// The value of `Allow`.
     const fn methods(&self) -> &'static str {
         match self {
-            Self::Reload | Self::Steer(..) => "POST",
+            Self::Reload | Self::Upgrade | Self::Steer(..) => "POST",
             Self::EndpointsOf(_) => "GET, HEAD, POST",
             Self::Endpoint(..) => "GET, HEAD, DELETE",
             // The head alone is not worth the work.
@@ -185,6 +187,7 @@ where
             change(state, peer, (&service, &address), Change::Steer(steer), request).await
         }
         Resource::Reload => reload(state, request).await,
+        Resource::Upgrade => upgrade(state, request).await,
         Resource::Profiles => pprof::index(),
         Resource::CpuProfile => pprof::cpu(request.uri().query()).await,
         Resource::CommandLine => pprof::command_line(),
@@ -305,6 +308,28 @@ where
     match read(request.into_body()).await {
         Ok(body) => endpoints::change_by_path(state, peer, endpoint, wish, &body),
         Err(reply) => *reply,
+    }
+}
+
+async fn upgrade<B>(state: &AdminState, request: Request<B>) -> Reply
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    if let Err(reply) = read(request.into_body()).await {
+        return *reply;
+    }
+    match state.control.upgrade().await {
+        Upgrade::Done { pid } => {
+            let detail = format!("process {pid} serves; the one before finishes what it has begun");
+            reply::json(StatusCode::OK, &json!({ "pid": pid, "detail": detail }))
+        }
+        Upgrade::Refused { reason } => reply::problem_with(
+            StatusCode::CONFLICT,
+            "upgrade_refused",
+            "there was no upgrade; this process goes on as before",
+            json!([reason]),
+        ),
     }
 }
 

@@ -50,6 +50,10 @@ impl Control for Plugged {
         let outcome = self.0.clone();
         Box::pin(async move { outcome })
     }
+
+    fn upgrade(&self) -> Pin<Box<dyn Future<Output = Upgrade> + Send + '_>> {
+        Box::pin(async { Upgrade::Refused { reason: "not now".to_owned() } })
+    }
 }
 
 /// A service with an endpoint that is well, and one that was drained.

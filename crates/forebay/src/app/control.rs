@@ -11,20 +11,27 @@ use forebay_proxy::supervisor::{Found, ServiceView, SteerError, Supervisor};
 use serde_json::{Value, json};
 
 use super::reload::{ReloadError, Reloaded, Reloader};
-use crate::admin::{Change, Control, Reload};
+use super::upgrade::Upgrader;
+use crate::admin::{Change, Control, Reload, Upgrade};
 
 /// Answers the admin side from the running gateway.
 pub(super) struct Controls {
     gateway: Arc<Gateway>,
     reloader: Arc<Reloader>,
+    upgrader: Arc<Upgrader>,
     listen: Vec<SocketAddr>,
     supervisor: Arc<Supervisor>,
 }
 
 impl Controls {
-    pub(super) fn new(gateway: Arc<Gateway>, reloader: Arc<Reloader>, listen: Vec<SocketAddr>) -> Self {
+    pub(super) fn new(
+        gateway: Arc<Gateway>,
+        reloader: Arc<Reloader>,
+        upgrader: Arc<Upgrader>,
+        listen: Vec<SocketAddr>,
+    ) -> Self {
         let supervisor = Arc::clone(gateway.supervisor());
-        Self { gateway, reloader, listen, supervisor }
+        Self { gateway, reloader, upgrader, listen, supervisor }
     }
 
     fn supervisor(&self) -> &Supervisor {
@@ -72,6 +79,15 @@ impl Control for Controls {
                 Err(error @ ReloadError::NeedsRestart(_)) => {
                     Reload::Refused { problems: vec![error.to_string()] }
                 }
+            }
+        })
+    }
+
+    fn upgrade(&self) -> Pin<Box<dyn Future<Output = Upgrade> + Send + '_>> {
+        Box::pin(async {
+            match self.upgrader.upgrade().await {
+                Ok(pid) => Upgrade::Done { pid },
+                Err(reason) => Upgrade::Refused { reason },
             }
         })
     }

@@ -8,6 +8,18 @@ pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    user_2: Signal,
+}
+
+/// What one of them asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// SIGTERM, or SIGINT as from Ctrl-C.
+    Stop,
+    /// SIGHUP.
+    Reload,
+    /// SIGUSR2.
+    Upgrade,
 }
 
 impl Signals {
@@ -17,6 +29,7 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             hang_up: listen(SignalKind::hangup())?,
+            user_2: listen(SignalKind::user_defined2())?,
         })
     }
 
@@ -25,11 +38,12 @@ impl Signals {
         Self::either(&mut self.terminate, &mut self.interrupt).await;
     }
 
-    /// The first of any; `true`: stop, `false`: hang up.
-    pub(crate) async fn next(&mut self) -> bool {
+    /// The first of any.
+    pub(crate) async fn next(&mut self) -> Order {
         tokio::select! {
-            () = Self::either(&mut self.terminate, &mut self.interrupt) => true,
-            _ = self.hang_up.recv() => false,
+            () = Self::either(&mut self.terminate, &mut self.interrupt) => Order::Stop,
+            _ = self.hang_up.recv() => Order::Reload,
+            _ = self.user_2.recv() => Order::Upgrade,
         }
     }
 

@@ -7,7 +7,7 @@ use forebay_base::problem::Problem;
 use forebay_telemetry::log::{Event, Log, Settings};
 
 use super::Output;
-use crate::app::{Bound, Source};
+use crate::app::{Bound, Heir, Inherited, Source};
 use crate::cli::{self, EXIT_OK, EXIT_PROBLEMS, FILE_DEFAULT};
 use crate::config::{self, Loaded};
 
@@ -16,9 +16,24 @@ use crate::config::{self, Loaded};
 /// # Errors
 /// An address is not to be had, or a log cannot be opened.
 pub fn run(args: &cli::Run) -> anyhow::Result<u8> {
+    let (mut heir, inherited) = Heir::appointed()?.unzip();
+    let result = serve(args, inherited, &mut heir);
+    // It is there still: this process has not come so far as to serve.
+    if let (Some(heir), Err(error)) = (heir, &result) {
+        heir.failed(&format!("{error:#}"));
+    }
+    result
+}
+
+/// `heir` is taken once it has been told how it went.
+fn serve(args: &cli::Run, inherited: Option<Inherited>, heir: &mut Option<Heir>) -> anyhow::Result<u8> {
     let (loaded, source) = match load(args) {
         Ok(loaded) => loaded,
         Err(problems) => {
+            let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            if let Some(heir) = heir.take() {
+                heir.failed(&told.join("\n"));
+            }
             let mut errors = io::stderr().lock();
             let terminal = errors.is_terminal();
             Output::new(&mut errors, terminal).problems(&problems)?;
@@ -29,9 +44,18 @@ pub fn run(args: &cli::Run) -> anyhow::Result<u8> {
     for warning in &loaded.warnings {
         log.emit(&Event::SettingsWarning { problem: warning });
     }
-    let bound = Bound::bind(loaded)?;
+    let bound = match inherited {
+        Some(inherited) => Bound::bind_with(loaded, inherited)?,
+        None => Bound::bind_by_systemd(loaded)?,
+    };
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    control.block_on(async { bound.start(log, source).await?.run().await })?;
+    control.block_on(async {
+        let app = bound.start(log, source).await?;
+        if let Some(heir) = heir.take() {
+            heir.ready(app.taken_over());
+        }
+        app.run().await
+    })?;
     Ok(EXIT_OK)
 }
 

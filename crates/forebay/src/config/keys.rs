@@ -215,6 +215,10 @@ static LIMITS: Table = Table {
             .default("30s")
             .doc("How long stopping waits for requests in flight.")
             .example("5s"),
+        Key::new("drain_delay", Shape::Time { min: Duration::ZERO, max: HOUR })
+            .default("0s")
+            .doc("How long new connections are still taken once `/readyz` says that we stop: as long as a balancer in front needs to notice.")
+            .example("10s"),
         Key::new(
             "header_underscores",
             Shape::Either(&[Shape::Word("drop"), Shape::Word("allow"), Shape::Word("refuse")]),

@@ -85,6 +85,7 @@ fn limits(lower: &mut Lower<'_, '_>, top: &Fields) -> Limits {
         connections: fields.count("connections").unwrap_or(usual.connections),
         connections_per_ip: fields.count("connections_per_ip").unwrap_or(usual.connections_per_ip),
         drain: fields.time("drain").unwrap_or(usual.drain),
+        drain_delay: fields.time("drain_delay").unwrap_or(usual.drain_delay),
         header_underscores: match fields.word("header_underscores") {
             Some("allow") => Underscores::Allow,
             Some("refuse") => Underscores::Refuse,

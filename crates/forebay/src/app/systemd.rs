@@ -1,0 +1,189 @@
+//! What systemd is told, and the sockets it gives us. Without systemd nothing happens here.
+//!
+//! Messages are those of `sd_notify(3)`, sent to the datagram socket that `NOTIFY_SOCKET` names.
+
+use std::env;
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr as Address, UnixDatagram};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use listenfd::ListenFd;
+use rustix::time::{ClockId, clock_gettime};
+
+use super::sockets::{Group, Inherited, Purpose};
+
+/// The first descriptor of those that are passed, by `sd_listen_fds(3)`.
+const FIRST: usize = 3;
+/// Most sockets that are taken.
+const SOCKETS_MAX: usize = 1_024;
+/// Variables that were meant for this process alone.
+pub(super) const OUR_VARIABLES: [&str; 4] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"];
+
+/// The way to the service manager, if there is one.
+#[derive(Debug, Default)]
+pub(super) struct Notifier {
+    socket: Option<UnixDatagram>,
+}
+
+impl Notifier {
+    /// Whoever `NOTIFY_SOCKET` names; nobody if it is not set, or leads nowhere.
+    pub(super) fn from_env() -> Self {
+        Self { socket: env::var_os("NOTIFY_SOCKET").and_then(|name| connect(&name)) }
+    }
+
+    /// Everything is served.
+    pub(super) fn ready(&self, status: &str) {
+        self.send(&format!("READY=1\nSTATUS={status}"));
+    }
+
+    /// The settings are read anew; `ready` says when that is over.
+    pub(super) fn reloading(&self) {
+        let now = clock_gettime(ClockId::Monotonic);
+        let micros = now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1_000);
+        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\nSTATUS=reading the settings anew"));
+    }
+
+    /// We drain, and then end.
+    pub(super) fn stopping(&self) {
+        self.send("STOPPING=1\nSTATUS=finishing what is in flight");
+    }
+
+    /// Another process is the service from now on. The last word of this one that counts.
+    pub(super) fn succeeded_by(&self, pid: u32, status: &str) {
+        self.send(&format!("MAINPID={pid}\nREADY=1\nSTATUS={status}"));
+    }
+
+    /// We are alive.
+    pub(super) fn watchdog(&self) {
+        self.send("WATCHDOG=1");
+    }
+
+    /// A full socket loses a message: nothing may wait for the service manager.
+    fn send(&self, text: &str) {
+        if let Some(socket) = &self.socket {
+            let _ = socket.send(text.as_bytes());
+        }
+    }
+}
+
+/// A path, or with `@` a name that is not in the file system.
+fn connect(name: &OsStr) -> Option<UnixDatagram> {
+    let name = name.as_bytes();
+    let address = match name.strip_prefix(b"@") {
+        Some(name) => Address::from_abstract_name(name),
+        None => Address::from_pathname(OsStr::from_bytes(name)),
+    };
+    let socket = UnixDatagram::unbound().ok()?;
+    socket.set_nonblocking(true).ok()?;
+    socket.connect_addr(&address.ok()?).ok()?;
+    Some(socket)
+}
+
+/// How often `watchdog` must be called: twice as often as `WATCHDOG_USEC` asks for, if that is meant for us.
+pub(super) fn watchdog_interval() -> Option<Duration> {
+    let number = |name| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let pid = env::var_os("WATCHDOG_PID").filter(|pid| !pid.is_empty());
+    if pid.is_some_and(|pid| pid.to_str() != Some(std::process::id().to_string().as_str())) {
+        return None;
+    }
+    number("WATCHDOG_USEC").filter(|micros| *micros > 1).map(|micros| Duration::from_micros(micros / 2))
+}
+
+/// The sockets that `LISTEN_FDS` speaks of, if `LISTEN_PID` says they are for us.
+///
+/// # Errors
+/// One of them is not a TCP socket that listens.
+pub(super) fn sockets() -> anyhow::Result<Inherited> {
+    let ours = env::var("LISTEN_PID").is_ok_and(|pid| pid.parse() == Ok(std::process::id()));
+    let count = env::var("LISTEN_FDS").ok().and_then(|count| count.parse::<usize>().ok());
+    let Some(count) = count.filter(|_| ours) else { return Ok(Inherited::default()) };
+    if count > SOCKETS_MAX {
+        bail!("LISTEN_FDS is {count}; at most {SOCKETS_MAX} sockets are taken");
+    }
+    let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let names: Vec<&str> = names.split(':').collect();
+    let mut passed = ListenFd::from_env();
+    let mut groups: Vec<Group> = Vec::new();
+    for index in 0..count {
+        let which = || {
+            let name = names.get(index).filter(|name| !name.is_empty()).unwrap_or(&"no name");
+            format!(
+                "the socket passed as descriptor {} ({name}) is not of use: only listening TCP sockets are; see `ListenStream=` of its socket unit",
+                FIRST + index
+            )
+        };
+        let taken = passed.take_tcp_listener(index).with_context(which)?;
+        let Some(listener) = taken else { bail!(which()) };
+        let listens = rustix::net::sockopt::socket_acceptconn(&listener).with_context(which)?;
+        if !listens {
+            bail!(which());
+        }
+        let address = listener.local_addr().with_context(which)?;
+        listener.set_nonblocking(true).with_context(which)?;
+        add(&mut groups, address, listener);
+    }
+    Ok(Inherited { groups, ..Inherited::default() })
+}
+
+/// Sockets of one address stay together: the kernel deals connections out to all of them.
+fn add(groups: &mut Vec<Group>, address: SocketAddr, listener: std::net::TcpListener) {
+    match groups.iter_mut().find(|group| group.address == address) {
+        Some(group) => group.listeners.push(listener),
+        None => groups.push(Group {
+            purpose: Purpose::Clients,
+            wanted: address,
+            address,
+            lent: true,
+            listeners: vec![listener],
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn received(at: &UnixDatagram) -> String {
+        let mut buffer = [0; 256];
+        let length = at.recv(&mut buffer).expect("a message is there");
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+
+    #[test]
+    fn a_name_outside_the_file_system_can_be_reached() {
+        let name = format!("forebay-test-{}", std::process::id());
+        let address = Address::from_abstract_name(&name).expect("a short name");
+        let manager = UnixDatagram::bind_addr(&address).expect("the name is free");
+        manager.set_nonblocking(true).expect("it is a socket");
+        let notifier = Notifier { socket: connect(OsStr::new(&format!("@{name}"))) };
+        notifier.ready("serving");
+        assert_eq!(received(&manager), "READY=1\nSTATUS=serving");
+        notifier.succeeded_by(7, "serving");
+        assert_eq!(received(&manager), "MAINPID=7\nREADY=1\nSTATUS=serving");
+        notifier.reloading();
+        let text = received(&manager);
+        let micros = text.lines().find_map(|line| line.strip_prefix("MONOTONIC_USEC="));
+        assert!(micros.is_some_and(|micros| micros.parse::<u64>().is_ok_and(|micros| micros > 0)), "{text}");
+    }
+
+    #[test]
+    fn a_manager_that_does_not_listen_is_none() {
+        assert!(connect(OsStr::new("/nowhere/at/all")).is_none());
+        Notifier::default().ready("nobody hears it");
+    }
+
+    #[test]
+    fn a_manager_that_does_not_read_holds_nobody_up() {
+        let name = format!("forebay-test-deaf-{}", std::process::id());
+        let address = Address::from_abstract_name(&name).expect("a short name");
+        let _manager = UnixDatagram::bind_addr(&address).expect("the name is free");
+        let notifier = Notifier { socket: connect(OsStr::new(&format!("@{name}"))) };
+        for _ in 0..10_000 {
+            notifier.watchdog();
+        }
+    }
+}

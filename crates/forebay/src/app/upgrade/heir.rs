@@ -1,0 +1,74 @@
+//! The new process of an upgrade: takes what the old one hands over, and says once how it went.
+
+use std::env;
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::{getppid, getuid};
+
+use super::wire::{self, Answer};
+use crate::app::sockets::Inherited;
+
+/// Tells a process whose heir it is and where that one waits: `PID:PATH`.
+pub(super) const VARIABLE: &str = "FOREBAY_UPGRADE";
+/// The old process hands over at once; longer than this, and it has gone.
+const OFFER_WAIT: Duration = Duration::from_secs(10);
+
+/// The way back to the process whose place we take.
+pub(crate) struct Heir {
+    stream: UnixStream,
+}
+
+impl Heir {
+    /// If this process was started to take another one's place: what it begins with.
+    ///
+    /// # Errors
+    /// It was, and the other one cannot be reached or is not who it should be.
+    pub(crate) fn appointed() -> anyhow::Result<Option<(Self, Inherited)>> {
+        let Some(appointment) = env::var_os(VARIABLE) else { return Ok(None) };
+        let (pid, path) =
+            read(&appointment).with_context(|| format!("{VARIABLE} is not for people to set; unset it"))?;
+        if getppid().map(|parent| parent.as_raw_nonzero().get()) != Some(pid) {
+            bail!("{VARIABLE} is set, but not by the process that started this one; unset it");
+        }
+        let stream = UnixStream::connect(path).context("cannot reach the running process")?;
+        let peer = socket_peercred(&stream).context("cannot see who hands over")?;
+        if peer.pid.as_raw_nonzero().get() != pid || peer.uid != getuid() {
+            bail!("somebody else waits where the running process should");
+        }
+        stream.set_read_timeout(Some(OFFER_WAIT))?;
+        stream.set_write_timeout(Some(OFFER_WAIT))?;
+        let heir = Self { stream };
+        match wire::accept(&heir.stream).context("cannot take over from the running process") {
+            Ok(inherited) => Ok(Some((heir, inherited))),
+            Err(error) => {
+                heir.failed(&format!("{error:#}"));
+                Err(error)
+            }
+        }
+    }
+
+    /// We serve, and listen on these of the addresses that were handed over: the old one may go.
+    pub(crate) fn ready(self, kept: Vec<SocketAddr>) {
+        // If it has gone already, there is all the more reason to serve.
+        let _ = wire::answer(&self.stream, &Answer::Ready { kept });
+    }
+
+    /// We cannot: the old one goes on.
+    pub(crate) fn failed(self, why: &str) {
+        let _ = wire::answer(&self.stream, &Answer::Failed { why: why.to_owned() });
+    }
+}
+
+fn read(appointment: &OsStr) -> Option<(i32, &Path)> {
+    let bytes = appointment.as_bytes();
+    let colon = bytes.iter().position(|byte| *byte == b':')?;
+    let pid = std::str::from_utf8(&bytes[..colon]).ok()?.parse().ok()?;
+    Some((pid, Path::new(OsStr::from_bytes(&bytes[colon + 1..]))))
+}

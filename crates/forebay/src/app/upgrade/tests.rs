@@ -1,0 +1,62 @@
+//! Whatever the new process does but serve, nothing changes.
+
+use std::time::Duration;
+
+use forebay_telemetry::log::{Level, Log, Settings};
+use serde_json::Value;
+
+use super::*;
+
+fn upgrader(program: io::Result<Program>) -> Arc<Upgrader> {
+    let log = Log::start(&Settings::to_stderr(Level::Error)).expect("standard error is there");
+    Arc::new(Upgrader::new(program, log, Sockets::default(), || Value::Null))
+}
+
+/// Why `upgrade` fails with this shell command in place of the binary.
+fn refusal(command: &str, limit: Duration) -> String {
+    let upgrader = upgrader(Ok(Program::of("/bin/sh", &["-c", command])));
+    let program = upgrader.begin().expect("nothing is under way");
+    let refusal = upgrader.settle(upgrader.replace(program, limit)).expect_err("no shell can serve");
+    assert_eq!(*upgrader.stage.borrow(), Stage::Idle, "{refusal}");
+    refusal
+}
+
+#[test]
+fn a_binary_that_ends_is_told_of_with_its_status() {
+    let refusal = refusal("exit 7", READY_WAIT);
+    assert!(refusal.contains("ended before it was ready (exit status: 7)"), "{refusal}");
+}
+
+#[test]
+fn a_binary_that_never_gets_ready_is_ended() {
+    let refusal = refusal("exec sleep 600", Duration::from_millis(100));
+    assert_eq!(refusal, "the new process was not ready within 0.1 s");
+}
+
+#[test]
+fn a_binary_that_cannot_be_started_is_told_of() {
+    for (program, why) in [
+        (Ok(Program::of("/nowhere/forebay", &[])), "cannot start /nowhere/forebay"),
+        (Err(io::Error::other("no /proc")), "cannot tell which binary this is: no /proc"),
+    ] {
+        let upgrader = upgrader(program);
+        let result = upgrader.begin().and_then(|program| upgrader.replace(program, READY_WAIT).map(|_| ()));
+        assert!(result.as_ref().is_err_and(|found| found.starts_with(why)), "{result:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_at_a_time_and_none_at_the_end() {
+    let upgrader = upgrader(Ok(Program::of("/bin/sleep", &["600"])));
+    let first = tokio::spawn({
+        let upgrader = Arc::clone(&upgrader);
+        async move { upgrader.upgrade().await }
+    });
+    let mut stages = upgrader.stage.subscribe();
+    stages.wait_for(|stage| *stage == Stage::Starting).await.expect("it is ours");
+    assert_eq!(upgrader.upgrade().await, Err("an upgrade is under way already".to_owned()));
+    // The process that sleeps is ended by that, or this would take ten minutes.
+    assert_eq!(upgrader.end().await, None);
+    assert_eq!(first.await.expect("it does not panic"), Err(ENDING.to_owned()));
+    assert_eq!(upgrader.upgrade().await, Err(ENDING.to_owned()));
+}

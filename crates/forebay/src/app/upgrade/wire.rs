@@ -1,0 +1,255 @@
+//! What the two processes of an upgrade say to each other, over a socket in the file system.
+//!
+//! The old one begins: which sockets it has, as JSON, and then the sockets themselves. The new one answers once:
+//! that it serves, and on which of these addresses; or why it cannot. Every text is preceded by its length.
+
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use rustix::cmsg_space;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+use serde_json::{Value, json};
+
+use crate::app::sockets::{Group, Inherited, Purpose};
+
+/// Of this way to talk. Another version refuses, and the old process goes on.
+const VERSION: u64 = 1;
+/// Longest text: what is said of many thousand endpoints.
+const TEXT_MAX: usize = 16 << 20;
+/// Sockets in one message; the kernel takes 253.
+const BATCH: usize = 64;
+/// Most sockets in all: addresses to listen on, times workers, and the admin side's.
+const SOCKETS_MAX: usize = 64 * 256 + 1;
+
+/// What the new process answers.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It serves, and listens on these addresses of those it was given.
+    Ready { kept: Vec<SocketAddr> },
+    /// It cannot.
+    Failed { why: String },
+}
+
+/// Hands everything over: sockets, and what else the new process should know.
+pub(super) fn offer(stream: &UnixStream, groups: &[Group], state: &Value) -> io::Result<()> {
+    let told: Vec<Value> = groups
+        .iter()
+        .map(|group| {
+            let Group { purpose, wanted, address, lent, listeners } = group;
+            json!({
+                "purpose": purpose.label(),
+                "wanted": wanted.to_string(),
+                "address": address.to_string(),
+                "lent": lent,
+                "sockets": listeners.len(),
+            })
+        })
+        .collect();
+    send(stream, &json!({ "version": VERSION, "groups": told, "state": state }))?;
+    let all: Vec<BorrowedFd<'_>> =
+        groups.iter().flat_map(|group| &group.listeners).map(AsFd::as_fd).collect();
+    all.chunks(BATCH).try_for_each(|batch| send_sockets(stream, batch))
+}
+
+/// Takes what `offer` hands over.
+pub(super) fn accept(mut stream: &UnixStream) -> io::Result<Inherited> {
+    let offer = receive(&mut stream)?;
+    if offer["version"] != VERSION {
+        return Err(broken("the running process hands over in another way; restart it instead"));
+    }
+    let told = offer["groups"].as_array().ok_or_else(|| broken("no sockets are told of"))?;
+    let mut counts = Vec::new();
+    let mut groups = Vec::new();
+    for told in told {
+        let (group, count) = group(told).ok_or_else(|| broken("sockets are told of in an unknown way"))?;
+        groups.push(group);
+        counts.push(count);
+    }
+    let total = counts.iter().fold(0_usize, |sum, count| sum.saturating_add(*count));
+    if total > SOCKETS_MAX {
+        return Err(broken("more sockets than anybody has"));
+    }
+    let mut sockets = receive_sockets(stream, total)?.into_iter();
+    for (group, count) in groups.iter_mut().zip(counts) {
+        group.listeners = sockets.by_ref().take(count).map(TcpListener::from).collect();
+    }
+    Ok(Inherited { groups, state: offer["state"].clone() })
+}
+
+/// A group without its sockets, and how many it has.
+fn group(told: &Value) -> Option<(Group, usize)> {
+    let address = |key: &str| told[key].as_str()?.parse::<SocketAddr>().ok();
+    let group = Group {
+        purpose: Purpose::by_label(told["purpose"].as_str()?)?,
+        wanted: address("wanted")?,
+        address: address("address")?,
+        lent: told["lent"].as_bool()?,
+        listeners: Vec::new(),
+    };
+    let count = usize::try_from(told["sockets"].as_u64()?).ok()?;
+    (count > 0).then_some((group, count))
+}
+
+/// The new process's only word.
+pub(super) fn answer(stream: &UnixStream, answer: &Answer) -> io::Result<()> {
+    let value = match answer {
+        Answer::Ready { kept } => {
+            json!({ "ready": kept.iter().map(ToString::to_string).collect::<Vec<_>>() })
+        }
+        Answer::Failed { why } => json!({ "failed": why }),
+    };
+    send(stream, &value)
+}
+
+/// Reads the answer.
+pub(super) fn read_answer(stream: &mut impl Read) -> io::Result<Answer> {
+    let value = receive(stream)?;
+    if let Some(why) = value["failed"].as_str() {
+        return Ok(Answer::Failed { why: why.to_owned() });
+    }
+    let kept = value["ready"].as_array().ok_or_else(|| broken("the new process answered nothing known"))?;
+    let kept = kept.iter().map(|address| address.as_str()?.parse().ok()).collect::<Option<Vec<_>>>();
+    Ok(Answer::Ready { kept: kept.ok_or_else(|| broken("the new process named no addresses"))? })
+}
+
+fn send(mut stream: &UnixStream, value: &Value) -> io::Result<()> {
+    let text = value.to_string();
+    let length = u32::try_from(text.len()).ok().filter(|length| *length as usize <= TEXT_MAX);
+    let length = length.ok_or_else(|| broken("there is too much to say"))?;
+    stream.write_all(&length.to_be_bytes())?;
+    stream.write_all(text.as_bytes())
+}
+
+fn receive(stream: &mut impl Read) -> io::Result<Value> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let length = u32::from_be_bytes(length) as usize;
+    if length > TEXT_MAX {
+        return Err(broken("a text is longer than any"));
+    }
+    let mut text = vec![0; length];
+    stream.read_exact(&mut text)?;
+    serde_json::from_slice(&text).map_err(|_| broken("what was said is no JSON"))
+}
+
+fn send_sockets(stream: &UnixStream, sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(BATCH))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !control.push(SendAncillaryMessage::ScmRights(sockets)) {
+        return Err(broken("too many sockets for one message"));
+    }
+    // Descriptors travel with a byte at least.
+    sendmsg(stream, &[IoSlice::new(b"s")], &mut control, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+fn receive_sockets(stream: &UnixStream, count: usize) -> io::Result<Vec<OwnedFd>> {
+    let mut sockets = Vec::new();
+    while sockets.len() < count {
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(BATCH))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut byte = [0];
+        let got = recvmsg(stream, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+        if got.bytes == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let before = sockets.len();
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(rights) = message {
+                sockets.extend(rights);
+            }
+        }
+        // The kernel leaves out those there is no room for in our table of files.
+        if sockets.len() == before || got.flags.contains(ReturnFlags::CTRUNC) {
+            return Err(broken("sockets were lost on the way; are there enough file descriptors?"));
+        }
+    }
+    if sockets.len() > count { Err(broken("more sockets came than were told of")) } else { Ok(sockets) }
+}
+
+fn broken(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn any_port() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 0))
+    }
+
+    fn group_of(count: usize, purpose: Purpose) -> Group {
+        let listeners = forebay_net::listen::listeners(any_port(), count).expect("ports are free");
+        let address = listeners[0].local_addr().expect("it is bound");
+        Group { purpose, wanted: any_port(), address, lent: purpose == Purpose::Admin, listeners }
+    }
+
+    #[test]
+    fn sockets_arrive_as_they_are_in_their_groups() {
+        let (old, new) = UnixStream::pair().expect("sockets can be made");
+        let groups = [group_of(BATCH + 7, Purpose::Clients), group_of(1, Purpose::Admin)];
+        // One waits in a queue: it must be there on the other side.
+        let _client = std::net::TcpStream::connect(groups[1].address).expect("it listens");
+        let state = json!({ "services": { "app": [] } });
+        let taken = std::thread::scope(|scope| {
+            let taking = scope.spawn(|| accept(&new).expect("all is well"));
+            offer(&old, &groups, &state).expect("all is well");
+            taking.join().expect("it does not panic")
+        });
+        drop(groups);
+        assert_eq!(taken.state, state);
+        let told: Vec<_> =
+            taken.groups.iter().map(|group| (group.purpose, group.lent, group.listeners.len())).collect();
+        assert_eq!(told, [(Purpose::Clients, false, BATCH + 7), (Purpose::Admin, true, 1)]);
+        for group in &taken.groups {
+            let address = |listener: &TcpListener| listener.local_addr().ok();
+            assert!(group.listeners.iter().all(|listener| address(listener) == Some(group.address)));
+        }
+        assert!(taken.groups[1].listeners[0].accept().is_ok());
+    }
+
+    #[test]
+    fn answers_arrive_as_they_were_given() {
+        let ready = Answer::Ready { kept: vec![SocketAddr::from(([127, 0, 0, 1], 80))] };
+        for given in [ready, Answer::Failed { why: "line 3: no\nline 4: no".to_owned() }] {
+            let (old, new) = UnixStream::pair().expect("sockets can be made");
+            answer(&new, &given).expect("all is well");
+            assert_eq!(read_answer(&mut &old).expect("all is well"), given);
+        }
+    }
+
+    /// What becomes of an offer that is these bytes.
+    fn refused(bytes: &[u8]) -> String {
+        let (mut old, new) = UnixStream::pair().expect("sockets can be made");
+        old.write_all(bytes).expect("there is room");
+        drop(old);
+        accept(&new).expect_err("it is not an offer").to_string()
+    }
+
+    #[test]
+    fn what_is_no_offer_is_refused() {
+        let text = |text: &str| {
+            let mut bytes = (text.len() as u32).to_be_bytes().to_vec();
+            bytes.extend_from_slice(text.as_bytes());
+            bytes
+        };
+        assert!(refused(b"").contains("fill whole buffer"));
+        assert!(refused(&[255; 8]).contains("longer than any"));
+        assert!(refused(&text("what")).contains("no JSON"));
+        assert!(refused(&text(r#"{"version":2}"#)).contains("another way"));
+        assert!(refused(&text(r#"{"version":1,"groups":[{"purpose":"tea"}]}"#)).contains("unknown way"));
+        let one = r#"{"version":1,"groups":[{"purpose":"clients","wanted":"1.2.3.4:5","address":"1.2.3.4:5","lent":false,"sockets":9999999}]}"#;
+        assert!(refused(&text(one)).contains("more sockets than anybody has"));
+        assert_eq!(
+            refused(&text(&one.replace("9999999", "1"))),
+            io::Error::from(io::ErrorKind::UnexpectedEof).to_string()
+        );
+    }
+}

@@ -1,0 +1,265 @@
+//! One process takes another's place: no client notices, and if it cannot, nothing changes.
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use forebay_testkit::check::{eventually, json};
+use forebay_testkit::gateway::Signal;
+use forebay_testkit::lineage;
+use forebay_testkit::lineage::Lineage;
+use forebay_testkit::origin::{Gate, Origin};
+use forebay_testkit::settings::in_front_of;
+use forebay_testkit::wire::Client;
+
+const BUILT: &str = env!("CARGO_BIN_EXE_forebay");
+
+/// Clients that ask all the time, each in its own way.
+struct Load {
+    stop: Arc<AtomicBool>,
+    served: Arc<AtomicUsize>,
+    clients: Vec<JoinHandle<Vec<String>>>,
+}
+
+impl Load {
+    fn start(address: SocketAddr, clients: usize) -> Self {
+        let (stop, served) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let clients = (0..clients)
+            .map(|number| {
+                let (stop, served) = (Arc::clone(&stop), Arc::clone(&served));
+                thread::spawn(move || keep_asking(address, number, &stop, &served))
+            })
+            .collect();
+        Self { stop, served, clients }
+    }
+
+    /// Waits until so many more requests have been served.
+    fn await_more(&self, more: usize) {
+        let before = self.served.load(Ordering::Relaxed);
+        eventually("load", || (self.served.load(Ordering::Relaxed) >= before + more).then_some(()));
+    }
+
+    /// Ends it: no request may have failed.
+    fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let failures: Vec<String> =
+            self.clients.into_iter().flat_map(|client| client.join().expect("it does not panic")).collect();
+        assert!(failures.is_empty(), "{} failed: {:#?}", failures.len(), &failures[..failures.len().min(5)]);
+    }
+}
+
+/// Even clients keep their connections until they are told that they end; odd ones open one for each request.
+fn keep_asking(address: SocketAddr, number: usize, stop: &AtomicBool, served: &AtomicUsize) -> Vec<String> {
+    let mut failures = Vec::new();
+    while !stop.load(Ordering::Relaxed) && failures.len() < 3 {
+        let stream = match TcpStream::connect_timeout(&address, Duration::from_secs(5)) {
+            Ok(stream) => stream,
+            Err(error) => {
+                failures.push(format!("client {number} cannot connect: {error}"));
+                continue;
+            }
+        };
+        let mut client = Client::over(stream);
+        for answers in 0.. {
+            let close = if number.is_multiple_of(2) { "" } else { "Connection: close\r\n" };
+            match client.ask(format!("GET /x HTTP/1.1\r\nHost: t\r\n{close}\r\n")) {
+                Ok(response) if response.status == 200 => {
+                    served.fetch_add(1, Ordering::Relaxed);
+                    if response.closes() || stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
+                Ok(response) => {
+                    failures.push(format!("client {number}: {response}"));
+                    break;
+                }
+                Err(failed) => {
+                    failures.push(format!("client {number}, after {answers} answers: {failed}"));
+                    break;
+                }
+            }
+        }
+    }
+    failures
+}
+
+/// Settings for so many workers; `endpoint` gets every request.
+fn settings(endpoint: SocketAddr, workers: usize) -> String {
+    in_front_of(endpoint, "").replace("workers: 1", &format!("workers: {workers}"))
+}
+
+/// What kept an upgrade from happening.
+fn refusal(lineage: &Lineage) -> String {
+    let response = lineage.ask_for_upgrade();
+    assert_eq!(response.status, 409, "{response}");
+    json(&response).to_string()
+}
+
+#[test]
+fn ten_upgrades_in_a_row_under_load_fail_no_request() {
+    let origin = Origin::echo();
+    let mut lineage = lineage!("{}", settings(origin.address(), 2));
+    let (address, admin) = (lineage.addr(), lineage.admin());
+    let load = Load::start(address, 12);
+    load.await_more(200);
+    // As many workers, fewer, more: every socket must be accepted from whatever their number.
+    for workers in [2, 2, 1, 3, 3, 1, 2, 4, 2, 2] {
+        let before = lineage.pid();
+        lineage.write_settings(&settings(origin.address(), workers));
+        let answer = lineage.ask_for_upgrade();
+        assert_eq!(answer.status, 200, "{answer}");
+        let after = lineage.await_successor(before);
+        assert_eq!(json(&answer)["pid"].as_u64(), Some(u64::from(after)));
+        load.await_more(100);
+        lineage.await_end(before);
+        assert_eq!((lineage.addr(), lineage.admin()), (address, admin));
+        load.await_more(100);
+    }
+    load.end();
+    assert_eq!(lineage.admin_get("/readyz").status, 200);
+}
+
+#[test]
+fn the_signal_does_it_too_and_long_answers_end_on_the_old_process() {
+    let gate = Gate::new();
+    let wait = gate.clone();
+    let origin = Origin::start(move |conn| {
+        while let Ok(request) = conn.request() {
+            if request.target != "/long" {
+                conn.echo(&request);
+                continue;
+            }
+            conn.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+            wait.pass();
+            conn.send("6\r\n world\r\n0\r\n\r\n");
+        }
+    });
+    let mut lineage = lineage!("{}", settings(origin.address(), 1));
+    let old = lineage.pid();
+    let mut long = lineage.client();
+    long.send("GET /long HTTP/1.1\r\nHost: t\r\n\r\n").expect("connected");
+    let head = long.head().unwrap_or_else(|failed| panic!("{failed}"));
+    lineage.signal(old, Signal::Upgrade);
+    let new = lineage.await_successor(old);
+    eventually("the old one's retreat", || lineage.stderr().contains(r#""event":"upgraded""#).then_some(()));
+    assert_eq!(lineage.client().get("/x").status, 200);
+    assert!(lineage.is_running(old) && lineage.is_running(new));
+    gate.open();
+    let response = long.body("GET", head).unwrap_or_else(|failed| panic!("{failed}"));
+    assert_eq!(response.text(), "hello world");
+    lineage.await_end(old);
+    assert_eq!(lineage.client().get("/x").status, 200);
+    lineage.signal(new, Signal::Terminate);
+    lineage.await_end(new);
+}
+
+#[test]
+fn a_new_process_that_does_not_come_up_changes_nothing() {
+    let origin = Origin::echo();
+    let mut lineage = lineage!("{}", settings(origin.address(), 2));
+    let pid = lineage.pid();
+    let load = Load::start(lineage.addr(), 4);
+    let same = |lineage: &mut Lineage| {
+        load.await_more(50);
+        assert_eq!(lineage.pid(), pid);
+        assert!(lineage.is_running(pid));
+        assert_eq!(lineage.admin_get("/readyz").status, 200);
+    };
+
+    lineage.write_settings("listen: [127.0.0.1:0]\nroutes: what\n");
+    let why = refusal(&lineage);
+    assert!(why.contains("forebay.yaml:2:9"), "{why}");
+    same(&mut lineage);
+
+    // It takes the sockets over, binds others beside them, and then finds an address that is taken.
+    let taken = Origin::echo();
+    let listen = format!("listen: [\"127.0.0.1:0\", \"{}\"]", taken.address());
+    lineage.write_settings(&settings(origin.address(), 4).replace("listen: 127.0.0.1:0", &listen));
+    let why = refusal(&lineage);
+    assert!(why.contains("cannot listen on"), "{why}");
+    same(&mut lineage);
+
+    lineage.write_settings(&settings(origin.address(), 2));
+    lineage.replace_with_script("exit 9");
+    let why = refusal(&lineage);
+    assert!(why.contains("exit status: 9"), "{why}");
+    same(&mut lineage);
+
+    std::fs::remove_file(lineage.directory().join("forebay")).expect("it is there");
+    let why = refusal(&lineage);
+    assert!(why.contains("cannot start"), "{why}");
+    same(&mut lineage);
+
+    lineage.replace_with_binary(BUILT);
+    assert_eq!(lineage.ask_for_upgrade().status, 200);
+    lineage.await_successor(pid);
+    load.await_more(50);
+    load.end();
+    lineage.await_end(pid);
+}
+
+#[test]
+fn one_upgrade_at_a_time_and_stopping_ends_it() {
+    let origin = Origin::echo();
+    let mut lineage = lineage!("{}", settings(origin.address(), 1));
+    let pid = lineage.pid();
+    lineage.replace_with_script("echo $$ > sleeper; exec sleep 600");
+    lineage.signal(pid, Signal::Upgrade);
+    let text = || std::fs::read_to_string(lineage.directory().join("sleeper")).unwrap_or_default();
+    let sleeper: u32 = eventually("a process that sleeps", || text().trim().parse().ok());
+    let why = refusal(&lineage);
+    assert!(why.contains("an upgrade is under way already"), "{why}");
+    assert_eq!(lineage.client().get("/x").status, 200);
+    lineage.signal(pid, Signal::Terminate);
+    lineage.await_end(pid);
+    assert!(!lineage.is_running(sleeper));
+}
+
+#[test]
+fn an_address_that_is_no_longer_wanted_is_given_up_and_a_new_one_is_opened() {
+    let origin = Origin::echo();
+    let two = |second: &str| {
+        let listen = format!("listen: [\"127.0.0.1:0\", \"{second}\"]");
+        settings(origin.address(), 2).replace("listen: 127.0.0.1:0", &listen)
+    };
+    let mut lineage = lineage!("{}", two("[::1]:0"));
+    let (pid, old) = (lineage.pid(), lineage.listen());
+    lineage.write_settings(&two("127.0.0.2:0"));
+    assert_eq!(lineage.ask_for_upgrade().status, 200);
+    lineage.await_successor(pid);
+    lineage.await_end(pid);
+    let new = lineage.listen();
+    assert_eq!(new[0], old[0]);
+    assert_eq!(new[1].ip().to_string(), "127.0.0.2");
+    assert!(TcpStream::connect(old[1]).is_err());
+    for address in new {
+        assert_eq!(Client::connect(address).get("/x").status, 200);
+    }
+}
+
+#[test]
+fn both_processes_write_whole_lines_to_the_access_log() {
+    let origin = Origin::echo();
+    let logs = "logs: { access: json, to: access.log }";
+    let lineage = lineage!("{}\n{logs}\n", settings(origin.address(), 2));
+    let load = Load::start(lineage.addr(), 6);
+    for _ in 0..3 {
+        let before = lineage.pid();
+        load.await_more(300);
+        assert_eq!(lineage.ask_for_upgrade().status, 200);
+        lineage.await_successor(before);
+    }
+    load.await_more(300);
+    let served = Arc::clone(&load.served);
+    load.end();
+    let served = served.load(Ordering::Relaxed);
+    let text = || std::fs::read_to_string(lineage.directory().join("access.log")).unwrap_or_default();
+    eventually("every line", || (text().lines().count() >= served).then_some(()));
+    assert_eq!(text().lines().count(), served);
+    for line in text().lines() {
+        let parsed: Result<serde_json::Value, _> = serde_json::from_str(line);
+        assert!(parsed.is_ok_and(|line| line["status"] == 200), "{line}");
+    }
+}
