@@ -87,6 +87,17 @@ proptest! {
     }
 
     #[test]
+    fn the_race_is_won_by_who_is_first_at_each_place(set in sets()) {
+        let ring = ring(&set);
+        let mut runs: Vec<Run> =
+            (0..).zip(&ring.runners).map(|(n, runner)| Run::new(n, *runner, &TIMES)).collect();
+        runs.sort_by_key(|run| ring.runners[usize::from(run.owner)].id);
+        for place in (0..PLACES).step_by(61) {
+            prop_assert_eq!(ring.places[place], first_at(place, &runs));
+        }
+    }
+
+    #[test]
     fn neither_order_nor_scale_matters(set in sets(), turn in any::<prop::sample::Index>(), double in 0_u32..8) {
         let mut turned = set.clone();
         turned.rotate_left(turn.index(set.len()));
@@ -104,13 +115,14 @@ proptest! {
 }
 
 #[test]
-fn the_order_of_places_is_a_permutation() {
+fn the_order_of_places_is_a_permutation_that_can_be_undone() {
     for n in 0..100 {
-        let mut run = Run::new(0, Runner { id: id(n), weight: 1.0 });
+        let run = Run::new(0, Runner { id: id(n), weight: 3.0 }, &TIMES);
         let mut seen = vec![false; PLACES];
         for steps in 0..PLACES {
-            run.steps = steps;
-            seen[run.place()] = true;
+            let place = run.place(steps);
+            seen[place] = true;
+            assert!(run.time_at(place).total_cmp(&(TIMES[steps] / 3.0)).is_eq(), "{n}: {steps}");
         }
         assert!(!seen.contains(&false), "{n}");
     }
