@@ -65,7 +65,7 @@ fn two_thousand_requests_in_flight_survive_fifty_reloads() {
         .map(|number| {
             let done = Arc::clone(&done);
             thread::spawn(move || {
-                let mut client = forebay_testkit::wire::Client::connect(address);
+                let mut client = Client::connect(address);
                 for request in 0..EACH {
                     let path = format!("/{number}/{request}");
                     assert_eq!(client.get(&path).headers.get("x-path"), Some(path.as_str()));

@@ -98,31 +98,56 @@ impl Remote {
         );
         let mut stream = TcpStream::connect_timeout(&address, CONNECT_MAX)
             .map_err(|error| anyhow!("no gateway's admin side at {address}: {error}; is it running? name another address with `--admin`, or the settings with `-c`"))?;
-        let bytes = exchange(&mut stream, request.as_bytes(), Instant::now() + patience)
-            .with_context(|| format!("no answer from {address}"))?;
-        Answer::parse(bytes).with_context(|| format!("what listens at {address} is no admin side"))
+        let end = Instant::now() + patience;
+        stream.set_write_timeout(Some(CONNECT_MAX))?;
+        stream.write_all(request.as_bytes()).with_context(|| format!("{address} takes no request"))?;
+        Answer::read(&mut |piece| read_until(&mut stream, piece, end))
+            .with_context(|| format!("no answer from {address}"))
     }
 }
 
 impl Answer {
-    fn parse(mut bytes: Vec<u8>) -> anyhow::Result<Self> {
+    /// Reads an answer to its end, which need not be that of the connection. `fill` gives the next bytes.
+    fn read(fill: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>) -> anyhow::Result<Self> {
+        let mut piece = vec![0; 64 << 10];
+        let mut input = Vec::new();
         let mut head = ResponseHead::default();
-        let Ok(Outcome::Complete(length)) = head.parse(&bytes, &HEAD_LIMITS, false) else {
-            bail!("its answer is not HTTP");
-        };
-        let mut rest = &mut bytes[length..];
-        let mut body = Body::new(head.framing);
-        let mut whole = Vec::with_capacity(rest.len());
-        while !body.is_done() && !rest.is_empty() {
-            let part = body.take(rest).map_err(|_| anyhow!("its answer is not HTTP"))?;
-            if part.consumed == 0 {
-                break;
+        loop {
+            let length = fill(&mut piece)?;
+            input.extend_from_slice(&piece[..length]);
+            match head.parse(&input, &HEAD_LIMITS, false) {
+                Ok(Outcome::Complete(length)) => {
+                    input.drain(..length);
+                    break;
+                }
+                Ok(Outcome::Partial) if length > 0 => {}
+                _ => bail!("what it says is not HTTP: it is no admin side"),
             }
-            whole.extend_from_slice(&rest[..part.data]);
-            rest = &mut rest[part.consumed..];
         }
-        body.end_of_input().map_err(|_| anyhow!("its answer broke off"))?;
-        Ok(Self { status: head.status, body: whole })
+        let (mut body, mut whole) = (Body::new(head.framing), Vec::new());
+        loop {
+            let mut taken = 0;
+            while taken < input.len() && !body.is_done() {
+                let part = body.take(&mut input[taken..]).map_err(|_| anyhow!("what it says is not HTTP"))?;
+                whole.extend_from_slice(&input[taken..taken + part.data]);
+                taken += part.consumed;
+                if part.consumed == 0 {
+                    break;
+                }
+            }
+            input.drain(..taken);
+            if body.is_done() {
+                return Ok(Self { status: head.status, body: whole });
+            }
+            let length = fill(&mut piece)?;
+            if length == 0 {
+                body.end_of_input().map_err(|_| anyhow!("it broke off"))?;
+            }
+            input.extend_from_slice(&piece[..length]);
+            if whole.len() + input.len() > ANSWER_BYTES_MAX {
+                bail!("it is too long");
+            }
+        }
     }
 
     /// The JSON of a success.
@@ -172,27 +197,20 @@ pub(super) fn segment(text: &str) -> String {
     encoded
 }
 
-/// Sends a request and reads to the end of the connection.
-fn exchange(stream: &mut TcpStream, request: &[u8], end: Instant) -> io::Result<Vec<u8>> {
-    stream.set_write_timeout(Some(CONNECT_MAX))?;
-    stream.write_all(request)?;
-    let mut bytes = Vec::new();
-    let mut piece = vec![0; 64 << 10];
+/// The next bytes, until then at the latest.
+fn read_until(stream: &mut TcpStream, piece: &mut [u8], end: Instant) -> io::Result<usize> {
     loop {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
         stream.set_read_timeout(Some(left))?;
-        match stream.read(&mut piece) {
-            Ok(0) => return Ok(bytes),
-            Ok(_) if bytes.len() > ANSWER_BYTES_MAX => return Err(io::ErrorKind::FileTooLarge.into()),
-            Ok(length) => bytes.extend_from_slice(&piece[..length]),
+        match stream.read(piece) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            Err(error) => return Err(error),
+            done => return done,
         }
     }
 }
@@ -253,9 +271,24 @@ mod tests {
 
     #[track_caller]
     fn check(bytes: &str, expected: Result<Value, &str>) {
-        let done = Answer::parse(bytes.as_bytes().to_vec()).and_then(Answer::expect_done);
+        for step in [1, 7, 1_000] {
+            check_in_steps(bytes, step, &expected);
+        }
+    }
+
+    /// The answer comes in pieces of this size, and then the connection ends.
+    #[track_caller]
+    fn check_in_steps(bytes: &str, step: usize, expected: &Result<Value, &str>) {
+        let mut left = bytes.as_bytes();
+        let done = Answer::read(&mut |piece| {
+            let (now, later) = left.split_at(step.min(left.len()));
+            piece[..now.len()].copy_from_slice(now);
+            left = later;
+            Ok(now.len())
+        })
+        .and_then(Answer::expect_done);
         match (done, expected) {
-            (Ok(value), Ok(expected)) => assert_eq!(value, expected),
+            (Ok(value), Ok(expected)) => assert_eq!(value, *expected),
             (Err(error), Err(text)) => assert!(format!("{error:#}").contains(text), "{error:#}"),
             (done, _) => panic!("{bytes}: {done:?}"),
         }
@@ -264,6 +297,8 @@ mod tests {
     #[test]
     fn answers_are_taken_whole_or_not_at_all() {
         check("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ntrue", Ok(true.into()));
+        check("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ntrue and more", Ok(true.into()));
+        check("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\ntrue", Ok(true.into()));
         check(
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\ntr\r\n2\r\nue\r\n0\r\n\r\n",
             Ok(true.into()),
