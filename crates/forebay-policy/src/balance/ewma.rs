@@ -7,9 +7,10 @@ use forebay_base::time::Instant;
 /// In this time, old latencies lose all but 1/e (37 %) of their say.
 pub const DECAY: Duration = Duration::from_secs(10);
 
-/// What is assumed of requests in flight to an endpoint that has never answered, in seconds. So much that it gets
-/// hardly a second request before it has answered the first, unless the others are as slow.
-const UNKNOWN: f64 = 1.0;
+/// What is assumed of a request in flight to an endpoint that has never answered, in seconds: a small penalty. With
+/// none, an endpoint that never answers would get all it is drawn for; with much, a new one would hardly be tried
+/// while others keep it busy.
+const UNKNOWN: f64 = 0.001;
 
 /// The latency of one endpoint: an exponentially weighted moving average over time that jumps to every peak and
 /// sinks from it with the time constant [`DECAY`].
@@ -39,19 +40,17 @@ impl Ewma {
     /// What one more request would cost: how long it and the `in_flight` before it take, in seconds. Finite, not
     /// negative, and never sinks when `in_flight` grows.
     ///
-    /// Those in flight count with the last known latency. The new one counts with what time has left of it, so
-    /// that an endpoint that was slow is tried again after a while, but by one request, not by all. An endpoint
-    /// that has never answered is tried at once when idle, and then counts as if it took a second.
+    /// The less is known, because nothing was observed for long or ever, the more a request in flight counts as a
+    /// millisecond (or as the last latency, if that was less) and the one to come as nothing. So an endpoint that is
+    /// new or was slow is tried at once when idle, and then takes a few requests, not all, until it has answered.
     ///
-    /// `in_flight` should count the requests that will be observed here: if each worker observes for itself, each
-    /// should count its own.
+    /// `in_flight` may count requests that others sent, who observe for themselves.
     #[must_use]
     pub fn cost(&self, now: Instant, in_flight: u32) -> f64 {
-        let in_flight = f64::from(in_flight);
-        match self.observed {
-            None => in_flight * UNKNOWN,
-            Some(_) => self.latency * (in_flight + self.remaining(now)),
-        }
+        let left = self.remaining(now);
+        let unknown = self.observed.map_or(UNKNOWN, |_| self.latency.min(UNKNOWN));
+        let known = self.latency * left;
+        known + f64::from(in_flight) * (known + unknown * (1.0 - left))
     }
 
     /// What time has left of the last observation: from 1, just now, down to 0, long ago.
@@ -98,13 +97,20 @@ mod tests {
     }
 
     #[test]
-    fn whoever_was_slow_is_tried_again_by_one_request() {
+    fn whoever_was_slow_is_tried_again_by_a_few() {
         check(&[(0, 500)], 10_000, 500.0 * 0.3679);
         check(&[(0, 500)], 60_000, 500.0 * 0.002_479);
         let mut ewma = Ewma::default();
         ewma.observe(at(0), millis(500));
-        let busy = ewma.cost(at(60_000), 1) * 1e3;
-        assert!((501.0..502.0).contains(&busy), "{busy}");
+        // The fifth costs more than five of an endpoint that takes a millisecond, however long ago it was.
+        for seconds in [60, 600, 6_000] {
+            let cost = ewma.cost(at(seconds * 1_000), 5) * 1e3;
+            assert!((5.0..13.0).contains(&cost), "{cost}");
+        }
+        // Whoever was fast is not taken for slower because others keep it busy.
+        let mut fast = Ewma::default();
+        fast.observe(at(0), Duration::from_micros(100));
+        assert!(fast.cost(at(600_000), 20) < 0.0021);
     }
 
     #[test]
@@ -113,10 +119,10 @@ mod tests {
         let mut known = Ewma::default();
         known.observe(at(0), millis(3));
         assert!(new.cost(at(0), 0) < known.cost(at(0), 0));
-        assert!(new.cost(at(0), 1) > known.cost(at(0), 100));
-        // If all are slow, it gets no more than they.
-        known.observe(at(0), millis(1_000));
-        assert!(new.cost(at(0), 5) >= known.cost(at(0), 4));
+        assert!(new.cost(at(0), 2) < known.cost(at(0), 0));
+        assert!(new.cost(at(0), 4) > known.cost(at(0), 0));
+        // Of those that have never answered, the least loaded.
+        assert!(new.cost(at(0), 4) < new.cost(at(0), 5));
     }
 
     proptest! {
