@@ -29,6 +29,9 @@ pub const PROBES_MAX: usize = 256;
 const LATE: Duration = Duration::from_secs(5);
 /// but not more often than this.
 const LATE_AGAIN: Duration = Duration::from_secs(60);
+/// After looking at the targets, so many times as long as that took goes to other things: with a hundred thousand
+/// endpoints under names of short lives, nothing else would be done.
+const REST: u32 = 9;
 
 /// Checks every endpoint that is to be checked. Clones are handles of the same checker.
 #[derive(Clone, Debug)]
@@ -62,6 +65,10 @@ struct Round {
     /// By the target's id. At most `PROBES_MAX`.
     running: HashMap<u64, AbortHandle>,
     said_late: Option<Instant>,
+    /// When the targets are looked at again; `None`: there is no news.
+    next_look: Option<Instant>,
+    /// Not before this.
+    rest_until: Instant,
 }
 
 impl Checker {
@@ -78,10 +85,15 @@ impl Checker {
         let mut round = Round::new(self);
         round.look();
         loop {
-            round.start_due(Instant::now());
-            let due = pin!(sleep_until(round.next_start()));
+            let now = Instant::now();
+            if round.next_look.is_some_and(|at| at <= now) {
+                round.look();
+            }
+            round.start_due(now);
+            let next = round.next_look.unwrap_or(Instant::NEVER).min(round.next_start());
+            let due = pin!(sleep_until(next));
             tokio::select! {
-                () = supervisor.targets_changed() => round.look(),
+                () = supervisor.targets_changed(), if round.next_look.is_none() => round.hear(Instant::now()),
                 () = shared.asked.notified() => round.look(),
                 Some(ended) = round.probes.join_next() => round.settle(ended, Instant::now()),
                 () = due => {}
@@ -105,13 +117,20 @@ impl Checker {
 impl Round {
     fn new(checker: Checker) -> Self {
         let (schedule, probes, running) = (Schedule::default(), JoinSet::new(), HashMap::new());
-        Self { checker, schedule, probes, running, said_late: None }
+        let rest_until = Instant::default();
+        Self { checker, schedule, probes, running, said_late: None, next_look: None, rest_until }
+    }
+
+    /// There is news: the targets are looked at as soon as it is time.
+    fn hear(&mut self, now: Instant) {
+        self.next_look = Some(now.max(self.rest_until));
     }
 
     /// Takes over what the supervisor wants checked now.
     fn look(&mut self) {
+        let began = Instant::now();
         let targets = self.checker.supervisor.targets();
-        for id in self.schedule.update(targets, Instant::now()) {
+        for id in self.schedule.update(targets, began) {
             if let Some(probe) = self.running.remove(&id) {
                 probe.abort();
             }
@@ -121,6 +140,9 @@ impl Round {
             progress.looks += 1;
             progress.unchecked = unchecked;
         });
+        let now = Instant::now();
+        self.next_look = None;
+        self.rest_until = now + now.since(began) * REST;
     }
 
     /// Starts as many of the probes that are due as there may be.

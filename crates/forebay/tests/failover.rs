@@ -140,7 +140,7 @@ const HELD: &str = "GET /held HTTP/1.1\r\nHost: t\r\n\r\n";
 const HELD_POST: &str = "POST /held HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nhi";
 
 /// Quick enough for a test; what is lost is the same.
-const QUICK: &str = "timeout: { connect: 300ms }";
+const QUICK: &str = "timeout: { connect: 300ms, tcp_user: 300ms }";
 
 #[test]
 fn killing_one_of_three_costs_no_request() {

@@ -107,6 +107,20 @@ async fn what_comes_while_checking_is_checked_too() {
 }
 
 #[tokio::test]
+async fn a_flood_of_news_is_heard_at_once_and_looked_at_in_time() {
+    let mut round = Round::new(checker(&nobody(3), Health::new(Check::Tcp)));
+    round.look();
+    let rest_until = round.rest_until;
+    assert!(rest_until > Instant::now() - Duration::from_secs(60) && round.next_look.is_none());
+    round.hear(rest_until - Duration::from_nanos(1));
+    assert_eq!(round.next_look, Some(rest_until));
+    round.hear(rest_until + Duration::from_secs(1));
+    assert_eq!(round.next_look, Some(rest_until + Duration::from_secs(1)));
+    round.look();
+    assert_eq!(round.next_look, None);
+}
+
+#[tokio::test]
 async fn two_failures_take_an_endpoint_out() {
     let health = Health { fast_interval: Duration::from_millis(1), ..Health::new(Check::Tcp) };
     let mut round = Round::new(checker(&nobody(1), health));
