@@ -333,35 +333,76 @@ struct Found {
 
 /// Asks for one kind of record, through aliases.
 async fn look_up(client: &Client<'_>, name: &Name, kind: Kind) -> Result<Found, DnsError> {
-    let mut name = name.clone();
-    let mut ttl = Duration::MAX;
-    let mut aliases = 0;
-    while aliases <= ALIASES_MAX {
-        let reply = client.ask(&name, kind).await?;
-        let asked = name.clone();
-        while let Some((target, its_ttl)) = reply.alias(&name)
-            && aliases <= ALIASES_MAX
-        {
-            (name, ttl, aliases) = (target.clone(), ttl.min(its_ttl), aliases + 1);
+    let mut trail = Trail::from(name.clone());
+    loop {
+        let reply = client.ask(&trail.name, kind).await?;
+        match trail.follow(reply, kind)? {
+            Step::Found(found) => return Ok(found),
+            Step::Ask(further) => trail = further,
         }
+    }
+}
+
+/// What the message says if it is the answer to the question with this number for a host's IPv4 addresses. This is what
+/// strangers may send; `Resolver` asks by itself.
+#[must_use]
+pub fn read_addresses(message: &[u8], id: u16, host: &str) -> Option<Answer> {
+    let name = Name::parse(host).ok()?;
+    let reply = message::answer(message, id, &name, Kind::A).ok()?;
+    match Trail::from(name).follow(reply, Kind::A) {
+        Ok(Step::Found(found)) => Some(Answer::of(found)),
+        _ => None,
+    }
+}
+
+/// Where aliases have led so far.
+struct Trail {
+    name: Name,
+    /// The least of theirs.
+    ttl: Duration,
+    aliases: usize,
+}
+
+/// What comes of an answer.
+enum Step {
+    Found(Found),
+    /// The server knew the alias, but not what it leads to, nor that it leads nowhere.
+    Ask(Trail),
+}
+
+impl From<Name> for Trail {
+    fn from(name: Name) -> Self {
+        Self { name, ttl: Duration::MAX, aliases: 0 }
+    }
+}
+
+impl Trail {
+    fn follow(self, reply: Reply, kind: Kind) -> Result<Step, DnsError> {
+        let Self { name: asked, mut ttl, mut aliases } = self;
+        let mut name = &asked;
+        while let Some((target, its_ttl)) = reply.alias(name) {
+            (name, ttl, aliases) = (target, ttl.min(its_ttl), aliases + 1);
+            if aliases > ALIASES_MAX {
+                return Err(DnsError::Endless);
+            }
+        }
+        let (name, moved) = (name.clone(), *name != asked);
         let Reply { absent, negative_ttl, records, more } = reply;
         let negative = negative_ttl.map(|negative| negative.min(ttl).min(NEGATIVE_TTL_MAX));
         if absent {
             return Err(DnsError::NoSuchName { ttl: negative });
         }
-        let matching: Vec<_> =
-            records.into_iter().filter(|record| record.name == name && record.data.is(kind)).collect();
+        let matching = records.into_iter().filter(|record| record.name == name && record.data.is(kind));
+        let matching: Vec<_> = matching.collect();
         if let Some(least) = matching.iter().map(|record| record.ttl).min() {
             let data = matching.into_iter().map(|record| record.data).collect();
-            return Ok(Found { data, ttl: ttl.min(least), more });
+            return Ok(Step::Found(Found { data, ttl: ttl.min(least), more }));
         }
-        // The server knew the alias, but not what it leads to, nor that it leads nowhere.
-        let unfinished = name != asked && negative_ttl.is_none();
-        if !unfinished {
-            return Err(DnsError::NoData { ttl: negative });
+        match moved && negative_ttl.is_none() {
+            true => Ok(Step::Ask(Self { name, ttl, aliases })),
+            false => Err(DnsError::NoData { ttl: negative }),
         }
     }
-    Err(DnsError::Endless)
 }
 
 /// The whole names that a name may mean, in the order in which they are tried.
