@@ -15,6 +15,9 @@ use crate::message::Response;
 use crate::scratch::Scratch;
 use crate::wire::Client;
 
+/// The shell's script where nothing is to be done before.
+pub const PLAINLY: &str = "exec \"$@\"";
+
 /// A gateway and the processes that come after it; all are killed on drop.
 #[derive(Debug)]
 pub struct Lineage {
@@ -26,21 +29,28 @@ pub struct Lineage {
 #[macro_export]
 macro_rules! lineage {
     ($($settings:tt)*) => {
-        $crate::lineage::Lineage::start(env!("CARGO_BIN_EXE_forebay"), &format!($($settings)*), |_| {})
+        $crate::lineage::Lineage::start(
+            env!("CARGO_BIN_EXE_forebay"),
+            &format!($($settings)*),
+            $crate::lineage::PLAINLY,
+            |_| {},
+        )
     };
 }
 
 impl Lineage {
-    /// Starts a copy of the binary with these settings, after `prepare` has seen its command, and waits until
-    /// it serves.
+    /// Starts a copy of the binary with these settings and waits until it serves.
+    ///
+    /// A shell runs `script` to become it, with its command line as `"$@"`; `prepare` has a say in what that
+    /// shell is started with.
     #[must_use]
-    pub fn start(built: &str, settings: &str, prepare: impl FnOnce(&mut Command)) -> Self {
+    pub fn start(built: &str, settings: &str, script: &str, prepare: impl FnOnce(&mut Command)) -> Self {
         let scratch = Scratch::new("lineage");
         scratch.write("forebay.yaml", settings);
         let own = scratch.path().join("forebay");
         place(&binary(built), &own);
-        let mut command = Command::new("./forebay");
-        command.args(["run", "-c", "forebay.yaml"]);
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh", "./forebay", "run", "-c", "forebay.yaml"]);
         let file = |name: &str| {
             let file = File::options().append(true).create(true).open(scratch.path().join(name));
             file.unwrap_or_else(|error| panic!("cannot write {name}: {error}"))
@@ -88,22 +98,23 @@ impl Lineage {
     /// `GET`s a path of the admin side.
     #[must_use]
     pub fn admin_get(&self, path: &str) -> Response {
-        self.admin_ask("GET", path)
+        self.admin_ask("GET", path, "")
     }
 
     /// Asks the admin side for an upgrade.
     #[must_use]
     pub fn ask_for_upgrade(&self) -> Response {
-        self.admin_ask("POST", "/api/v1/upgrade")
+        self.admin_ask("POST", "/api/v1/upgrade", "")
     }
 
-    /// Sends any request without a body to the admin side.
+    /// Sends any request to the admin side.
     #[must_use]
-    pub fn admin_ask(&self, method: &str, path: &str) -> Response {
-        let host = self.admin();
+    pub fn admin_ask(&self, method: &str, path: &str, body: &str) -> Response {
+        let (host, length) = (self.admin(), body.len());
         Client::connect(host)
             .ask(format!(
-                "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n\
+                 Content-Type: application/json\r\nConnection: close\r\n\r\n{body}"
             ))
             .unwrap_or_else(|failed| panic!("admin {path}: {failed}"))
     }

@@ -362,7 +362,7 @@ impl App {
     /// A line for `systemctl status`.
     fn status(&self) -> String {
         let plan = self.gateway.plan();
-        format!("serving {} routes and {} services", plan.routes.len(), plan.services.len())
+        format!("serving; routes: {}, services: {}", plan.routes.len(), plan.services.len())
     }
 
     fn reopen_logs(&self) {

@@ -79,6 +79,51 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
+fn a_second_signal_cuts_with_the_same_accounts_as_the_limit() {
+    let (origin, _never) = gated();
+    let more = "limits: { drain: 10m }\nlogs: { access: json, to: access.log }";
+    let mut gateway = gateway!("{}", in_front_of(origin.address(), more));
+    let mut client = gateway.client();
+    client.send("GET /held HTTP/1.1\r\nHost: t\r\n\r\n").expect("connected");
+    origin.await_count(1);
+    gateway.signal(Signal::Terminate);
+    await_closed_door(&gateway);
+    gateway.signal(Signal::Interrupt);
+    assert!(gateway.await_exit().success());
+    let text = std::fs::read_to_string(gateway.directory().join("access.log")).expect("it is written");
+    let line: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!((line["path"].as_str(), line["reason"].as_str()), (Some("/held"), Some("drain_limit")));
+    assert!(gateway.stderr().contains(r#""event":"stopped_in_haste""#), "{}", gateway.stderr());
+    assert!(gateway.stderr().contains(r#""event":"drained""#), "{}", gateway.stderr());
+}
+
+#[test]
+fn clients_are_still_taken_in_while_balancers_are_told() {
+    let origin = Origin::echo();
+    let mut gateway = gateway!("{}", in_front_of(origin.address(), "limits: { drain_delay: 10m }"));
+    gateway.signal(Signal::Terminate);
+    eventually("not ready", || (gateway.admin_get("/readyz").status == 503).then_some(()));
+    for _ in 0..3 {
+        let response = gateway.get("/late");
+        assert_eq!(response.status, 200);
+        assert!(!response.closes(), "{response}");
+    }
+    gateway.signal(Signal::Terminate);
+    assert!(gateway.await_exit().success());
+}
+
+#[test]
+fn after_the_delay_it_drains() {
+    let origin = Origin::echo();
+    let mut gateway = gateway!("{}", in_front_of(origin.address(), "limits: { drain_delay: 200ms }"));
+    let mut idle = gateway.client();
+    assert_eq!(idle.get("/x").status, 200);
+    gateway.signal(Signal::Terminate);
+    assert_eq!(idle.end(), End::Closed);
+    assert!(gateway.await_exit().success());
+}
+
+#[test]
 fn draining_has_a_limit() {
     let (origin, _never) = gated();
     let mut gateway = gateway!("{}", in_front_of(origin.address(), "limits: { drain: 300ms }"));

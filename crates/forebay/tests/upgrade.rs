@@ -263,3 +263,78 @@ fn both_processes_write_whole_lines_to_the_access_log() {
         assert!(parsed.is_ok_and(|line| line["status"] == 200), "{line}");
     }
 }
+
+/// How an endpoint of the only service is shown.
+fn endpoint(lineage: &Lineage, address: SocketAddr) -> serde_json::Value {
+    let service = json(&lineage.admin_get("/api/v1/services/app"));
+    let all = service["endpoints"].as_array().cloned().unwrap_or_default();
+    let found = all.into_iter().find(|one| one["address"] == address.to_string().as_str());
+    found.unwrap_or_else(|| panic!("no {address}: {service}"))
+}
+
+#[test]
+fn what_operators_did_to_endpoints_goes_along() {
+    let (drained, disabled, plain, added) = (Origin::echo(), Origin::echo(), Origin::echo(), Origin::echo());
+    let all = [&drained, &disabled, &plain].map(|origin| format!("\"{}\"", origin.address())).join(", ");
+    let settings = settings(drained.address(), 1).replace(&format!("\"{}\"", drained.address()), &all);
+    let lineage = lineage!("{settings}");
+    let below = |rest: &str| format!("/api/v1/services/app/endpoints{rest}");
+    for (origin, action) in [(&drained, "drain"), (&disabled, "disable")] {
+        let answer = lineage.admin_ask("POST", &below(&format!("/{}/{action}", origin.address())), "");
+        assert_eq!(answer.status, 200, "{answer}");
+    }
+    let body = format!("{{\"address\":\"{}\",\"weight\":3,\"priority\":1}}", added.address());
+    let answer = lineage.admin_ask("POST", &below(""), &body);
+    assert!(answer.status < 300, "{answer}");
+    // Twice: what was carried once must be carried on.
+    for _ in 0..2 {
+        let before = lineage.pid();
+        assert_eq!(lineage.ask_for_upgrade().status, 200);
+        lineage.await_successor(before);
+        for (origin, state) in
+            [(&drained, "drained"), (&disabled, "disabled"), (&plain, "up"), (&added, "up")]
+        {
+            assert_eq!(endpoint(&lineage, origin.address())["state"], state);
+        }
+        let added = endpoint(&lineage, added.address());
+        let told = (&added["source"], &added["weight"], &added["priority"]);
+        assert_eq!(told, (&"admin".into(), &3.into(), &1.into()));
+        for _ in 0..8 {
+            assert_eq!(lineage.client().get("/x").status, 200);
+        }
+    }
+    assert_eq!((drained.count(), disabled.count(), plain.count()), (0, 0, 16));
+}
+
+#[test]
+fn the_new_process_serves_only_once_it_has_checked_endpoints() {
+    // It answers checks, and requests only while the checks of the first process are what it has seen.
+    let (well, gate) = (Origin::echo(), Gate::new());
+    let wait = gate.clone();
+    let slow = Origin::start(move |conn| {
+        while let Ok(request) = conn.request() {
+            if request.target == "/up" {
+                wait.pass();
+            }
+            conn.echo(&request);
+        }
+    });
+    let health = "health: { path: /up, interval: 10m, timeout: 1m }";
+    let with = |origin: &Origin| {
+        let endpoints = format!("endpoints: [\"{}\"]", origin.address());
+        settings(origin.address(), 1).replace(&endpoints, &format!("{endpoints}, {health}"))
+    };
+    let lineage = lineage!("{}", with(&well));
+    let pid = lineage.pid();
+    lineage.write_settings(&with(&slow));
+    lineage.signal(pid, Signal::Upgrade);
+    slow.await_count(1);
+    // The check is under way; until it has passed the first process serves.
+    assert_eq!(lineage.pid(), pid);
+    assert_eq!(lineage.client().get("/x").status, 200);
+    assert_eq!(lineage.admin_get("/readyz").status, 200);
+    gate.open();
+    lineage.await_successor(pid);
+    assert_eq!(lineage.client().get("/x").status, 200);
+    assert_eq!(endpoint(&lineage, slow.address())["state"], "up");
+}
