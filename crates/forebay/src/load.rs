@@ -99,7 +99,7 @@ pub fn load_text(
     }
     let stem =
         Path::new(name).file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-    let top = tree.and_then(|tree| read::read(&tree, &keys::PLANS, &mut problems));
+    let top = tree.and_then(|tree| read::read(tree, &keys::PLANS, &mut problems));
     let base = around.base.unwrap_or(Path::new(""));
     let plan =
         top.and_then(|top| lower::lower(&mut Lower { problems: &mut problems, base, changes }, &top, &stem));

@@ -31,12 +31,19 @@ pub(crate) fn listen(text: &str) -> Result<SocketAddr, Wrong> {
     expanded.parse().map_err(|_| listen_error(address))
 }
 
-/// Checks where an endpoint can be reached: `host:port` with a port from 1 on, or the name of SRV records.
-pub(crate) fn endpoint(text: &str) -> Result<(), Wrong> {
+/// Checks where an endpoint can be reached: `host:port` with a port from 1 on, or the name of SRV records. Gives
+/// the address if it is a literal one.
+pub(crate) fn endpoint(text: &str) -> Result<Option<SocketAddr>, Wrong> {
     // Most are literal, and there may be very many.
-    if text.parse::<SocketAddr>().is_ok_and(|address| address.port() != 0) {
-        return Ok(());
+    let literal =
+        if text.starts_with(|c: char| c.is_ascii_digit() || c == '[') { text.parse().ok() } else { None };
+    match literal.filter(|address: &SocketAddr| address.port() != 0) {
+        Some(address) => Ok(Some(address)),
+        None => name(text).map(|()| None),
     }
+}
+
+fn name(text: &str) -> Result<(), Wrong> {
     if let Some((scheme, rest)) = text.split_once("://") {
         let what = format!("an endpoint is `host:port`, without `{scheme}://`");
         return Err(wrong(what, format!("write `{}`", rest.trim_end_matches('/'))));
@@ -49,7 +56,7 @@ pub(crate) fn endpoint(text: &str) -> Result<(), Wrong> {
     match host.port {
         // A URL may have it in a host; no name that resolves does.
         _ if host.name.contains('~') => Err(wrong("not an address: `~` in a host", "write `host:port`")),
-        _ if host.name.split('.').any(|label| label.len() > LABEL_MAX) => {
+        _ if host.name.len() > LABEL_MAX && host.name.split('.').any(|label| label.len() > LABEL_MAX) => {
             let what = format!("not an address: a part of the name has more than {LABEL_MAX} characters");
             Err(wrong(what, "write a name that can be looked up"))
         }
@@ -123,7 +130,7 @@ mod tests {
     #[test]
     fn endpoints_need_a_host_and_a_port() {
         for text in ["127.0.0.1:1", "[::1]:3000", "app.internal:3000", "my_app:80", "LOCALHOST:9"] {
-            assert_eq!(endpoint(text), Ok(()), "{text}");
+            assert!(endpoint(text).is_ok(), "{text}");
         }
         for (text, what, fix) in [
             ("http://a.test:1/", "an endpoint is `host:port`, without `http://`", "write `a.test:1`"),

@@ -21,7 +21,7 @@ pub fn read_endpoints(content: &[u8], path: &Path) -> Result<Vec<Found>, String>
     let text = std::str::from_utf8(content).map_err(|_| format!("{name}: it is not UTF-8"))?;
     let mut problems = Problems::new(&name);
     let tree = yaml::parse(text, ENDPOINTS.hints, &mut problems);
-    let fields = tree.and_then(|tree| read::read(&whole(tree), &ENDPOINTS, &mut problems));
+    let fields = tree.and_then(|tree| read::read(whole(tree), &ENDPOINTS, &mut problems));
     let found = fields.map(|fields| endpoints(&fields, &mut problems)).unwrap_or_default();
     let problems = problems.sorted();
     match problems.as_slice() {

@@ -8,15 +8,16 @@ use super::value::{Field, Fields, Json, Pair, Value};
 use super::yaml::{Entry, Kind, Node, Scalar};
 use forebay_base::nearest::nearest;
 
-/// Reads a whole file; what is wrong in it is among the problems and left out.
-pub(crate) fn read(node: &Node, registry: &'static Registry, problems: &mut Problems) -> Option<Fields> {
+/// Reads a whole file; what is wrong in it is among the problems and left out. The tree is used up: its texts
+/// become those of the values, and there may be very many.
+pub(crate) fn read(node: Node, registry: &'static Registry, problems: &mut Problems) -> Option<Fields> {
     let mut reader = Reader { registry, problems };
     let table = registry.top();
-    match &node.kind {
+    match node.kind {
         Kind::Map(entries) => Some(reader.table(node.at, entries, table)),
         Kind::Bad => None,
         _ => {
-            reader.mismatch(node, &Shape::Table(table), Label::Whole);
+            reader.mismatch(&node, &Shape::Table(table), Label::Whole);
             None
         }
     }
@@ -36,20 +37,17 @@ enum Label<'a> {
 }
 
 impl Reader<'_> {
-    fn table(&mut self, at: Mark, entries: &[Entry], table: &'static Table) -> Fields {
+    fn table(&mut self, at: Mark, entries: Vec<Entry>, table: &'static Table) -> Fields {
         let mut written = Vec::with_capacity(entries.len());
         let mut meant = Vec::new();
         for entry in entries {
             match table.find(&entry.key) {
                 Some(key) => {
-                    let value = self.value(&entry.value, &key.shape, Label::Key(key.name));
-                    written.push(Field {
-                        name: key.name,
-                        at: entry.at,
-                        value: Spanned { at: entry.value.at, value },
-                    });
+                    let at = entry.value.at;
+                    let value = self.value(entry.value, &key.shape, Label::Key(key.name));
+                    written.push(Field { name: key.name, at: entry.at, value: Spanned { at, value } });
                 }
-                None => meant.extend(self.unknown_key(entry, table)),
+                None => meant.extend(self.unknown_key(&entry, table)),
             }
         }
         let fields = Fields { at, table, written, meant };
@@ -133,47 +131,64 @@ impl Reader<'_> {
         meant
     }
 
-    fn value(&mut self, node: &Node, shape: &'static Shape, label: Label<'_>) -> Value {
-        match (shape, &node.kind) {
+    fn value(&mut self, node: Node, shape: &'static Shape, label: Label<'_>) -> Value {
+        let at = node.at;
+        match (shape, node.kind) {
             (_, Kind::Bad) => Value::Bad,
-            (Shape::Any, _) => json(node).map_or(Value::Bad, Value::Any),
-            (Shape::Either(shapes), Kind::Scalar(scalar)) if means_off(scalar, shapes) => {
-                self.mismatch(node, shape, label)
+            (Shape::Any, kind) => json(&Node { at, kind }).map_or(Value::Bad, Value::Any),
+            (Shape::Either(shapes), kind) => {
+                let is_off = matches!(&kind, Kind::Scalar(scalar) if means_off(scalar, shapes));
+                let node = Node { at, kind };
+                match chosen(shapes, &node.kind).filter(|_| !is_off) {
+                    Some(shape) => self.value(node, shape, label),
+                    None => self.mismatch(&node, shape, label),
+                }
             }
-            (Shape::Either(shapes), _) => match chosen(shapes, &node.kind) {
-                Some(shape) => self.value(node, shape, label),
-                None => self.mismatch(node, shape, label),
-            },
-            (Shape::OneOrMore(item), Kind::List(_)) => self.list(node, 1, item, label),
-            (Shape::OneOrMore(item), _) => {
-                let value = self.value(node, item, label);
-                Value::List(vec![Spanned { at: node.at, value }])
+            (Shape::OneOrMore(item), Kind::List(nodes)) => self.list(at, nodes, 1, item, label),
+            (Shape::OneOrMore(item), kind) => {
+                let value = self.value(Node { at, kind }, item, label);
+                Value::List(vec![Spanned { at, value }])
             }
-            (Shape::List { min, item }, Kind::List(_)) => self.list(node, *min, item, label),
-            (Shape::Table(table), Kind::Map(entries)) => Value::Table(self.table(node.at, entries, table)),
+            (Shape::List { min, item }, Kind::List(nodes)) => self.list(at, nodes, *min, item, label),
+            (Shape::Table(table), Kind::Map(entries)) => Value::Table(self.table(at, entries, table)),
             (Shape::Map { min, key, value }, Kind::Map(entries)) => {
-                self.map(node.at, entries, *min, key, value, label)
+                self.map(at, entries, *min, key, value, label)
             }
-            (_, Kind::Scalar(scalar)) if !scalar.is_null() => self.scalar(node, scalar, shape, label),
-            _ => self.mismatch(node, shape, label),
+            (Shape::Text(kind), Kind::Scalar(scalar)) if !scalar.is_null() => {
+                match self.text_fits(at, &scalar.text, kind, label) {
+                    true => Value::Text(scalar.text),
+                    false => Value::Bad,
+                }
+            }
+            (_, Kind::Scalar(scalar)) if !scalar.is_null() => self.scalar(at, scalar, shape, label),
+            (_, kind) => self.mismatch(&Node { at, kind }, shape, label),
         }
     }
 
-    fn list(&mut self, node: &Node, min: usize, item: &'static Shape, label: Label<'_>) -> Value {
-        let Kind::List(nodes) = &node.kind else { return Value::Bad };
+    fn list(
+        &mut self,
+        at: Mark,
+        nodes: Vec<Node>,
+        min: usize,
+        item: &'static Shape,
+        label: Label<'_>,
+    ) -> Value {
         if nodes.len() < min {
-            self.problems.error(node.at, format!("{} must have at least one item", label.show()));
+            self.problems.error(at, format!("{} must have at least one item", label.show()));
             return Value::Bad;
         }
         let item_label = Label::Item(label.name());
-        let read = |node: &Node| Spanned { at: node.at, value: self.value(node, item, item_label) };
-        Value::List(nodes.iter().map(read).collect())
+        let mut items = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            items.push(Spanned { at: node.at, value: self.value(node, item, item_label) });
+        }
+        Value::List(items)
     }
 
     fn map(
         &mut self,
         at: Mark,
-        entries: &[Entry],
+        entries: Vec<Entry>,
         min: usize,
         key: &'static Text,
         value: &'static Shape,
@@ -186,58 +201,57 @@ impl Reader<'_> {
         let mut pairs = Vec::with_capacity(entries.len());
         for entry in entries {
             self.text_fits(entry.at, &entry.key, key, label);
-            let read = self.value(&entry.value, value, Label::Key(&entry.key));
+            let at = entry.value.at;
+            let value = self.value(entry.value, value, Label::Key(&entry.key));
             pairs.push(Pair {
-                name: Spanned { at: entry.at, value: entry.key.clone() },
-                value: Spanned { at: entry.value.at, value: read },
+                name: Spanned { at: entry.at, value: entry.key },
+                value: Spanned { at, value },
             });
         }
         Value::Map(pairs)
     }
 
-    fn scalar(&mut self, node: &Node, scalar: &Scalar, shape: &'static Shape, label: Label<'_>) -> Value {
+    fn scalar(&mut self, at: Mark, scalar: Scalar, shape: &'static Shape, label: Label<'_>) -> Value {
         let text = scalar.text.as_str();
         match shape {
             Shape::Switch if scalar.plain && text == "true" => Value::Switch(true),
             Shape::Switch if scalar.plain && text == "false" => Value::Switch(false),
             Shape::Word(word) if text == *word => Value::Word(word),
-            Shape::Count { min, max } if is_digits(scalar) => {
+            Shape::Count { min, max } if is_digits(&scalar) => {
                 let number = text.parse().ok().filter(|number| (min..=max).contains(&number));
-                self.in_range(number.map(Value::Number), node, text, shape, label)
+                self.in_range(number.map(Value::Number), at, text, shape, label)
             }
-            Shape::Numbers(numbers) if is_digits(scalar) => {
+            Shape::Numbers(numbers) if is_digits(&scalar) => {
                 let number = text.parse().ok().filter(|number| numbers.contains(number));
-                self.in_range(number.map(Value::Number), node, text, shape, label)
+                self.in_range(number.map(Value::Number), at, text, shape, label)
             }
-            Shape::Percent { min, max } if is_percentage(scalar) => {
+            Shape::Percent { min, max } if is_percentage(&scalar) => {
                 let number = text.strip_suffix('%').unwrap_or(text).parse().ok();
                 let number = number.filter(|number| (min..=max).contains(&number));
-                self.in_range(number.map(Value::Number), node, text, shape, label)
+                self.in_range(number.map(Value::Number), at, text, shape, label)
             }
             Shape::Time { min, max } => match units::parse_duration(text) {
                 Ok(time) => {
                     let time = (*min..=*max).contains(&time).then_some(Value::Time(time));
-                    self.in_range(time, node, text, shape, label)
+                    self.in_range(time, at, text, shape, label)
                 }
-                Err(error) => self.no_unit(node, text, label, &error, units::DURATION_HELP),
+                Err(error) => self.no_unit(at, text, label, &error, units::DURATION_HELP),
             },
             Shape::Size { min, max } => match units::parse_size(text) {
                 Ok(size) => {
                     let size = (*min..=*max).contains(&size).then_some(Value::Number(size));
-                    self.in_range(size, node, text, shape, label)
+                    self.in_range(size, at, text, shape, label)
                 }
-                Err(error) => self.no_unit(node, text, label, &error, units::SIZE_HELP),
+                Err(error) => self.no_unit(at, text, label, &error, units::SIZE_HELP),
             },
             Shape::ByteRate { max } => match units::parse_byte_rate(text) {
                 Ok(rate) => {
                     let rate = (rate <= *max).then_some(Value::Number(rate));
-                    self.in_range(rate, node, text, shape, label)
+                    self.in_range(rate, at, text, shape, label)
                 }
-                Err(error) => self.no_unit(node, text, label, &error, units::BYTE_RATE_HELP),
+                Err(error) => self.no_unit(at, text, label, &error, units::BYTE_RATE_HELP),
             },
-            Shape::Text(kind) if self.text_fits(node.at, text, kind, label) => Value::Text(text.to_owned()),
-            Shape::Text(_) => Value::Bad,
-            _ => self.mismatch(node, shape, label),
+            _ => self.mismatch(&Node { at, kind: Kind::Scalar(scalar) }, shape, label),
         }
     }
 
@@ -260,28 +274,21 @@ impl Reader<'_> {
     fn in_range(
         &mut self,
         value: Option<Value>,
-        node: &Node,
+        at: Mark,
         text: &str,
         shape: &Shape,
         label: Label<'_>,
     ) -> Value {
         value.unwrap_or_else(|| {
             let what = format!("{} must be {}, not `{}`", label.show(), shape.accepted(), short(text));
-            self.problems.error(node.at, what);
+            self.problems.error(at, what);
             Value::Bad
         })
     }
 
-    fn no_unit(
-        &mut self,
-        node: &Node,
-        text: &str,
-        label: Label<'_>,
-        error: &units::Error,
-        help: &str,
-    ) -> Value {
+    fn no_unit(&mut self, at: Mark, text: &str, label: Label<'_>, error: &units::Error, help: &str) -> Value {
         let what = format!("{} cannot be `{}`: {error}", label.show(), short(text));
-        self.problems.error_fix(node.at, what, format!("write {help}"));
+        self.problems.error_fix(at, what, format!("write {help}"));
         Value::Bad
     }
 

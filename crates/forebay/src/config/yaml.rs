@@ -16,6 +16,8 @@ pub(crate) const FILE_MAX: usize = 8 << 20;
 const DEPTH_MAX: usize = 64;
 /// Most values in a file, counting lists and maps themselves.
 const NODES_MAX: usize = 1_000_000;
+/// Up to so many keys of a map are compared one by one.
+const KEYS_FEW: usize = 16;
 
 /// A value and where it begins.
 #[derive(Debug)]
@@ -40,7 +42,8 @@ pub(crate) struct Scalar {
     pub(crate) text: String,
     /// Not quoted, and no block scalar.
     pub(crate) plain: bool,
-    /// `text` stands in one line of the file exactly as it is, so many columns after the node's mark.
+    /// `text` has a `$` in it and stands in one line of the file exactly as it is, so many columns after the
+    /// node's mark.
     pub(crate) verbatim: Option<usize>,
 }
 
@@ -67,7 +70,8 @@ pub(crate) fn parse(text: &str, hints: Hints, problems: &mut Problems) -> Option
         return None;
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    Builder { problems, hints, open: Vec::new(), root: None, nodes: 0 }.run(text)
+    let (items, entries) = (Vec::new(), Vec::new());
+    Builder { problems, hints, open: Vec::new(), items, entries, root: None, nodes: 0 }.run(text)
 }
 
 /// Builds the tree from the parser's events, without recursion.
@@ -76,15 +80,28 @@ struct Builder<'p> {
     hints: Hints,
     /// The lists and maps around the next value. At most `DEPTH_MAX`.
     open: Vec<Open>,
+    /// What is finished of open lists, those further in behind those around them.
+    items: Vec<Node>,
+    /// The same of open maps.
+    entries: Vec<Entry>,
     root: Option<Node>,
     /// At most `NODES_MAX`.
     nodes: usize,
 }
 
-/// A list or map that has not ended.
+/// A list or map that has not ended. What it has so far begins at `start`, so that all lists, and all maps, grow
+/// in one place, and each then takes as much memory as it needs.
 enum Open {
-    List { at: Mark, items: Vec<Node> },
-    Map { at: Mark, entries: Vec<Entry>, seen: HashMap<Box<str>, Mark>, key: Option<Key> },
+    List { at: Mark, start: usize },
+    Map { at: Mark, start: usize, seen: Seen, key: Option<Key> },
+}
+
+/// The keys of a map so far.
+enum Seen {
+    /// Those of its finished entries.
+    Few,
+    /// By name, once there are many.
+    Many(HashMap<Box<str>, Mark>),
 }
 
 /// A key whose value comes next.
@@ -132,7 +149,9 @@ impl Builder<'_> {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_extras(at, anchor, tag.is_some());
-                let scalar = scalar(text.into_owned(), style, span);
+                // The parser's own text has room for more than a hundred bytes beyond its end, and is best given
+                // back at once.
+                let scalar = scalar(String::from(&*text), style, span);
                 self.value(Node { at, kind: Kind::Scalar(scalar) })?;
             }
             Event::Alias(_) => {
@@ -141,11 +160,11 @@ impl Builder<'_> {
             }
             Event::SequenceStart(anchor, tag) => {
                 self.refuse_extras(at, anchor, tag.is_some());
-                self.open(at, Open::List { at, items: Vec::new() })?;
+                self.open(at, Open::List { at, start: self.items.len() })?;
             }
             Event::MappingStart(anchor, tag) => {
                 self.refuse_extras(at, anchor, tag.is_some());
-                let map = Open::Map { at, entries: Vec::new(), seen: HashMap::new(), key: None };
+                let map = Open::Map { at, start: self.entries.len(), seen: Seen::Few, key: None };
                 self.open(at, map)?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.close()?,
@@ -178,8 +197,14 @@ impl Builder<'_> {
 
     fn close(&mut self) -> Result<(), Stop> {
         match self.open.pop() {
-            Some(Open::List { at, items }) => self.value(Node { at, kind: Kind::List(items) }),
-            Some(Open::Map { at, entries, .. }) => self.value(Node { at, kind: Kind::Map(entries) }),
+            Some(Open::List { at, start }) => {
+                let items = self.items.drain(start..).collect();
+                self.value(Node { at, kind: Kind::List(items) })
+            }
+            Some(Open::Map { at, start, .. }) => {
+                let entries = self.entries.drain(start..).collect();
+                self.value(Node { at, kind: Kind::Map(entries) })
+            }
             // The parser pairs starts and ends; were it not to, there is nothing to add to.
             None => Ok(()),
         }
@@ -194,11 +219,14 @@ impl Builder<'_> {
         }
         match self.open.last_mut() {
             None => self.root = Some(node),
-            Some(Open::List { items, .. }) => items.push(node),
-            Some(Open::Map { entries, seen, key, .. }) => match key.take() {
-                None => *key = Some(accept_key(node, seen, self.hints, self.problems)),
+            Some(Open::List { .. }) => self.items.push(node),
+            Some(Open::Map { start, seen, key, .. }) => match key.take() {
+                None => {
+                    let before = &self.entries[*start..];
+                    *key = Some(accept_key(node, before, seen, self.hints, self.problems));
+                }
                 Some(Key { at, name: Some(name) }) => {
-                    entries.push(Entry { key: name, at, value: place_null(node, at) });
+                    self.entries.push(Entry { key: name, at, value: place_null(node, at) });
                 }
                 Some(Key { name: None, .. }) => {}
             },
@@ -208,7 +236,7 @@ impl Builder<'_> {
 }
 
 /// Turns a node into a key, unless it cannot be one.
-fn accept_key(node: Node, seen: &mut HashMap<Box<str>, Mark>, hints: Hints, problems: &mut Problems) -> Key {
+fn accept_key(node: Node, before: &[Entry], seen: &mut Seen, hints: Hints, problems: &mut Problems) -> Key {
     let at = node.at;
     let Kind::Scalar(Scalar { text, plain, .. }) = node.kind else {
         if !matches!(node.kind, Kind::Bad) {
@@ -221,7 +249,7 @@ fn accept_key(node: Node, seen: &mut HashMap<Box<str>, Mark>, hints: Hints, prob
         return Key { at, name: None };
     }
     let name: Box<str> = text.into();
-    if let Some(first) = seen.get(&name) {
+    if let Some(first) = seen.find(&name, before) {
         problems.error_fix(
             at,
             format!("`{name}` is written twice, first in line {}", first.line),
@@ -229,8 +257,30 @@ fn accept_key(node: Node, seen: &mut HashMap<Box<str>, Mark>, hints: Hints, prob
         );
         return Key { at, name: None };
     }
-    seen.insert(name.clone(), at);
+    seen.insert(&name, at, before);
     Key { at, name: Some(name) }
+}
+
+impl Seen {
+    /// Where a key of this name stands. `before` are the finished entries.
+    fn find(&self, name: &str, before: &[Entry]) -> Option<Mark> {
+        match self {
+            Self::Few => before.iter().find(|entry| *entry.key == *name).map(|entry| entry.at),
+            Self::Many(marks) => marks.get(name).copied(),
+        }
+    }
+
+    /// Keeps a new key in mind. Few are found faster one by one, and need no memory of their own.
+    fn insert(&mut self, name: &str, at: Mark, before: &[Entry]) {
+        if let Self::Few = self
+            && before.len() >= KEYS_FEW
+        {
+            *self = Self::Many(before.iter().map(|entry| (entry.key.clone(), entry.at)).collect());
+        }
+        if let Self::Many(marks) = self {
+            marks.insert(name.into(), at);
+        }
+    }
 }
 
 /// What to put in quotes in the line of `at`, if something there means more to YAML than it seems to.
@@ -260,8 +310,12 @@ fn scalar(text: String, style: ScalarStyle, span: Span) -> Scalar {
         ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Some(1),
         _ => None,
     };
-    let one_line = span.start.line() == span.end.line();
-    let verbatim = quotes.filter(|quotes| one_line && span.len() == text.chars().count() + 2 * quotes);
+    // Only where something is filled in does it matter.
+    let verbatim = quotes.filter(|quotes| {
+        text.contains('$')
+            && span.start.line() == span.end.line()
+            && span.len() == text.chars().count() + 2 * quotes
+    });
     Scalar { text, plain: style == ScalarStyle::Plain, verbatim }
 }
 

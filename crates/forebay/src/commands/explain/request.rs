@@ -56,7 +56,7 @@ impl Request {
     pub(super) fn cookie(&self, name: &str) -> Option<&str> {
         let lines = self.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case("cookie"));
         let mut pairs = lines.flat_map(|(_, line)| line.split(';')).filter_map(|pair| pair.split_once('='));
-        pairs.find(|(other, _)| other.trim() == name).map(|(_, value)| value.trim())
+        pairs.find(|(other, _)| other.trim_start() == name).map(|(_, value)| value.trim_end())
     }
 }
 
@@ -92,7 +92,7 @@ mod tests {
         let request = Request::parse(&cli::Explain {
             method: "GET".to_owned(),
             url: "/".to_owned(),
-            headers: vec!["Cookie: ab=1; b=2".to_owned(), "cookie: c = 3;d".to_owned()],
+            headers: vec!["Cookie: ab=1; b=2".to_owned(), "cookie: c=3 ; d".to_owned()],
             config: "forebay.yaml".into(),
             json: false,
         });

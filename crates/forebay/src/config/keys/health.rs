@@ -12,7 +12,7 @@ const IN_A_ROW: Shape = Shape::Count { min: 1, max: 100 };
 
 pub(super) static HEALTH: Table = Table {
     name: "health",
-    doc: "The long form of `health`. Endpoints are asked by one thread, each at its own time; a check never begins before the last one of that endpoint has ended, so `timeout` may be longer than `interval`. Endpoints of a service that has just been added are out until a check has succeeded, but for those of a service none of which has been checked yet.",
+    doc: "The long form of `health`. Endpoints are asked by one thread, each at its own time; a check never begins before the last one of that endpoint has ended, so `timeout` may be longer than `interval`. An endpoint that is new gets requests once a check has passed; as long as none of the service's has, those not checked yet get them all the same.",
     keys: &[
         Key::new("path", Shape::Text(&CHECK_PATH))
             .doc("Path and query of a GET that has to be answered as expected.")

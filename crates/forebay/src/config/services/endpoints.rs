@@ -1,5 +1,6 @@
 //! Reads `endpoints`. A file may have a hundred thousand of them, so the usual ones take a short way.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -34,14 +35,18 @@ pub(super) fn read(lower: &mut Lower<'_, '_>, fields: &Fields) -> Vec<Endpoint> 
             },
             _ => continue,
         };
-        if let Err(wrong) = address::endpoint(text.value) {
-            let what = format!("`{}`: {}", short(text.value), wrong.what);
-            lower.problems.error_fix(text.at, what, wrong.fix);
-        } else if !seen.insert(text.value, items.len()) {
-            let what = format!("`{}` stands twice in this service", text.value);
-            lower.problems.error_fix(text.at, what, "keep one, with a `weight` if it is to get more");
-        } else {
-            endpoints.push(Endpoint { address: text.value.into(), weight, priority });
+        match address::endpoint(text.value) {
+            Ok(literal) if seen.insert(text.value, literal, items.len()) => {
+                endpoints.push(Endpoint { address: text.value.into(), weight, priority });
+            }
+            Ok(_) => {
+                let what = format!("`{}` stands twice in this service", text.value);
+                lower.problems.error_fix(text.at, what, "keep one, with a `weight` if it is to get more");
+            }
+            Err(wrong) => {
+                let what = format!("`{}`: {}", short(text.value), wrong.what);
+                lower.problems.error_fix(text.at, what, wrong.fix);
+            }
         }
     }
     endpoints
@@ -61,22 +66,25 @@ pub(super) fn allowed(lower: &mut Lower<'_, '_>, fields: &Fields) -> CidrSet {
 
 /// Addresses that stood before, however they were written.
 #[derive(Default)]
-struct Seen {
+struct Seen<'t> {
     literal: HashSet<SocketAddr>,
-    names: HashSet<String>,
+    names: HashSet<Cow<'t, str>>,
 }
 
-impl Seen {
+impl<'t> Seen<'t> {
     /// Whether the address is new. About `all` of them are to come.
-    fn insert(&mut self, text: &str, all: usize) -> bool {
-        match text.parse::<SocketAddr>() {
-            Ok(address) => {
+    fn insert(&mut self, text: &'t str, literal: Option<SocketAddr>, all: usize) -> bool {
+        match literal {
+            Some(address) => {
                 if self.literal.is_empty() {
                     self.literal.reserve(all);
                 }
                 self.literal.insert(address)
             }
-            Err(_) => self.names.insert(text.to_ascii_lowercase()),
+            None if text.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+                self.names.insert(text.to_ascii_lowercase().into())
+            }
+            None => self.names.insert(text.into()),
         }
     }
 }
