@@ -33,6 +33,8 @@ pub(crate) struct Upstream {
     pub(crate) balance: Balance,
     pub(crate) queue: Rc<Queue>,
     limits: Cell<PoolLimits>,
+    /// Requests an endpoint may have.
+    max: Cell<u32>,
     /// The roster's epoch that `view` was made for.
     epoch: Cell<u64>,
     view: RefCell<View>,
@@ -203,6 +205,7 @@ impl Upstream {
             balance: service.balance.clone(),
             queue,
             limits: Cell::new(service.pool),
+            max: Cell::new(requests_max(&service.pool)),
             // Never that of a roster.
             epoch: Cell::new(0),
             view: RefCell::new(view),
@@ -213,6 +216,7 @@ impl Upstream {
     }
 
     fn set_limits(&self, limits: PoolLimits) {
+        self.max.set(requests_max(&limits));
         if self.limits.replace(limits) != limits || self.epoch.get() == 0 {
             self.view.borrow().made().for_each(|endpoint| endpoint.pool.set_limits(limits));
         }
@@ -258,13 +262,11 @@ impl Upstream {
     /// The endpoint to try next, leaving out those already in `tried`.
     pub(crate) fn pick(&self, key: Key, now: Instant, tried: &[Rc<Endpoint>]) -> Picked {
         self.refresh();
-        let limits = self.limits.get();
-        // Every request in flight needs a connection of its own.
-        let max = limits.requests_max.unwrap_or(u32::MAX).min(limits.connections_max);
+        let max = self.max.get();
         let view = self.view.borrow();
         for _ in 0..PICKS_MAX {
             let Some(index) = view.pick(key, now, max, tried) else { break };
-            let endpoint = view.endpoint(index, |shared| self.make(shared, limits));
+            let endpoint = view.endpoint(index, |shared| self.make(shared));
             if let Some(in_flight) = InFlight::begin(endpoint, max) {
                 return Picked::Endpoint(in_flight);
             }
@@ -272,12 +274,13 @@ impl Upstream {
         if view.has_untried(tried) { Picked::Full } else { Picked::None }
     }
 
-    fn make(&self, shared: &Arc<Shared>, limits: PoolLimits) -> Rc<Endpoint> {
+    #[cold]
+    fn make(&self, shared: &Arc<Shared>) -> Rc<Endpoint> {
         let Making { stats, warm, .. } = &self.making;
         Rc::new(Endpoint {
             shared: Arc::clone(shared),
             stats: stats.endpoint(&self.queue.roster.service, &shared.name),
-            pool: Pool::new(limits, warm.clone()),
+            pool: Pool::new(self.limits.get(), warm.clone()),
             ewma: Cell::default(),
             queue: Rc::clone(&self.queue),
         })
@@ -323,4 +326,9 @@ impl Upstream {
     pub(crate) fn needs_cookie(key: Key, endpoint: &Endpoint) -> bool {
         key != Key::Sticky(endpoint.shared.hash)
     }
+}
+
+/// How many requests an endpoint may have: every one needs a connection of its own.
+fn requests_max(limits: &PoolLimits) -> u32 {
+    limits.requests_max.unwrap_or(u32::MAX).min(limits.connections_max)
 }

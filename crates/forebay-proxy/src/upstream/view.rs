@@ -106,6 +106,12 @@ impl View {
     pub(super) fn pick(&self, key: Key, now: Instant, max: u32, tried: &[Rc<Endpoint>]) -> Option<usize> {
         let Members { all, picks, .. } = &*self.members;
         let shared = |place: usize| &*all[picks[place].0];
+        // The only one, as in most services: nothing to choose, and little to ask.
+        if let [(index, _)] = picks.as_slice()
+            && tried.is_empty()
+        {
+            return (all[*index].load() < max).then_some(*index);
+        }
         let is_left_out = |shared: &Shared| shared.load() >= max || is_tried(shared, tried);
         let skip = |place: usize| is_left_out(shared(place));
         if let Key::Sticky(hash) = key
