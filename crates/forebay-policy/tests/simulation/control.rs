@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use forebay_base::time::Instant;
-use forebay_policy::balance::Ewma;
 use forebay_policy::health::{self, Health, State};
 use forebay_policy::outlier::{self, Ejection, Window, compare, may_eject};
 use forebay_policy::select::{Candidate, Selection, select};
@@ -32,7 +31,6 @@ pub(crate) struct Member {
     pub(crate) priority: u8,
     pub(crate) health: Health,
     pub(crate) ejection: Ejection,
-    pub(crate) ewma: Ewma,
     pub(crate) in_flight: u32,
     /// When its slow start began.
     since: Option<Instant>,
@@ -49,7 +47,6 @@ impl Member {
             priority,
             health: Health::new(),
             ejection: Ejection::default(),
-            ewma: Ewma::default(),
             in_flight: 0,
             since: None,
             connect_failures: 0,
@@ -146,7 +143,6 @@ impl Control {
         member.connect_failures =
             if outcome == Outcome::NotConnected { member.connect_failures + 1 } else { 0 };
         if matches!(outcome, Outcome::Answered | Outcome::TimedOut) {
-            member.ewma.observe(now, latency);
             member.latencies = (member.latencies.0 + latency, member.latencies.1 + 1);
         }
         if member.connect_failures >= CONNECT_FAILURES || member.failures >= FAILURES {

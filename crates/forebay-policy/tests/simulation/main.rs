@@ -36,9 +36,12 @@ fn seeds() -> Vec<u64> {
 /// Endpoints in two tiers and all kinds of trouble.
 fn troubled(rule: Rule, seed: u64) -> Scenario {
     Scenario {
+        // Each builds a ring of its own, which takes long without optimization.
+        workers: if rule.is_bounded() { 1 } else { 3 },
         tiers: 2,
         troubles_per_second: 1.0,
-        slow_start: Duration::from_secs(4),
+        length: Duration::from_secs(40),
+        slow_start: Duration::from_secs(3),
         ..Scenario::calm(rule, seed)
     }
 }
@@ -112,6 +115,20 @@ fn a_slow_endpoint_gets_clearly_less_until_it_is_fast_again() {
         let most = if rule == Rule::PeakEwma { 0.1 } else { 0.6 };
         assert!(share(22, 60) < most, "{rule:?}: {}", share(22, 60));
     }
+}
+
+#[test]
+fn every_worker_finds_out_who_is_new_or_fast_again() {
+    // So busy that an endpoint is never idle, once one of the workers has found it.
+    let busy = Scenario { workers: 4, requests_per_second: 4_000.0, ..Scenario::calm(Rule::PeakEwma, 1) };
+    let script = vec![(5, Trouble::Come)];
+    let story = tell(&Scenario { script, length: Duration::from_secs(20), ..busy.clone() });
+    assert!(story.share(4, 10, 20) > 0.9 / 5.0, "{}", story.share(4, 10, 20));
+
+    let script = vec![(5, Trouble::Turn(0, Mode::Slow)), (15, Trouble::Turn(0, Mode::Well))];
+    let story = tell(&Scenario { script, length: Duration::from_secs(90), ..busy });
+    assert!(story.share(0, 7, 15) < 0.1 / 4.0, "{}", story.share(0, 7, 15));
+    assert!(story.share(0, 80, 90) > 0.8 / 4.0, "{}", story.share(0, 80, 90));
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! All balancers behind one door, and some that are broken on purpose.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use forebay_base::time::Instant;
-use forebay_policy::balance::{LeastLoaded, PeakEwma, Ring, RoundRobin, bounded, stable_hash};
+use forebay_policy::balance::{Ewma, LeastLoaded, PeakEwma, Ring, RoundRobin, bounded, stable_hash};
 
 use crate::control::Member;
 
@@ -31,13 +32,14 @@ impl Rule {
     }
 }
 
-/// A balancer with those it may pick.
+/// A worker's balancer, with those it may pick and what it has seen of them itself.
 pub(crate) struct Picker {
     rule: Rule,
     seed: u64,
     /// Id and effective weight, by index.
     roster: Vec<(u64, u32)>,
     balancer: Balancer,
+    ewmas: BTreeMap<u64, Ewma>,
     changes: u64,
     picks: u64,
 }
@@ -56,6 +58,7 @@ impl Picker {
             seed,
             roster: Vec::new(),
             balancer: Balancer::RoundRobin(RoundRobin::new(&[])),
+            ewmas: BTreeMap::new(),
             changes: 0,
             picks: 0,
         };
@@ -101,6 +104,11 @@ impl Picker {
         }
     }
 
+    /// An endpoint has answered, or let the client wait.
+    pub(crate) fn observe(&mut self, endpoint: u64, now: Instant, latency: Duration) {
+        self.ewmas.entry(endpoint).or_default().observe(now, latency);
+    }
+
     /// The endpoint for a request with this key, and whether it is another one than the key's own.
     pub(crate) fn pick(
         &mut self,
@@ -122,8 +130,8 @@ impl Picker {
             Balancer::RoundRobin(balancer) => balancer.pick(|_| false),
             Balancer::LeastLoaded(balancer) => balancer.pick(load, |_| false),
             Balancer::PeakEwma(balancer) => {
-                let cost =
-                    |n: usize| members.get(&roster[n].0).map_or(0.0, |member| member.ewma.cost(now, load(n)));
+                let ewma = |n: usize| self.ewmas.get(&roster[n].0).copied().unwrap_or_default();
+                let cost = |n: usize| ewma(n).cost(now, load(n));
                 balancer.pick(cost, |_| false)
             }
             Balancer::Ring(ring) => {

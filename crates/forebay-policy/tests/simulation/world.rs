@@ -30,6 +30,8 @@ pub(crate) struct Scenario {
     pub(crate) length: Duration,
     /// In the beginning, with the ids from 0 on.
     pub(crate) endpoints: u64,
+    /// Each with a balancer of its own; requests in flight are counted over all of them.
+    pub(crate) workers: u64,
     /// Weights are 1 and all are in one tier if this is 1; else both are by chance.
     pub(crate) tiers: u64,
     pub(crate) requests_per_second: f64,
@@ -49,6 +51,7 @@ impl Scenario {
             seed,
             length: Duration::from_secs(60),
             endpoints: 4,
+            workers: 1,
             tiers: 1,
             requests_per_second: 520.0,
             troubles_per_second: 0.0,
@@ -102,6 +105,7 @@ enum Event {
 
 /// A request in flight.
 struct Request {
+    worker: usize,
     endpoint: u64,
     started: Instant,
     outcome: Outcome,
@@ -118,7 +122,7 @@ struct World<'a> {
     requests: BTreeMap<u64, Request>,
     next_request: u64,
     control: Control,
-    picker: Picker,
+    pickers: Vec<Picker>,
     roster: Vec<(u64, u32)>,
     panic: bool,
     judge: Judge,
@@ -153,7 +157,9 @@ impl<'a> World<'a> {
             requests: BTreeMap::new(),
             next_request: 0,
             control: Control::new(scenario.slow_start, scenario.panic_below),
-            picker: Picker::new(scenario.rule, scenario.seed),
+            pickers: (0..scenario.workers)
+                .map(|n| Picker::new(scenario.rule, scenario.seed ^ (n << 32)))
+                .collect(),
             roster: Vec::new(),
             panic: false,
             judge: Judge::default(),
@@ -220,8 +226,10 @@ impl<'a> World<'a> {
         // Some keys are asked for far more often than others.
         let most = self.random.below(1_000) + 1;
         let key = self.random.below(most);
+        let worker = self.random.below(self.scenario.workers) as usize;
         let sums = Sums::of(&self.roster, &self.control.members);
-        let Some((endpoint, overflowed)) = self.picker.pick(key, &self.control.members, self.now) else {
+        let Some((endpoint, overflowed)) = self.pickers[worker].pick(key, &self.control.members, self.now)
+        else {
             let nobody = self.roster.is_empty();
             return if nobody { Ok(()) } else { Err("nobody is picked although somebody may be".to_owned()) };
         };
@@ -238,7 +246,7 @@ impl<'a> World<'a> {
         let (latency, outcome) = self.treat(endpoint);
         let request = self.next_request;
         self.next_request += 1;
-        self.requests.insert(request, Request { endpoint, started: self.now, outcome });
+        self.requests.insert(request, Request { worker, endpoint, started: self.now, outcome });
         self.plan(latency, Event::End(request));
         Ok(())
     }
@@ -257,10 +265,14 @@ impl<'a> World<'a> {
 
     /// Whether an endpoint was ejected because of it.
     fn end(&mut self, request: u64) -> bool {
-        let Some(Request { endpoint, started, outcome }) = self.requests.remove(&request) else {
+        let Some(Request { worker, endpoint, started, outcome }) = self.requests.remove(&request) else {
             return false;
         };
-        self.control.ended(endpoint, outcome, self.now.since(started), self.now, &mut self.story)
+        let latency = self.now.since(started);
+        if matches!(outcome, Outcome::Answered | Outcome::TimedOut) {
+            self.pickers[worker].observe(endpoint, self.now, latency);
+        }
+        self.control.ended(endpoint, outcome, latency, self.now, &mut self.story)
     }
 
     /// An endpoint is checked.
@@ -338,7 +350,9 @@ impl<'a> World<'a> {
         self.panic = selection.panic;
         if roster != self.roster {
             self.roster.clone_from(&roster);
-            self.picker.change(roster)?;
+            for picker in &mut self.pickers {
+                picker.change(roster.clone())?;
+            }
         }
         Ok(())
     }
