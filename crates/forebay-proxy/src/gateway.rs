@@ -174,8 +174,6 @@ impl Gateway {
         });
         let supervising = supervise::supervise(Arc::clone(&supervisor), Arc::clone(&telemetry), reports);
         tokio::spawn(supervising);
-        let checker = Checker::new(Arc::clone(&supervisor), log);
-        tokio::spawn(checker.clone().run());
         Ok(Self { workers, supervisor, discovery, checker, census, telemetry, plan: Mutex::new(plan), cut })
     }
 
