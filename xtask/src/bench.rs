@@ -16,6 +16,7 @@ pub(crate) mod machine;
 mod open;
 mod peer;
 mod process;
+mod reload;
 mod report;
 mod result;
 mod rounds;
@@ -83,6 +84,8 @@ enum Subject {
     Load,
     /// An origin fails under load, with nginx and HAProxy; writes benches/FAILOVER.md
     Failover,
+    /// Reloads under long streams and requests; writes benches/RELOAD.md
+    Reload,
 }
 
 /// Which cores do what.
@@ -100,6 +103,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Subject::Proxy => run_proxy(args),
         Subject::Load => run_load(args),
         Subject::Failover => run_failover(args),
+        Subject::Reload => run_reload(args),
     }
 }
 
@@ -113,6 +117,19 @@ fn run_failover(args: &Args) -> Result<()> {
         quick: args.quick,
         split: args.pin == Pin::Split,
         complete: args.peers == DEFAULT_PEERS && !args.aa && args.forebay.is_none(),
+        out: args.out.clone(),
+        forebay: args.forebay.clone(),
+    })
+}
+
+fn run_reload(args: &Args) -> Result<()> {
+    if args.ahead {
+        machine::run_ahead()?;
+    }
+    reload::run(reload::Settings {
+        quick: args.quick,
+        split: args.pin == Pin::Split,
+        complete: args.forebay.is_none(),
         out: args.out.clone(),
         forebay: args.forebay.clone(),
     })
