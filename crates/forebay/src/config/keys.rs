@@ -47,7 +47,7 @@ every mistake in it at once, with line, column and remedy; `forebay schema` prin
 
 - **Unknown keys are errors**, and a key may be written once.
 - **Units stand in the value**: durations `250ms`, `30s`, `1m30s`, `2h`, `1d`; sizes `512` (bytes), `10kB`
-  (thousands), `16MiB` (powers of 1024); rates `1KiB/s`.
+  (thousands), `16MiB` (powers of 1024); rates `1KiB/s`; percentages `20%`, whole ones.
 - **Switches** are `true` or `false`; `yes`, `no`, `on` and `off` are not taken for them.
 - **Environment variables** are filled into values: `${NAME}`, or `${NAME:-default}` when it may be missing or
   empty. `$$` stands for one `$`; a `$` before anything but `{` and `$` stands for itself.
