@@ -3,13 +3,15 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::thread;
 
 use forebay_testkit::check::{eventually, json, problem};
 use forebay_testkit::dns::{Failure, NameServer};
 use forebay_testkit::gateway;
 use forebay_testkit::gateway::{Gateway, Signal};
-use forebay_testkit::origin::{Conn, Origin};
+use forebay_testkit::origin::{Conn, Gate, Origin};
 use forebay_testkit::settings::top;
+use forebay_testkit::wire::Client;
 use serde_json::Value;
 
 /// An origin at each of `127.0.0.1`, `127.0.0.2` and so on, all on one port, as hosts of one name are. Each
@@ -234,4 +236,63 @@ fn this_machines_own_name_needs_no_name_server() {
     let gateway = in_front(&server, &format!("endpoints: [\"localhost:{}\"]", origin.address().port()));
     assert_eq!(answerers(&gateway, 3), ["here"]);
     assert_eq!(server.asked("localhost"), 0);
+}
+
+#[test]
+fn names_that_change_all_the_time_cost_no_request() {
+    let (server, hosts) = (NameServer::start(), hosts(3));
+    let answers = [
+        &["127.0.0.1", "127.0.0.2"][..],
+        &["127.0.0.3"],
+        &["127.0.0.2", "127.0.0.3"],
+        &["127.0.0.1"],
+        &["127.0.0.1", "127.0.0.2", "127.0.0.3"],
+    ];
+    server.set("app.test", 0, answers[0]);
+    let gateway = in_front(&server, &format!("endpoints: [\"app.test:{}\"]", hosts[0].address().port()));
+    await_hosts(&gateway, answers[0]);
+    thread::scope(|scope| {
+        let changes = scope.spawn(|| {
+            for answer in answers.iter().cycle().take(30) {
+                server.set("app.test", 0, answer);
+                await_hosts(&gateway, answer);
+            }
+        });
+        let mut clients = [gateway.client(), gateway.client()];
+        while !changes.is_finished() {
+            for client in &mut clients {
+                let response = client.get("/x");
+                assert_eq!(response.status, 200, "{response}");
+            }
+        }
+    });
+    assert!(hosts.iter().all(|host| host.faults().is_empty() && host.count() > 0));
+}
+
+#[test]
+fn what_is_in_flight_to_an_endpoint_that_goes_is_finished() {
+    let server = NameServer::start();
+    let gate = Gate::new();
+    let wait = gate.clone();
+    let first = Origin::start(move |conn| {
+        if conn.request().is_ok() {
+            conn.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
+            wait.pass();
+            conn.send("world");
+        }
+    });
+    let port = first.address().port();
+    let second = Origin::start_at(SocketAddr::from(([127, 0, 0, 2], port)), |conn| answer(conn, "second"));
+    server.set("app.test", 0, &["127.0.0.1"]);
+    let gateway = in_front(&server, &format!("endpoints: [\"app.test:{port}\"]"));
+    await_hosts(&gateway, &["127.0.0.1"]);
+    let address = gateway.addr();
+    let slow = thread::spawn(move || Client::connect(address).get("/x").text());
+    first.await_count(1);
+    server.set("app.test", 0, &["127.0.0.2"]);
+    await_hosts(&gateway, &["127.0.0.2"]);
+    assert_eq!(answerers(&gateway, 5), ["second"]);
+    gate.open();
+    assert_eq!(slow.join().ok().as_deref(), Some("helloworld"));
+    assert_eq!(second.count(), 5);
 }
