@@ -71,7 +71,7 @@ pub(crate) fn choose(turn: &Turn<'_>, route: &Route, split: &Split) -> (usize, O
         WriterBy::Cookie(name) => {
             let now = unix_seconds(turn.record);
             if reads {
-                let wrote = cookie::find(request, head, name).and_then(|value| read_time(value));
+                let wrote = cookie::find(request, head, name).and_then(read_time);
                 let lately = wrote.is_some_and(|wrote| is_lately(wrote, now, *stay));
                 return (if lately { split.write } else { split.read }, None);
             }
