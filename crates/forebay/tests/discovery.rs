@@ -59,6 +59,9 @@ fn endpoints(gateway: &Gateway) -> Vec<String> {
     all.iter().map(|endpoint| endpoint["address"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
+/// Something that happens at the name server.
+type Change = fn(&NameServer);
+
 /// Waits until the endpoints are at these hosts.
 fn await_hosts(gateway: &Gateway, expected: &[&str]) {
     eventually(&format!("endpoints at {expected:?}"), || {
@@ -117,7 +120,7 @@ fn a_name_that_fails_in_whatever_way_keeps_its_last_good_answer() {
     server.set("app.test", 0, &["127.0.0.1"]);
     let port = hosts[0].address().port();
     let gateway = in_front(&server, &format!("endpoints: [\"app.test:{port}\"]"));
-    let break_it: [(fn(&NameServer), &str); 4] = [
+    let break_it: [(Change, &str); 4] = [
         (|server| server.remove("app.test"), "NXDOMAIN"),
         (|server| server.set("app.test", 0, &[]), "NODATA"),
         (|server| server.fail("app.test", Failure::Server), "SERVFAIL"),
