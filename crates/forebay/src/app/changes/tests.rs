@@ -52,6 +52,21 @@ fn endpoints_are_counted() {
 }
 
 #[test]
+fn only_what_differs_is_looked_into() {
+    for (old, new, expected) in [
+        ("abcd", "abcd", ("", "")),
+        ("abcd", "abxd", ("c", "x")),
+        ("abcd", "abcde", ("", "e")),
+        ("aaaa", "aaa", ("a", "")),
+        ("", "ab", ("", "ab")),
+        ("abc", "xyz", ("abc", "xyz")),
+    ] {
+        let expected = (expected.0.as_bytes(), expected.1.as_bytes());
+        assert_eq!(differing(old.as_bytes(), new.as_bytes()), expected, "{old} {new}");
+    }
+}
+
+#[test]
 fn keys_are_named() {
     let other = BASE
         .replace("[\"10.0.1.1:80\"]", "[\"10.0.1.1:80\"], balance: round_robin, timeout: 3s")
