@@ -21,6 +21,7 @@ mod report;
 mod result;
 mod rounds;
 mod row;
+mod upgrade;
 mod wire;
 
 use machine::{Folder, Pinning};
@@ -86,6 +87,8 @@ enum Subject {
     Failover,
     /// Reloads under long streams and requests; writes benches/RELOAD.md
     Reload,
+    /// The process is replaced under load, with nginx and HAProxy; writes benches/UPGRADE.md
+    Upgrade,
 }
 
 /// Which cores do what.
@@ -104,6 +107,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Subject::Load => run_load(args),
         Subject::Failover => run_failover(args),
         Subject::Reload => run_reload(args),
+        Subject::Upgrade => run_upgrade(args),
     }
 }
 
@@ -130,6 +134,20 @@ fn run_reload(args: &Args) -> Result<()> {
         quick: args.quick,
         split: args.pin == Pin::Split,
         complete: args.forebay.is_none(),
+        out: args.out.clone(),
+        forebay: args.forebay.clone(),
+    })
+}
+
+fn run_upgrade(args: &Args) -> Result<()> {
+    if args.ahead {
+        machine::run_ahead()?;
+    }
+    upgrade::run(upgrade::Settings {
+        peers: peers(args)?,
+        quick: args.quick,
+        split: args.pin == Pin::Split,
+        complete: args.peers == DEFAULT_PEERS && !args.aa && args.forebay.is_none(),
         out: args.out.clone(),
         forebay: args.forebay.clone(),
     })

@@ -10,7 +10,7 @@ use super::machine::{self, Folder, Pinning};
 use super::peer::{self, Kind, Peer, Site};
 use crate::{build, tools, tree};
 
-mod load;
+pub(super) mod load;
 mod origin;
 mod report;
 mod verdict;
@@ -107,8 +107,13 @@ impl Bench {
             .collect::<Result<Vec<Origin>>>()?;
         let peer = Peer::launch(kind, &self.template(scenario, kind, &origins)?, self.site(&origins))?;
         let fault = self.fault();
-        let plan =
-            load::Plan { address: peer.address, rate: RATE, time: self.time(), pinning: &self.pinning };
+        let plan = load::Plan {
+            address: peer.address,
+            rate: RATE,
+            time: self.time(),
+            fresh: false,
+            pinning: &self.pinning,
+        };
         let (samples, at) = std::thread::scope(|scope| {
             let load = scope.spawn(|| load::run(plan));
             // Only the main thread may end children that it started; a run lasts long enough for a plain sleep.

@@ -112,7 +112,7 @@ impl Peer {
 
 impl Kind {
     /// The file's name that holds its settings.
-    fn file(self) -> &'static str {
+    pub(crate) fn file(self) -> &'static str {
         match self {
             Self::Forebay => "forebay.yaml",
             Self::Nginx => "nginx.conf",
@@ -126,7 +126,7 @@ impl Kind {
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
-    fn program(self, forebay: Option<&Path>) -> Result<PathBuf> {
+    pub(crate) fn program(self, forebay: Option<&Path>) -> Result<PathBuf> {
         match self {
             Self::Forebay => forebay.map(Path::to_owned).context("the forebay binary was not built"),
             Self::Nginx => tools::find("nginx").context("nginx is not installed"),
@@ -180,7 +180,7 @@ pub(crate) fn wrk(pinning: &Pinning) -> Result<std::process::Command> {
 }
 
 /// Fills in what every peer needs.
-fn fill(template: &str, folder: &Path, listen: SocketAddr) -> Result<String> {
+pub(crate) fn fill(template: &str, folder: &Path, listen: SocketAddr) -> Result<String> {
     let filled = template
         .replace("{{listen}}", &listen.to_string())
         .replace("{{dir}}", &folder.to_string_lossy())

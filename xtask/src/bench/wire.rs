@@ -41,6 +41,17 @@ pub(crate) fn request(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: bench.test\r\n\r\n")
 }
 
+/// As `request`, and then the connection ends.
+pub(crate) fn last_request(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: bench.test\r\nConnection: close\r\n\r\n")
+}
+
+/// Whether a whole response says that it is the last one of its connection.
+pub(crate) fn closes(bytes: &[u8]) -> bool {
+    let head = memmem::find(bytes, b"\r\n\r\n").map_or(bytes, |end| &bytes[..end]);
+    head.split(|&byte| byte == b'\n').any(|line| line.trim_ascii().eq_ignore_ascii_case(b"connection: close"))
+}
+
 /// The body's length once the whole response has come. Only 200 with a Content-Length will do.
 pub(crate) fn complete(bytes: &[u8]) -> Result<Option<usize>> {
     let Some(end) = memmem::find(bytes, b"\r\n\r\n") else { return Ok(None) };

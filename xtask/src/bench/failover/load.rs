@@ -20,36 +20,38 @@ const CONNECTIONS_MAX: usize = 12_000;
 
 /// What to send, to whom, how often.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Plan<'a> {
-    pub(super) address: SocketAddr,
+pub(in crate::bench) struct Plan<'a> {
+    pub(in crate::bench) address: SocketAddr,
     /// Requests per second.
-    pub(super) rate: u32,
-    pub(super) time: Duration,
-    pub(super) pinning: &'a Pinning,
+    pub(in crate::bench) rate: u32,
+    pub(in crate::bench) time: Duration,
+    /// Every other request on a connection of its own.
+    pub(in crate::bench) fresh: bool,
+    pub(in crate::bench) pinning: &'a Pinning,
 }
 
 /// All requests.
 #[derive(Debug)]
-pub(super) struct Outcome {
+pub(in crate::bench) struct Outcome {
     /// When the first one was planned.
-    pub(super) start: Instant,
+    pub(in crate::bench) start: Instant,
     /// In no order.
-    pub(super) samples: Vec<Sample>,
+    pub(in crate::bench) samples: Vec<Sample>,
 }
 
 /// One request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sample {
+pub(in crate::bench) struct Sample {
     /// When it was planned, after the first one.
-    pub(super) planned: Duration,
+    pub(in crate::bench) planned: Duration,
     /// From then to its last byte, or to its failure.
-    pub(super) took: Duration,
+    pub(in crate::bench) took: Duration,
     /// Answered with a whole 200.
-    pub(super) ok: bool,
+    pub(in crate::bench) ok: bool,
 }
 
 /// Runs on this thread, on the cores of the load.
-pub(super) fn run(plan: Plan<'_>) -> Result<Outcome> {
+pub(in crate::bench) fn run(plan: Plan<'_>) -> Result<Outcome> {
     plan.pinning.join_rest()?;
     rustix::thread::set_current_timer_slack(NonZeroU64::new(1)).context("cannot sharpen timers")?;
     Generator::new(plan)?.run()
@@ -59,6 +61,9 @@ struct Generator {
     epoll: rustix::fd::OwnedFd,
     address: SocketAddr,
     request: Vec<u8>,
+    /// The same, as the last one of its connection.
+    last_request: Vec<u8>,
+    fresh: bool,
     /// At most `CONNECTIONS_MAX`.
     connections: Vec<Option<Connection>>,
     /// Connections without a request under way; the one used last is used first, so that few are.
@@ -86,12 +91,14 @@ struct Connection {
 
 impl Generator {
     fn new(plan: Plan<'_>) -> Result<Self> {
-        let Plan { address, rate, time, pinning: _ } = plan;
+        let Plan { address, rate, time, fresh, pinning: _ } = plan;
         let count = u64::from(rate) * time.as_secs();
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             address,
             request: wire::request("/small").into_bytes(),
+            last_request: wire::last_request("/small").into_bytes(),
+            fresh,
             connections: Vec::new(),
             free: Vec::new(),
             gaps: Vec::new(),
@@ -134,7 +141,8 @@ impl Generator {
 
     fn send_waiting(&mut self) {
         while let Some(&planned) = self.waiting.front() {
-            let index = match self.free.pop() {
+            let is_alone = self.fresh && self.serial.is_multiple_of(2);
+            let index = match self.free.pop_if(|_| !is_alone) {
                 Some(index) => index,
                 None if self.connections.len() - self.gaps.len() >= CONNECTIONS_MAX => {
                     // Even connecting is a wait that has an end.
@@ -155,7 +163,7 @@ impl Generator {
                 },
             };
             self.waiting.pop_front();
-            self.send(index, planned);
+            self.send(index, planned, is_alone);
         }
     }
 
@@ -172,13 +180,14 @@ impl Generator {
         Ok(index)
     }
 
-    fn send(&mut self, index: usize, planned: Instant) {
+    fn send(&mut self, index: usize, planned: Instant, is_alone: bool) {
         let Some(connection) = &mut self.connections[index] else { return };
         self.serial += 1;
         connection.request = Some((planned, self.serial));
         self.patience.push(Reverse((planned + PATIENCE, index, self.serial)));
         // A request fits the socket's buffer, which is empty: it is taken whole or not at all.
-        if (&connection.stream).write(&self.request).is_err() {
+        let request = if is_alone { &self.last_request } else { &self.request };
+        if (&connection.stream).write(request).is_err() {
             self.end(index);
         }
     }
@@ -196,10 +205,14 @@ impl Generator {
             match wire::complete(&connection.received) {
                 Ok(None) => {}
                 Ok(Some(_)) => {
+                    let closes = wire::closes(&connection.received);
                     connection.received.clear();
                     let Some((planned, _)) = connection.request.take() else { return self.end(index) };
-                    self.free.push(index);
                     self.settle(planned, true);
+                    self.free.push(index);
+                    if closes {
+                        return self.end(index);
+                    }
                 }
                 // Anything but a 200: whether more of it comes does not matter.
                 Err(_) => return self.end(index),
