@@ -123,7 +123,7 @@ impl Call<'_> {
         }
         self.endpoint.stats.resets.inc();
         if silent {
-            self.endpoint.connect_failed()
+            self.endpoint.fell_silent()
         } else {
             self.endpoint.failed()
         }

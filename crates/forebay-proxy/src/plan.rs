@@ -432,7 +432,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(2),
-            tcp_user: Duration::from_millis(1_500),
+            tcp_user: Duration::from_secs(1),
             first_byte: Duration::from_secs(60),
             idle: Duration::from_secs(60),
             total: None,

@@ -27,7 +27,7 @@ use tokio::sync::Notify;
 
 use crate::discovery;
 use crate::plan::Plan;
-use crate::upstream::{Registry, Report};
+use crate::upstream::{Grief, Registry, Report};
 use member::Member;
 pub use member::Tally;
 use service::{Means, Service, patience};
@@ -38,6 +38,8 @@ pub use view::{
 
 /// Most endpoints of one service, from all its sources.
 pub const ENDPOINTS_MAX: usize = 1_000;
+/// How long an endpoint whose host acknowledged nothing may take to accept another connection.
+const SUSPECT_PATIENCE: Duration = Duration::from_millis(250);
 /// Greatest weight of an endpoint.
 pub const WEIGHT_MAX: u32 = 1_000_000;
 /// Greatest priority of an endpoint.
@@ -64,7 +66,7 @@ struct State {
     random: Random,
 }
 
-/// An ejected endpoint that is to be tried before it comes back.
+/// An endpoint that is to be tried: an ejected one before it comes back, or a suspect before it is ejected.
 #[derive(Clone, Debug)]
 pub(crate) struct Trial {
     pub(crate) service: Box<str>,
@@ -113,8 +115,10 @@ impl Supervisor {
 
     /// A name or file of `service` was asked.
     pub fn discovered(&self, service: &str, source: &Source, answer: Answer, now: Instant) {
-        self.change(service, |service, means| service.discovered(source, answer, means, now));
-        self.targets_changed.notify_one();
+        let changed = self.change(service, |service, means| service.discovered(source, answer, means, now));
+        if changed == Some(true) {
+            self.targets_changed.notify_one();
+        }
     }
 
     /// Every endpoint that is to be checked now.
@@ -164,9 +168,10 @@ impl Supervisor {
         if changed == Some(Condition::Down) {
             member.unhealthy = now;
         }
-        // A check that passes says that it can be reached.
+        // A check that passes says that it can be reached; but not at another port.
+        let same_port = target.health.port.is_none_or(|port| port == target.address.port());
         let unreachable = |ejected: &member::Ejected| ejected.cause == Cause::ConnectFailures;
-        let reached = ok && member.ejected.as_ref().is_some_and(unreachable);
+        let reached = ok && same_port && member.ejected.as_ref().is_some_and(unreachable);
         if reached {
             member.readmit(now, 0);
         }
@@ -184,28 +189,40 @@ impl Supervisor {
         self.targets_changed.notified().await;
     }
 
-    /// A worker has seen an endpoint treat requests badly.
-    pub(crate) fn reported(&self, report: &Report, now: Instant) {
-        let Report { roster, endpoint, cause } = report;
-        let detail = match cause {
-            Cause::ConnectFailures => "connections could not be opened",
-            _ => "requests failed",
-        };
-        self.change(&roster.service, |service, means| {
-            let max = match cause {
-                Cause::ConnectFailures => service.spec.outlier.connect_failures,
-                _ => service.spec.outlier.failures,
-            };
-            // It may have been forgiven or replaced since, or come back.
-            let counter =
-                if *cause == Cause::ConnectFailures { &endpoint.unreachable } else { &endpoint.failing };
+    /// A worker has seen an endpoint treat requests badly. Gives the endpoint if it should be tried whether it is
+    /// still there.
+    pub(crate) fn reported(&self, report: &Report, now: Instant) -> Option<Trial> {
+        let Report { roster, endpoint, grief } = report;
+        let name = &roster.service;
+        self.change(name, |service, means| {
             let is_it = |member: &&mut Member| Arc::ptr_eq(&member.shared, endpoint);
-            let stands = service.find(endpoint.address).filter(is_it).is_some();
-            if stands && max > 0 && counter.load(Ordering::Relaxed) >= max {
-                let detail = format!("{max} {detail} in a row");
-                service.eject(endpoint.address, *cause, &detail, means, now);
+            let outlier = &service.spec.outlier;
+            let (connect_failures, failures) = (outlier.connect_failures, outlier.failures);
+            // It may have been replaced since.
+            let member = service.find(endpoint.address).filter(is_it)?;
+            let cause = match grief {
+                Grief::Silent if connect_failures == 0 || member.suspect || member.ejected.is_some() => {
+                    return None;
+                }
+                Grief::Silent => {
+                    member.suspect = true;
+                    let (service, address) = (name.clone(), endpoint.address);
+                    return Some(Trial { service, address, patience: SUSPECT_PATIENCE });
+                }
+                Grief::Failing(cause) => *cause,
+            };
+            let (max, counter, what) = match cause {
+                Cause::ConnectFailures => {
+                    (connect_failures, &endpoint.unreachable, "connections could not be opened")
+                }
+                _ => (failures, &endpoint.failing, "requests failed"),
+            };
+            // It may have been forgiven since, or have come back.
+            if max > 0 && counter.load(Ordering::Relaxed) >= max {
+                service.eject(endpoint.address, cause, &format!("{max} {what} in a row"), means, now);
             }
-        });
+            None
+        })?
     }
 
     /// What time alone changes; `tally` says what an endpoint of a service has done so far. Gives the endpoints
@@ -225,7 +242,7 @@ impl Supervisor {
         trials
     }
 
-    /// An ejected endpoint was tried; `Err` says what that met.
+    /// An endpoint was tried; `Err` says what that met.
     pub(crate) fn tried(&self, trial: &Trial, result: Result<(), Box<str>>, now: Instant) {
         self.change(&trial.service, |service, means| service.tried(trial.address, result, means, now));
     }

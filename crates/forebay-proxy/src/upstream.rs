@@ -21,7 +21,7 @@ use crate::plan::{Balance, PoolLimits, Service};
 pub(crate) use connect::{ConnectError, connect};
 pub(crate) use pool::{Pool, Pooled, Warm};
 pub(crate) use queue::{Queue, QueueError};
-pub(crate) use roster::{Members, News, Registry, Report, Roster, Shared};
+pub(crate) use roster::{Grief, Members, News, Registry, Report, Roster, Shared};
 use view::View;
 
 /// Times a pick is repeated because another worker took the last place first.
@@ -168,22 +168,29 @@ impl Endpoint {
     pub(crate) fn connect_failed(&self) {
         let in_a_row = self.shared.unreachable.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         if in_a_row >= self.queue.roster.unreachable_max.load(Ordering::Relaxed) {
-            self.report(Cause::ConnectFailures);
+            self.report(Grief::Failing(Cause::ConnectFailures));
         }
         self.count_failure();
+    }
+
+    /// Its host acknowledged nothing of a request: a connection that could be opened once, but not any more.
+    #[cold]
+    pub(crate) fn fell_silent(&self) {
+        self.report(Grief::Silent);
+        self.connect_failed();
     }
 
     fn count_failure(&self) {
         let in_a_row = self.shared.failing.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         if in_a_row >= self.queue.roster.failing_max.load(Ordering::Relaxed) {
-            self.report(Cause::Failures);
+            self.report(Grief::Failing(Cause::Failures));
         }
     }
 
-    fn report(&self, cause: Cause) {
+    fn report(&self, grief: Grief) {
         if !self.shared.out.load(Ordering::Relaxed) {
             let (roster, endpoint) = (Arc::clone(&self.queue.roster), Arc::clone(&self.shared));
-            self.queue.registry.report(Report { roster, endpoint, cause });
+            self.queue.registry.report(Report { roster, endpoint, grief });
         }
     }
 }

@@ -32,7 +32,11 @@ pub(super) async fn supervise(
     loop {
         tokio::select! {
             report = reports.recv() => match report {
-                Some(report) => supervisor.reported(&report, Instant::now()),
+                Some(report) => {
+                    if let Some(trial) = supervisor.reported(&report, Instant::now()) {
+                        tokio::spawn(attempt(Arc::clone(&supervisor), trial));
+                    }
+                }
                 None => return,
             },
             _ = ticks.tick() => {
@@ -66,7 +70,7 @@ fn tally(telemetry: &Telemetry, service: &str, endpoint: &str) -> Tally {
 /// Tries whether an endpoint accepts connections again, so that no request has to.
 async fn attempt(supervisor: Arc<Supervisor>, trial: Trial) {
     let result = connect(trial.address, trial.patience.min(TRIAL_MAX)).await;
-    let result = result.map_err(|error| format!("still not reachable: {error}").into());
+    let result = result.map_err(|error| format!("not reachable: {error}").into());
     supervisor.tried(&trial, result, Instant::now());
 }
 

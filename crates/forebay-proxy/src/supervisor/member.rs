@@ -31,6 +31,8 @@ pub(super) struct Member {
     pub(super) next: Option<Instant>,
     pub(super) checks: (u64, u64),
     pub(super) ejected: Option<Ejected>,
+    /// It is being tried whether it is still there.
+    pub(super) suspect: bool,
     pub(super) ejection: Ejection,
     pub(super) ejections: [u64; Cause::ALL.len()],
     pub(super) wish: Option<(Steer, Instant)>,

@@ -136,16 +136,16 @@ impl Service {
         self.settle(means, now);
     }
 
-    /// A name or file was asked.
+    /// A name or file was asked; `true`: it says something else than before.
     pub(super) fn discovered(
         &mut self,
         source: &Source,
         answer: Answer,
         means: &mut Means<'_>,
         now: Instant,
-    ) {
+    ) -> bool {
         // An answer to a question that nobody has any more.
-        let Some(told) = self.told.get_mut(source) else { return };
+        let Some(told) = self.told.get_mut(source) else { return false };
         told.asked = Some(now);
         told.next = Some(answer.next);
         told.denied = answer.denied;
@@ -154,7 +154,7 @@ impl Service {
                 self.lookups.0 += 1;
                 told.failing = None;
                 if told.found == found {
-                    return;
+                    return false;
                 }
                 told.found = found;
             }
@@ -162,10 +162,11 @@ impl Service {
                 self.lookups.1 += 1;
                 let since = told.failing.as_ref().map_or(now, |(_, since)| *since);
                 told.failing = Some((error, since));
-                return;
+                return false;
             }
         }
         self.regather(source, means, now);
+        true
     }
 
     /// Gathers anew, and says what came and went.
@@ -251,6 +252,7 @@ impl Service {
             next: None,
             checks: (0, 0),
             ejected: None,
+            suspect: false,
             ejection: Ejection::default(),
             ejections: [0; Cause::ALL.len()],
             wish: self.wishes.get(&address).copied(),
@@ -450,7 +452,7 @@ impl Service {
         to_try
     }
 
-    /// An ejected endpoint was tried.
+    /// An endpoint was tried: an ejected one, or a suspect.
     pub(super) fn tried(
         &mut self,
         address: SocketAddr,
@@ -460,17 +462,22 @@ impl Service {
     ) {
         let plan::Outlier { eject_for, eject_for_max, .. } = self.spec.outlier;
         let Some(member) = self.find(address) else { return };
-        let Some(ejected) = member.ejected.as_mut().filter(|ejected| ejected.probing) else { return };
-        match result {
-            Ok(()) => {
+        let suspect = std::mem::take(&mut member.suspect);
+        match (member.ejected.as_mut().filter(|ejected| ejected.probing), result) {
+            (Some(_), Ok(())) => {
                 member.readmit(now, 0);
                 self.settle(means, now);
             }
-            Err(detail) => {
+            (Some(ejected), Err(detail)) => {
                 ejected.until = member.ejection.begin(now, eject_for, eject_for_max);
                 ejected.detail = detail;
                 ejected.probing = false;
             }
+            (None, Err(detail)) if suspect => {
+                let detail = format!("its host acknowledged nothing, and is {detail}");
+                self.eject(address, Cause::ConnectFailures, &detail, means, now);
+            }
+            (None, _) => {}
         }
     }
 

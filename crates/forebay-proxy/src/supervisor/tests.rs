@@ -72,9 +72,13 @@ impl Fixture {
 
     /// What a worker says of an endpoint.
     fn report(&self, port: u16, cause: Cause) {
+        assert!(self.hear(port, Grief::Failing(cause)).is_none());
+    }
+
+    fn hear(&self, port: u16, grief: Grief) -> Option<Trial> {
         let endpoint = self.shared(port);
         let roster = self.supervisor.registry.roster("app");
-        self.supervisor.reported(&Report { roster, endpoint, cause }, self.now);
+        self.supervisor.reported(&Report { roster, endpoint, grief }, self.now)
     }
 
     /// As many connections as are too many could not be opened.
@@ -173,6 +177,19 @@ fn who_cannot_be_reached_is_left_out_and_tried_before_it_comes_back() {
     fixture.supervisor.tried(&trials[0], Ok(()), fixture.now);
     assert_eq!((fixture.ports(), fixture.state(2)), (vec![1, 2, 3], "up"));
     assert!(!fixture.shared(2).lost.load(Relaxed) && !fixture.shared(2).out.load(Relaxed));
+}
+
+#[test]
+fn a_silent_host_is_tried_once_and_lost_if_it_stays_silent() {
+    let fixture = three(|_| {});
+    let trial = fixture.hear(2, Grief::Silent).expect("it is tried");
+    assert!(fixture.hear(2, Grief::Silent).is_none());
+    fixture.supervisor.tried(&trial, Ok(()), fixture.now);
+    assert_eq!((fixture.ports(), fixture.state(2)), (vec![1, 2, 3], "up"));
+    let trial = fixture.hear(2, Grief::Silent).expect("it is tried again");
+    fixture.supervisor.tried(&trial, Err("not reachable".into()), fixture.now);
+    assert_eq!((fixture.ports(), fixture.state(2)), (vec![1, 3], "ejected"));
+    assert!(fixture.shared(2).lost.load(Relaxed));
 }
 
 #[test]

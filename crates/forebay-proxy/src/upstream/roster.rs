@@ -165,7 +165,16 @@ pub(crate) enum News {
 pub(crate) struct Report {
     pub(crate) roster: Arc<Roster>,
     pub(crate) endpoint: Arc<Shared>,
-    pub(crate) cause: Cause,
+    pub(crate) grief: Grief,
+}
+
+/// What a worker has to say against an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Grief {
+    /// It has failed too often in a row.
+    Failing(Cause),
+    /// Its host acknowledged nothing on a connection: it may be gone.
+    Silent,
 }
 
 /// The services all workers share, and how workers and the control plane speak to each other.

@@ -120,7 +120,7 @@ pub(super) static TIMEOUT: Table = Table {
             .doc("TCP connect, for each attempt.")
             .example("500ms"),
         Key::new("tcp_user", Shape::Time { min: MILLISECOND, max: Duration::from_secs(300) })
-            .default("1500ms")
+            .default("1s")
             .doc("How long the endpoint's host may leave unacknowledged what was sent to it (the TCP user timeout, RFC 5482): a host that is gone is noticed after this, however long its answers may take. While a body is being uploaded, `idle` holds instead.")
             .example("5s"),
         FIRST_BYTE.default("1m"),
