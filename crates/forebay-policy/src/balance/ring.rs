@@ -43,8 +43,8 @@ struct Runner {
 
 impl Ring {
     /// For as many endpoints as there are ids, at most 65,536; further ones never get a key. `ids` are stable
-    /// hashes of what the endpoints are, such as their addresses, and should differ; their order does not matter.
-    /// A weight of 0, or none, counts as 1.
+    /// hashes of what the endpoints are, such as their addresses; their order does not matter. Of equal ones, only
+    /// the first gets keys. A weight of 0, or none, counts as 1.
     ///
     /// Costs about one millisecond for a few endpoints and three for a thousand: build it once for all workers, and
     /// where nobody waits.

@@ -119,8 +119,9 @@ fn a_slow_endpoint_gets_clearly_less_until_it_is_fast_again() {
 
 #[test]
 fn every_worker_finds_out_who_is_new_or_fast_again() {
-    // So busy that an endpoint is never idle, once one of the workers has found it.
-    let busy = Scenario { workers: 4, requests_per_second: 4_000.0, ..Scenario::calm(Rule::PeakEwma, 1) };
+    // So busy that an endpoint is never idle, once one of the workers has found it; and so many of them that one
+    // alone does not make up its share.
+    let busy = Scenario { workers: 16, requests_per_second: 4_000.0, ..Scenario::calm(Rule::PeakEwma, 1) };
     let script = vec![(5, Trouble::Come)];
     let story = tell(&Scenario { script, length: Duration::from_secs(20), ..busy.clone() });
     assert!(story.share(4, 10, 20) > 0.9 / 5.0, "{}", story.share(4, 10, 20));

@@ -190,6 +190,12 @@ fn when_hardly_any_is_admitted_each_key_still_has_its_own() {
 }
 
 #[test]
+fn of_those_with_the_same_id_the_first_has_all() {
+    let ring = Ring::new(&[7, 8, 7], &[1, 1, 1]);
+    assert!(!ring.places.contains(&2) && ring.places.contains(&0) && ring.places.contains(&1));
+}
+
+#[test]
 fn where_there_is_nobody_none_is_picked() {
     assert_eq!(Ring::new(&[], &[]).pick(7, |_| true), None);
     assert_eq!(ring(&equal(3)).pick(7, |_| false), None);
