@@ -2,6 +2,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -13,6 +15,10 @@ use forebay_base::time::Instant;
 
 /// A buffer that a rare long line has blown up beyond this is not kept for reuse.
 const KEPT_BYTES_MAX: usize = 64 << 10;
+
+/// Another process may write to the same pipe while it takes our place: what is written at once stays together
+/// up to so many bytes (`PIPE_BUF` of Linux, see pipe(7)).
+const TOGETHER_MAX: usize = 4 << 10;
 
 /// How often a flush looks for room in a full channel.
 const FLUSH_RETRY: Duration = Duration::from_millis(1);
@@ -66,6 +72,8 @@ enum Output {
     Stdout(io::Stdout),
     Stderr(io::Stderr),
     File(File),
+    /// Either of the first two, where it is a pipe or a socket.
+    Pipe(Box<dyn Write + Send>),
 }
 
 impl Target {
@@ -144,6 +152,8 @@ impl Batch {
 impl Loop {
     fn open(target: &Target, lost: Arc<AtomicU64>, orders: Arc<Orders>) -> io::Result<Self> {
         let (path, output) = match target {
+            Target::Stdout if is_pipe(&io::stdout()) => (None, Output::Pipe(Box::new(io::stdout()))),
+            Target::Stderr if is_pipe(&io::stderr()) => (None, Output::Pipe(Box::new(io::stderr()))),
             Target::Stdout => (None, Output::Stdout(io::stdout())),
             Target::Stderr => (None, Output::Stderr(io::stderr())),
             Target::File(path) => (Some(path.clone()), Output::File(append_to(path)?)),
@@ -193,8 +203,32 @@ impl Output {
             Self::Stdout(out) => out.write_all(bytes).and_then(|()| out.flush()),
             Self::Stderr(out) => out.write_all(bytes),
             Self::File(out) => out.write_all(bytes),
+            Self::Pipe(out) => {
+                pieces(bytes).try_for_each(|piece| out.write_all(piece).and_then(|()| out.flush()))
+            }
         }
     }
+}
+
+/// Whether what is written may get mixed up with what another process writes. A file is appended to in whole.
+fn is_pipe(output: &impl AsFd) -> bool {
+    let about = output.as_fd().try_clone_to_owned().and_then(|output| File::from(output).metadata());
+    about.is_ok_and(|about| !about.is_file() && !about.file_type().is_char_device())
+}
+
+/// Whole lines, as many as stay together; a longer one stands alone.
+fn pieces(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let fitting = &bytes[..bytes.len().min(TOGETHER_MAX)];
+        let end = match fitting.iter().rposition(|byte| *byte == b'\n') {
+            _ if fitting.len() == bytes.len() => bytes.len(),
+            Some(at) => at + 1,
+            None => bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1),
+        };
+        let (piece, rest) = bytes.split_at(end);
+        bytes = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
@@ -203,4 +237,32 @@ fn append_to(path: &Path) -> io::Result<File> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("nothing under this lock panics")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lengths of the pieces that lines of these lengths are written in.
+    fn written(lines: &[usize]) -> Vec<usize> {
+        let mut bytes = Vec::new();
+        for length in lines {
+            bytes.resize(bytes.len() + length - 1, b'x');
+            bytes.push(b'\n');
+        }
+        let found: Vec<&[u8]> = pieces(&bytes).collect();
+        assert_eq!(found.concat(), bytes);
+        assert!(found.iter().all(|piece| piece.ends_with(b"\n")));
+        found.iter().map(|piece| piece.len()).collect()
+    }
+
+    #[test]
+    fn a_pipe_gets_whole_lines_as_many_as_stay_together() {
+        assert_eq!(written(&[]), [0; 0]);
+        assert_eq!(written(&[100, 200]), [300]);
+        assert_eq!(written(&[TOGETHER_MAX]), [TOGETHER_MAX]);
+        assert_eq!(written(&[TOGETHER_MAX, 1]), [TOGETHER_MAX, 1]);
+        assert_eq!(written(&[3_000, 1_000, 97]), [4_000, 97]);
+        assert_eq!(written(&[10, 9_000, 10]), [10, 9_000, 10]);
+    }
 }

@@ -11,6 +11,7 @@ mod wire;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Child;
 use std::sync::Arc;
 use std::thread;
@@ -91,7 +92,11 @@ impl Upgrader {
         let (told, outcome) = oneshot::channel();
         let this = Arc::clone(self);
         let work = move || {
-            let result = this.begin().and_then(|program| this.settle(this.replace(program, READY_WAIT)));
+            let result = this.begin().and_then(|program| {
+                // Whatever happens, the stage must move on: stopping waits for it.
+                let replaced = catch_unwind(AssertUnwindSafe(|| this.replace(program, READY_WAIT)));
+                this.settle(replaced.unwrap_or_else(|_| Err(BROKE_OFF.to_owned())))
+            });
             // Nobody may wait for it any more.
             let _ = told.send(this.tell(result));
         };
@@ -99,7 +104,7 @@ impl Upgrader {
         if let Err(error) = thread::Builder::new().name("upgrade".to_owned()).spawn(work) {
             return self.tell(Err(format!("cannot make a thread: {error}")));
         }
-        outcome.await.unwrap_or_else(|_| Err("it broke off: please report it".to_owned()))
+        outcome.await.unwrap_or_else(|_| Err(BROKE_OFF.to_owned()))
     }
 
     /// Waits until another process serves in our place.
@@ -211,6 +216,7 @@ impl Upgrader {
 }
 
 const ENDING: &str = "this process was told to end";
+const BROKE_OFF: &str = "it broke off: please report it";
 
 /// A new process; ended on drop.
 struct Started(Option<Child>);
