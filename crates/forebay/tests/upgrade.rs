@@ -277,7 +277,7 @@ fn what_operators_did_to_endpoints_goes_along() {
     let (drained, disabled, plain, added) = (Origin::echo(), Origin::echo(), Origin::echo(), Origin::echo());
     let all = [&drained, &disabled, &plain].map(|origin| format!("\"{}\"", origin.address())).join(", ");
     let settings = settings(drained.address(), 1).replace(&format!("\"{}\"", drained.address()), &all);
-    let lineage = lineage!("{settings}");
+    let mut lineage = lineage!("{settings}");
     let below = |rest: &str| format!("/api/v1/services/app/endpoints{rest}");
     for (origin, action) in [(&drained, "drain"), (&disabled, "disable")] {
         let answer = lineage.admin_ask("POST", &below(&format!("/{}/{action}", origin.address())), "");
@@ -291,6 +291,8 @@ fn what_operators_did_to_endpoints_goes_along() {
         let before = lineage.pid();
         assert_eq!(lineage.ask_for_upgrade().status, 200);
         lineage.await_successor(before);
+        // Its admin side answers until then.
+        lineage.await_end(before);
         for (origin, state) in
             [(&drained, "drained"), (&disabled, "disabled"), (&plain, "up"), (&added, "up")]
         {
@@ -324,7 +326,7 @@ fn the_new_process_serves_only_once_it_has_checked_endpoints() {
         let endpoints = format!("endpoints: [\"{}\"]", origin.address());
         settings(origin.address(), 1).replace(&endpoints, &format!("{endpoints}, {health}"))
     };
-    let lineage = lineage!("{}", with(&well));
+    let mut lineage = lineage!("{}", with(&well));
     let pid = lineage.pid();
     lineage.write_settings(&with(&slow));
     lineage.signal(pid, Signal::Upgrade);
@@ -335,6 +337,7 @@ fn the_new_process_serves_only_once_it_has_checked_endpoints() {
     assert_eq!(lineage.admin_get("/readyz").status, 200);
     gate.open();
     lineage.await_successor(pid);
+    lineage.await_end(pid);
     assert_eq!(lineage.client().get("/x").status, 200);
     assert_eq!(endpoint(&lineage, slow.address())["state"], "up");
 }

@@ -344,10 +344,13 @@ impl<C: FnMut() -> Result<(), String>> Read for Watched<'_, C> {
         loop {
             match self.stream.read(buffer) {
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                    if let Err(why) = (self.check)() {
-                        *self.why = Some(why);
-                        return Err(io::ErrorKind::TimedOut.into());
+                    let Err(why) = (self.check)() else { continue };
+                    // It may have answered and ended since we looked.
+                    if let Ok(bytes @ 1..) = self.stream.read(buffer) {
+                        return Ok(bytes);
                     }
+                    *self.why = Some(why);
+                    return Err(io::ErrorKind::TimedOut.into());
                 }
                 result => return result,
             }

@@ -60,3 +60,24 @@ async fn one_at_a_time_and_none_at_the_end() {
     assert_eq!(first.await.expect("it does not panic"), Err(ENDING.to_owned()));
     assert_eq!(upgrader.upgrade().await, Err(ENDING.to_owned()));
 }
+
+#[test]
+fn an_answer_that_comes_with_the_end_is_heard() {
+    let (old, new) = UnixStream::pair().expect("sockets can be made");
+    old.set_read_timeout(Some(Duration::from_millis(1))).expect("it is not zero");
+    let mut why = None;
+    let mut new = Some(new);
+    let failed = Answer::Failed { why: "line 3".to_owned() };
+    // It answers and ends between our look at the socket and our look at the process.
+    let check = || {
+        if let Some(new) = new.take() {
+            wire::answer(&new, &failed).expect("there is room");
+        }
+        Err("it ended".to_owned())
+    };
+    let heard = wire::read_answer(&mut Watched { stream: &old, check, why: &mut why });
+    assert_eq!((heard.ok(), why.take()), (Some(Answer::Failed { why: "line 3".to_owned() }), None));
+    // And if there is nothing to be heard, that is told.
+    let heard = wire::read_answer(&mut Watched { stream: &old, check: || Ok(()), why: &mut why });
+    assert!(heard.is_err_and(|error| error.kind() == io::ErrorKind::UnexpectedEof));
+}
