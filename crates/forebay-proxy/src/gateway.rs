@@ -33,6 +33,9 @@ use crate::worker::{Active, Worker};
 const ORDERS_MAX: usize = 16;
 /// Idle connections are kept this long while draining, for requests that are already on their way.
 const DRAIN_IDLE: Duration = Duration::from_secs(1);
+/// The same when another process has taken over and nobody is in a hurry: the longer, the more of them end with the
+/// answer to a request, and not in the moment in which one is sent.
+const HANDOVER_IDLE: Duration = Duration::from_secs(5);
 /// Whether the last connection has ended is looked at this often while draining.
 const DRAIN_LOOK: Duration = Duration::from_millis(5);
 /// Access lines are handed over at least this often.
@@ -339,7 +342,8 @@ impl Birth {
             tokio::task::spawn_local(flush(Rc::clone(&worker)));
         }
         let Drain { mut until, kept } = serve(&worker, &mut inbox).await;
-        worker.drain(until.min(Instant::now() + DRAIN_IDLE));
+        let idle = if kept.is_empty() { DRAIN_IDLE } else { HANDOVER_IDLE };
+        worker.drain(until.min(Instant::now() + idle));
         stop.stop(kept);
         for task in accepting {
             // Only a panic keeps it from ending, and that has been reported.
