@@ -7,9 +7,11 @@ use clap::ValueEnum;
 
 use crate::{build, tools, tree};
 
+mod balance;
 mod closed;
 mod failover;
 mod generators;
+mod headline;
 mod histogram;
 mod idle;
 pub(crate) mod machine;
@@ -73,6 +75,9 @@ pub(crate) struct Args {
     /// Measure this binary instead of building one
     #[arg(long, value_name = "FILE")]
     forebay: Option<PathBuf>,
+    /// With `balance`: an older binary to compare with
+    #[arg(long, value_name = "FILE")]
+    before: Option<PathBuf>,
 }
 
 const DEFAULT_PEERS: [Kind; 3] = [Kind::Forebay, Kind::Nginx, Kind::Haproxy];
@@ -89,6 +94,8 @@ enum Subject {
     Reload,
     /// The process is replaced under load, with nginx and HAProxy; writes benches/UPGRADE.md
     Upgrade,
+    /// What picking an endpoint costs; writes benches/BALANCE.md
+    Balance,
 }
 
 /// Which cores do what.
@@ -108,6 +115,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Subject::Failover => run_failover(args),
         Subject::Reload => run_reload(args),
         Subject::Upgrade => run_upgrade(args),
+        Subject::Balance => run_balance(args),
     }
 }
 
@@ -153,6 +161,22 @@ fn run_upgrade(args: &Args) -> Result<()> {
     })
 }
 
+fn run_balance(args: &Args) -> Result<()> {
+    if args.ahead {
+        machine::run_ahead()?;
+    }
+    balance::run(balance::Settings {
+        // Many short turns: what slows the machine for a while then slows all alike.
+        rounds: if args.quick { 1 } else { args.rounds.saturating_mul(args.seconds) },
+        split: args.pin == Pin::Split,
+        json: args.json,
+        complete: !args.quick && args.rounds >= 5 && args.seconds >= 5 && args.forebay.is_none(),
+        out: args.out.clone(),
+        forebay: args.forebay.clone(),
+        before: args.before.clone(),
+    })
+}
+
 fn run_load(args: &Args) -> Result<()> {
     if args.ahead {
         machine::run_ahead()?;
@@ -195,8 +219,7 @@ fn run_proxy(args: &Args) -> Result<()> {
         println!("{text}");
     }
     if let Some(path) = destination(args) {
-        std::fs::write(&path, text)?;
-        eprintln!("xtask: wrote {}", path.display());
+        headline::write_page(&path, &text)?;
     }
     Ok(())
 }
@@ -236,5 +259,5 @@ fn destination(args: &Args) -> Option<PathBuf> {
         && args.pin == Pin::Split
         && args.rounds >= 5
         && args.forebay.is_none();
-    args.out.clone().or_else(|| complete.then(|| tree::root().join("benches/RESULTS.md")))
+    args.out.clone().or_else(|| complete.then(|| tree::root().join("benches").join(headline::RESULTS)))
 }

@@ -5,7 +5,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
@@ -20,13 +20,16 @@ use answer::{Answer, Answers};
 use fault::Fault;
 use request::{Body, Parsed};
 
-/// `cargo xtask origin`: `/small` (90 bytes), `/10k`, `/1m`, `POST /sink`, `/head` (the request's own head),
+/// `cargo xtask origin`: `/small` (90 bytes; also below it), `/10k`, `/1m`, `POST /sink`, `/head` (the request's own head),
 /// `/delay?ms=N`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 0)]
     port: u16,
+    /// Loopback addresses from 127.0.0.1 on that lead here, all with this port
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    addresses: u16,
     /// Misbehave as lines of standard input say: `dark`, `silent`, `failing`, `well`
     #[arg(long)]
     control: bool,
@@ -34,25 +37,44 @@ pub(crate) struct Args {
 
 /// Serves until it is killed. The first line of output names the address.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port))
-        .with_context(|| format!("cannot listen on 127.0.0.1:{}", args.port))?;
-    listener.set_nonblocking(true)?;
-    println!("listening on {}", listener.local_addr()?);
-    let mut origin = Origin::new(listener)?;
+    let listeners = listen(args)?;
+    println!("listening on {}", listeners[0].local_addr()?);
+    let mut origin = Origin::new(listeners)?;
     if args.control {
         origin.listen_to_input()?;
     }
     origin.serve()
 }
 
+/// An address of our own machine by its number, from 127.0.0.1 on.
+pub(crate) fn loopback(number: u16) -> Ipv4Addr {
+    let [above, below] = (number + 1).to_be_bytes();
+    Ipv4Addr::new(127, 0, above, below)
+}
+
+fn listen(args: &Args) -> Result<Vec<TcpListener>> {
+    let mut port = args.port;
+    let mut listeners = Vec::new();
+    for number in 0..args.addresses {
+        let address = SocketAddr::from((loopback(number), port));
+        let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+        listener.set_nonblocking(true)?;
+        port = listener.local_addr()?.port();
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
 /// Bytes of one read; also the longest head that is understood.
 const READ_MAX: usize = 64 << 10;
-const LISTENER: u64 = u64::MAX;
-const INPUT: u64 = u64::MAX - 1;
+/// Events of connections have smaller numbers, and the first listener this one.
+const LISTENERS: u64 = 1 << 32;
+const INPUT: u64 = u64::MAX;
 
 struct Origin {
     epoll: rustix::fd::OwnedFd,
-    listener: TcpListener,
+    /// At least one.
+    listeners: Vec<TcpListener>,
     answers: Answers,
     /// Those of a service that fails.
     failing: Answers,
@@ -77,12 +99,14 @@ struct Connection {
 }
 
 impl Origin {
-    fn new(listener: TcpListener) -> Result<Self> {
+    fn new(listeners: Vec<TcpListener>) -> Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)?;
+        for (listener, data) in listeners.iter().zip(LISTENERS..) {
+            epoll::add(&epoll, listener, epoll::EventData::new_u64(data), epoll::EventFlags::IN)?;
+        }
         Ok(Self {
             epoll,
-            listener,
+            listeners,
             answers: Answers::new(),
             failing: Answers::failing(),
             connections: Vec::new(),
@@ -106,7 +130,7 @@ impl Origin {
         }
         self.fault = Fault::named(line.trim())?;
         if self.fault == Some(Fault::Dark) {
-            fault::lose_packets(&self.listener)?;
+            self.listeners.iter().try_for_each(fault::lose_packets)?;
             self.connections.iter().flatten().try_for_each(|one| fault::lose_packets(&one.stream))?;
         }
         println!("{}", line.trim());
@@ -125,8 +149,8 @@ impl Origin {
             }
             for event in &events {
                 match event.data.u64() {
-                    LISTENER => self.accept()?,
                     INPUT => self.obey()?,
+                    data if data >= LISTENERS => self.accept((data - LISTENERS) as usize)?,
                     index => self.advance(index as usize, &mut scratch),
                 }
             }
@@ -134,9 +158,9 @@ impl Origin {
         }
     }
 
-    fn accept(&mut self) -> Result<()> {
+    fn accept(&mut self, listener: usize) -> Result<()> {
         loop {
-            let stream = match self.listener.accept() {
+            let stream = match self.listeners[listener].accept() {
                 Ok((stream, _)) => stream,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error).context("cannot accept"),
@@ -310,5 +334,16 @@ impl Connection {
             }
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_our_own_go_on_after_the_last_byte() {
+        let addresses = [0, 1, 254, 255, 999].map(|number| loopback(number).to_string());
+        assert_eq!(addresses, ["127.0.0.1", "127.0.0.2", "127.0.0.255", "127.0.1.0", "127.0.3.232"]);
     }
 }

@@ -15,6 +15,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) path: &'a str,
     pub(crate) connections: u32,
     pub(crate) body: u32,
+    /// None: all requests are the same. Else each in turn has one of these, and a path of its own below `path`.
+    pub(crate) cookies: &'a [String],
     pub(crate) seconds: u32,
     pub(crate) pinning: &'a Pinning,
 }
@@ -36,7 +38,7 @@ pub(crate) struct Counts {
 
 /// Runs wrk to its end.
 pub(crate) fn run(plan: Plan<'_>) -> Result<Counts> {
-    let Plan { address, path, connections, body, seconds, pinning } = plan;
+    let Plan { address, path, connections, body, cookies, seconds, pinning } = plan;
     let mut wrk = peer::wrk(pinning)?;
     wrk.args(["--threads", "1", "--timeout", "10s"])
         .args(["--connections", &connections.to_string()])
@@ -44,7 +46,8 @@ pub(crate) fn run(plan: Plan<'_>) -> Result<Counts> {
         .arg("--script")
         .arg(tree::root().join("benches/wrk.lua"))
         .arg(format!("http://{address}{path}"))
-        .args(["--", &body.to_string()]);
+        .args(["--", &body.to_string()])
+        .args(cookies);
     let output = shell::read(&mut wrk)?;
     parse(&output).with_context(|| format!("wrk printed no figures: {output}"))
 }

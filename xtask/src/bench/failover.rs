@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
+use super::headline;
 use super::machine::{self, Folder, Pinning};
 use super::peer::{self, Kind, Peer, Site};
 use crate::{build, tools, tree};
@@ -94,8 +95,7 @@ pub(crate) fn run(settings: Settings) -> Result<()> {
     let text = report::markdown(&bench, &runs);
     println!("{text}");
     if let Some(path) = bench.destination() {
-        std::fs::write(&path, text)?;
-        eprintln!("xtask: wrote {}", path.display());
+        headline::write_page(&path, &text)?;
     }
     Ok(())
 }

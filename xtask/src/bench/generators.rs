@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
+use super::headline;
 use super::machine::{self, Folder, Pinning};
 use super::peer::Backend;
 use crate::{build, tools, tree};
@@ -95,8 +96,7 @@ pub(crate) fn run(settings: Settings) -> Result<()> {
     let text = report::markdown(&bench, &results, &missing)?;
     println!("{text}");
     if let Some(path) = bench.destination() {
-        std::fs::write(&path, text)?;
-        eprintln!("xtask: wrote {}", path.display());
+        headline::write_page(&path, &text)?;
     }
     Ok(())
 }

@@ -162,10 +162,16 @@ pub(crate) struct Backend {
 impl Backend {
     /// Starts the origin and waits until it answers.
     pub(crate) fn start(folder: &Path, pinning: &Pinning) -> Result<Self> {
+        Self::start_at(1, folder, pinning)
+    }
+
+    /// As `start`, reached at this many addresses, see `origin::loopback`.
+    pub(crate) fn start_at(addresses: u16, folder: &Path, pinning: &Pinning) -> Result<Self> {
         let address = free_address()?;
         let program = std::env::current_exe().context("cannot find our own program")?;
-        let arguments: Vec<OsString> =
-            ["origin", "--port", &address.port().to_string()].iter().map(OsString::from).collect();
+        let (port, addresses) = (address.port().to_string(), addresses.to_string());
+        let words = ["origin", "--port", &port, "--addresses", &addresses];
+        let arguments: Vec<OsString> = words.iter().map(OsString::from).collect();
         let log = folder.join("origin.log");
         let process = Process::start(&program, &arguments, &pinning.rest, &log)?;
         let mut peer = Peer { address, process };

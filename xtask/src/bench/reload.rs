@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::headline;
 use super::machine::{self, Folder, Pinning};
 use super::open;
 use super::peer::{Backend, Kind};
@@ -92,8 +93,7 @@ pub(crate) fn run(settings: Settings) -> Result<()> {
     let text = report::markdown(&bench, &held, &large);
     println!("{text}");
     if let Some(path) = bench.destination() {
-        std::fs::write(&path, text)?;
-        eprintln!("xtask: wrote {}", path.display());
+        headline::write_page(&path, &text)?;
     }
     Ok(())
 }

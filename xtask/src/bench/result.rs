@@ -102,12 +102,28 @@ impl Outcome {
 
     /// One peer's value over another's, round by round.
     pub(crate) fn ratio(&self, row: Name, metric: Metric, peer: usize, other: usize) -> Option<Spread> {
+        let pairs = self.pairs(row, metric, peer, other);
+        Spread::of(pairs.filter(|(_, other)| *other > 0.0).map(|(value, other)| value / other))
+    }
+
+    /// One peer's value less another's, round by round.
+    pub(crate) fn difference(&self, row: Name, metric: Metric, peer: usize, other: usize) -> Option<Spread> {
+        Spread::of(self.pairs(row, metric, peer, other).map(|(value, other)| value - other))
+    }
+
+    /// The values of each round that is sound for both.
+    fn pairs(
+        &self,
+        row: Name,
+        metric: Metric,
+        peer: usize,
+        other: usize,
+    ) -> impl Iterator<Item = (f64, f64)> {
         let others = self.by_round(row, metric, other);
-        let ratios = self.by_round(row, metric, peer).into_iter().filter_map(|(round, value)| {
+        self.by_round(row, metric, peer).into_iter().filter_map(move |(round, value)| {
             let (_, other) = others.iter().find(|(found, _)| *found == round)?;
-            (*other > 0.0).then_some(value / other)
-        });
-        Spread::of(ratios)
+            Some((value, *other))
+        })
     }
 }
 
@@ -169,5 +185,7 @@ mod tests {
         };
         let ratio = outcome.ratio(Name::Small, Metric::Cpu, 0, 1);
         assert_eq!(ratio, Some(Spread { min: 0.5, median: 0.5, max: 0.5 }));
+        let difference = outcome.difference(Name::Small, Metric::Cpu, 0, 1);
+        assert_eq!(difference, Some(Spread { min: -6.0, median: -6.0, max: -6.0 }));
     }
 }

@@ -118,9 +118,11 @@ impl Bench<'_> {
                     path,
                     connections,
                     body,
+                    cookies: &[],
                     seconds: self.plan.seconds,
                     pinning: &self.plan.pinning,
                 };
+                closed::run(closed::Plan { seconds: WARM_UP_SECONDS, ..plan })?;
                 closed_figures(running, plan)
             }
             Load::Open { connections, share } => {
@@ -165,8 +167,8 @@ impl Bench<'_> {
     }
 }
 
-fn closed_figures(peer: &Peer, plan: closed::Plan<'_>) -> Result<Figures> {
-    closed::run(closed::Plan { seconds: WARM_UP_SECONDS, ..plan })?;
+/// Of one measurement of a proxy that is warm.
+pub(super) fn closed_figures(peer: &Peer, plan: closed::Plan<'_>) -> Result<Figures> {
     let process = &peer.process;
     let before = process.cpu()?;
     let counts = closed::run(plan)?;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::failover::load;
+use super::headline;
 use super::machine::{self, Folder, Pinning};
 use super::peer::{Backend, Kind};
 use crate::{build, tools, tree};
@@ -83,8 +84,7 @@ pub(crate) fn run(settings: Settings) -> Result<()> {
     let text = report::markdown(&bench, &runs);
     println!("{text}");
     if let Some(path) = bench.destination() {
-        std::fs::write(&path, text)?;
-        eprintln!("xtask: wrote {}", path.display());
+        headline::write_page(&path, &text)?;
     }
     Ok(())
 }

@@ -22,12 +22,18 @@ pub(crate) fn connect(address: SocketAddr) -> Result<TcpStream> {
 
 /// Sends GET and gives the body of a 200; anything else is an error.
 pub(crate) fn get(stream: &mut TcpStream, path: &str) -> Result<Vec<u8>> {
+    exchange(stream, path).map(|(_, body)| body)
+}
+
+/// As `get`, with the head before the body.
+pub(crate) fn exchange(stream: &mut TcpStream, path: &str) -> Result<(Vec<u8>, Vec<u8>)> {
     stream.write_all(request(path).as_bytes()).context("cannot send")?;
     let mut bytes = Vec::new();
     let mut chunk = [0; 16 << 10];
     loop {
         if let Some(length) = complete(&bytes)? {
-            return Ok(bytes.split_off(bytes.len() - length));
+            let body = bytes.split_off(bytes.len() - length);
+            return Ok((bytes, body));
         }
         match stream.read(&mut chunk).context("no answer")? {
             0 => bail!("closed before the answer was complete"),

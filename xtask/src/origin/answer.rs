@@ -38,6 +38,7 @@ impl Answers {
             b"/small" | b"/delay" => self.small,
             b"/10k" => self.kib_10,
             b"/1m" => self.mib_1,
+            path if path.starts_with(b"/small/") => self.small,
             b"/sink" => self.accepted,
             b"/head" => return Cow::Owned(respond("200 OK", head)),
             _ => self.missing,

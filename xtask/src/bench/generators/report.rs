@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::tool::{Kind, Missing};
 use super::{Bench, Results, cost, scale, truth};
+use crate::bench::headline::{self, Goal};
 use crate::bench::machine;
 use crate::bench::result::Spread;
 
@@ -58,12 +59,14 @@ fn goals(out: &mut String, results: &Results) -> Result<()> {
         return Ok(());
     }
     writeln!(out, "## Won and lost\n")?;
-    writeln!(out, "| goal | at most | measured | |")?;
-    writeln!(out, "|---|---:|---:|---|")?;
-    for (goal, measured, most) in rows {
-        let word = if measured <= most { "reached" } else { "**missed**" };
-        writeln!(out, "| {goal} | {most} | {measured:.2} | {word} |")?;
-    }
+    let goals = rows.into_iter().map(|(what, measured, most)| Goal {
+        what,
+        most: most.to_string(),
+        measured: format!("{measured:.2}"),
+        reached: measured <= most,
+        others: Vec::new(),
+    });
+    out.push_str(&headline::goals(&[], &goals.collect::<Vec<Goal>>()));
     writeln!(out)?;
     Ok(())
 }

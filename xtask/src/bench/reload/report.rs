@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::{Bench, ENDPOINTS, Held, Large, RATE, SERVICES, middle_and_most};
+use crate::bench::headline::{self, Goal};
 use crate::bench::machine;
 
 /// Most growth of memory over the reloads, in percent.
@@ -23,18 +24,19 @@ pub(super) fn markdown(bench: &Bench, held: &Held, large: &Large) -> String {
     let growth = growth(&held.memory);
     let (middle, most) = middle_and_most(&held.took);
     let (large_middle, large_most) = middle_and_most(&large.took);
-    text.push_str("\n| goal | at most | measured | |\n|---|---:|---:|---|\n");
-    goal(&mut text, "streams dropped", "0", &held.streams.dropped.to_string(), held.streams.dropped == 0);
-    goal(
-        &mut text,
-        "growth of memory over the reloads, %",
-        "5",
-        &format!("{growth:.1}"),
-        growth <= GROWTH_MAX,
-    );
-    let label = format!("reload of {SERVICES} services of {ENDPOINTS} endpoints, ms");
-    goal(&mut text, &label, "200", &millis(large_middle), large_middle <= LARGE_MAX);
-    goal(&mut text, "requests failed meanwhile", "0", &large.failed.to_string(), large.failed == 0);
+    let goals = [
+        goal("streams dropped", "0", held.streams.dropped.to_string(), held.streams.dropped == 0),
+        goal("growth of memory over the reloads, %", "5", format!("{growth:.1}"), growth <= GROWTH_MAX),
+        goal(
+            &format!("reload of {SERVICES} services of {ENDPOINTS} endpoints, ms"),
+            "200",
+            millis(large_middle),
+            large_middle <= LARGE_MAX,
+        ),
+        goal("requests failed meanwhile", "0", large.failed.to_string(), large.failed == 0),
+    ];
+    text.push('\n');
+    text.push_str(&headline::goals(&[], &goals));
 
     let memory: Vec<String> =
         held.memory.iter().map(|bytes| format!("{:.1}", *bytes as f64 / f64::from(1 << 20))).collect();
@@ -72,9 +74,8 @@ pub(super) fn markdown(bench: &Bench, held: &Held, large: &Large) -> String {
     text
 }
 
-fn goal(text: &mut String, what: &str, most: &str, measured: &str, reached: bool) {
-    let word = if reached { "reached" } else { "**missed**" };
-    let _ = writeln!(text, "| {what} | {most} | {measured} | {word} |");
+fn goal(what: &str, most: &str, measured: String, reached: bool) -> Goal {
+    Goal { what: what.to_owned(), most: most.to_owned(), measured, reached, others: Vec::new() }
 }
 
 /// From the first look to the greatest, in percent.

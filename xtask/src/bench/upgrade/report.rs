@@ -4,7 +4,9 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::{Bench, EVERY, RATE, Run, clients};
+use crate::bench::headline::{self, Goal};
 use crate::bench::machine;
+use crate::bench::peer::Kind;
 
 /// The report, with what machine and which versions it is about.
 pub(super) fn markdown(bench: &Bench, runs: &[Run]) -> String {
@@ -24,12 +26,35 @@ pub(super) fn markdown(bench: &Bench, runs: &[Run]) -> String {
         bench.quiet().as_secs(),
         EVERY.as_secs()
     );
+    let others = bench.settings.peers.iter().filter(|peer| **peer != Kind::Forebay);
+    let others: Vec<String> = others.map(ToString::to_string).collect();
+    text.push_str(&headline::goals(&others, &goals(runs, bench.upgrades())));
     text.push_str(
-        "| proxy | requests | upgrades | of requests | errors | p99 before, ms | p99 from then on, ms | slowest, ms | \
+        "\n| proxy | requests | upgrades | of requests | errors | p99 before, ms | p99 from then on, ms | slowest, ms | \
          longest gap before, ms | from then on, ms |\n|---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     runs.iter().for_each(|run| row(&mut text, run));
     text
+}
+
+/// Errors with each kind of clients, beside those of the other proxies.
+fn goals(runs: &[Run], upgrades: u32) -> Vec<Goal> {
+    let own = runs.iter().filter(|run| run.peer == Kind::Forebay);
+    own.map(|run| {
+        let others = runs.iter().filter(|other| other.fresh == run.fresh && other.peer != Kind::Forebay);
+        let told = |run: &Run| match upgrades - run.verdict.upgrades {
+            0 => run.verdict.errors.to_string(),
+            failed => format!("{}; {failed} upgrades failed", run.verdict.errors),
+        };
+        Goal {
+            what: format!("{upgrades} upgrades, {}: requests failed", clients(run.fresh)),
+            most: "0".to_owned(),
+            measured: told(run),
+            reached: run.verdict.errors == 0 && run.verdict.upgrades == upgrades,
+            others: others.map(told).collect(),
+        }
+    })
+    .collect()
 }
 
 fn row(text: &mut String, run: &Run) {
