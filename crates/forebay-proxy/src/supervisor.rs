@@ -5,6 +5,7 @@
 //! clock in here.
 
 mod member;
+mod memory;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -260,8 +261,9 @@ impl Supervisor {
     ) -> Result<(), SteerError> {
         let result = self.change(service, |service, means| {
             let known: Vec<SocketAddr> = service.members.iter().map(Member::address).collect();
-            let failures = service.spec.outlier.failures;
+            let (failures, checked) = (service.spec.outlier.failures, service.health.is_some());
             let Some(member) = service.find(endpoint) else { return Err(SteerError::NoEndpoint(known)) };
+            let was_disabled = matches!(member.wish, Some((Steer::Disable, _)));
             match steer {
                 Steer::Enable => {
                     member.wish = None;
@@ -273,6 +275,13 @@ impl Supervisor {
                     member.wish = Some((steer, now));
                 }
                 Steer::Drain | Steer::Disable => {}
+            }
+            if was_disabled && steer != Steer::Disable {
+                // What checks said before says nothing of now, and the next one begins at once.
+                member.id = means.id();
+                if checked {
+                    member.doubt(now);
+                }
             }
             let wish = member.wish;
             service.note_wish(endpoint, wish);

@@ -46,8 +46,9 @@ impl Ring {
     /// hashes of what the endpoints are, such as their addresses; their order does not matter. Of equal ones, only
     /// the first gets keys. A weight of 0, or none, counts as 1.
     ///
-    /// Costs about one millisecond for a few endpoints and three for a thousand: build it once for all workers, and
-    /// where nobody waits.
+    /// Costs about one millisecond for a few endpoints and three for a thousand: build it once for all workers, where
+    /// no request waits, and not again until an endpoint comes, goes or has another weight. Whoever is out, or has
+    /// only [part](super::Parts) of its keys for now, stays on it: [`pick`](Self::pick) passes it over.
     #[must_use]
     pub fn new(ids: &[u64], weights: &[u32]) -> Self {
         let weights = weights.iter().copied().chain(std::iter::repeat(1));

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use forebay_base::time::Instant;
-use forebay_policy::health::{Health, State};
+use forebay_policy::health::{Health, Rules, State};
 use forebay_policy::outlier::{Cause, Ejection, Window};
 
 use super::view::{CheckView, Out, Reason, Source, Steer};
@@ -14,6 +14,12 @@ use crate::upstream::Shared;
 
 /// Shares grow in so many steps, so that workers need not follow every moment.
 const RAMP_STEPS: u64 = 20;
+/// An endpoint that cannot be connected to is tried so soon, and then never more often,
+const TRIAL_FIRST: Duration = Duration::from_secs(1);
+/// nor less often than this.
+const TRIAL_LAST: Duration = Duration::from_secs(5);
+/// A check that has passed says nothing any more after so many of its intervals.
+const CHECK_AGE_MAX: u32 = 3;
 
 /// See the module.
 #[derive(Debug)]
@@ -36,8 +42,8 @@ pub(super) struct Member {
     pub(super) ejection: Ejection,
     pub(super) ejections: [u64; Cause::ALL.len()],
     pub(super) wish: Option<(Steer, Instant)>,
-    /// When it came to the service.
-    pub(super) joined: Instant,
+    /// Since when nothing was known of its health, if nothing is.
+    pub(super) unchecked: Instant,
     /// When its share began to grow.
     pub(super) ramping: Option<Instant>,
     /// Since when it has been out, as was logged.
@@ -125,7 +131,7 @@ impl Member {
                 detail: met(),
             }),
             State::Unchecked if checked => {
-                let since = self.joined;
+                let since = self.unchecked;
                 outs.push(Out { reason: Reason::Unchecked, since, until: self.next, detail: met() });
             }
             _ => {}
@@ -170,6 +176,32 @@ impl Member {
         self.ejected.is_some() || self.ramping.is_some() || self.ejection != Ejection::default()
     }
 
+    /// Nothing is known of its health any more: it was not checked for a while.
+    pub(super) fn doubt(&mut self, now: Instant) {
+        self.health = Health::new();
+        self.unchecked = now;
+        self.next = None;
+    }
+
+    /// It has been away, and is the same one still. Its failures stay, for they say what to expect; that it was up
+    /// holds only if a check said so lately. `rules`: those of the check of the service, if it has one.
+    pub(super) fn come_back(&mut self, rules: Option<&Rules>, now: Instant) {
+        self.next = None;
+        self.suspect = false;
+        if let Some(ejected) = &mut self.ejected {
+            // Nobody has heard what came of it.
+            ejected.probing = false;
+        }
+        let Some(rules) = rules else { return };
+        let lately = |(at, _, _): &(Instant, bool, Box<str>)| {
+            now.since(*at) <= rules.interval.saturating_mul(CHECK_AGE_MAX)
+        };
+        let is_disabled = matches!(self.wish, Some((Steer::Disable, _)));
+        if is_disabled || (self.health.state() == State::Up && !self.last.as_ref().is_some_and(lately)) {
+            self.doubt(now);
+        }
+    }
+
     /// The ejection is over; the next failures count from `failing` and `unreachable`.
     pub(super) fn readmit(&mut self, now: Instant, failing: u32) {
         self.ejected = None;
@@ -177,6 +209,21 @@ impl Member {
         self.shared.failing.store(failing, Ordering::Relaxed);
         self.shared.unreachable.store(0, Ordering::Relaxed);
     }
+}
+
+impl Ejected {
+    /// When it is tried again after a trial that failed: when it has been out for another quarter of the time it
+    /// has been out already. So one that was away for a moment is found at once, and one that stays away costs
+    /// little. `eject_for` may make it sooner.
+    pub(super) fn next_trial(&self, now: Instant, eject_for: Duration) -> Instant {
+        now + (now.since(self.since) / 4).clamp(TRIAL_FIRST, TRIAL_LAST).min(eject_for)
+    }
+}
+
+/// When an ejected endpoint may come back that was to be left out until `until`. `first`: it is not one that comes
+/// and goes. Whether it can be connected to is known by trying, so that is not waited for so long.
+pub(super) fn first_trial(cause: Cause, first: bool, now: Instant, until: Instant) -> Instant {
+    if cause == Cause::ConnectFailures && first { until.min(now + TRIAL_FIRST) } else { until }
 }
 
 const fn reason_of(steer: Steer) -> Reason {

@@ -14,10 +14,11 @@ use forebay_policy::select::{Candidate, Selection, select};
 use forebay_telemetry::log::{Event, Log};
 
 use super::ENDPOINTS_MAX;
-use super::member::{Ejected, Member, Tally};
+use super::member::{Ejected, Member, Tally, first_trial};
+use super::memory::Memory;
 use super::view::{Answer, Found, Source, Steer};
 use crate::plan;
-use crate::upstream::{Members, News, Registry, Roster, Shared};
+use crate::upstream::{Members, News, Registry, Roster};
 
 /// Addresses shown in a line of the log.
 const SHOWN_MAX: usize = 10;
@@ -36,6 +37,8 @@ pub(super) struct Service {
     pub(super) wishes: BTreeMap<SocketAddr, (Steer, Instant)>,
     /// In order of address.
     pub(super) members: Vec<Member>,
+    /// Those that have just left.
+    memory: Memory,
     pub(super) panic: bool,
     pub(super) priority: u8,
     /// Answers of names and files: good, failed.
@@ -66,7 +69,7 @@ pub(super) struct Means<'a> {
 }
 
 impl Means<'_> {
-    fn id(&mut self) -> u64 {
+    pub(super) fn id(&mut self) -> u64 {
         *self.ids += 1;
         *self.ids
     }
@@ -83,6 +86,7 @@ impl Service {
             added: BTreeMap::new(),
             wishes: BTreeMap::new(),
             members: Vec::new(),
+            memory: Memory::default(),
             panic: false,
             priority: 0,
             lookups: (0, 0),
@@ -100,7 +104,7 @@ impl Service {
         self.spec = spec.clone();
         if health_changed {
             self.health = spec.health.clone().map(Arc::new);
-            for member in &mut self.members {
+            for member in self.members.iter_mut().chain(self.memory.members()) {
                 member.id = means.id();
                 member.next = None;
                 // It has been in use without, and another check may be of another opinion.
@@ -110,7 +114,7 @@ impl Service {
             }
         }
         if outlier_changed {
-            for member in &mut self.members {
+            for member in self.members.iter_mut().chain(self.memory.members()) {
                 member.readmit(now, 0);
                 member.ejection = Ejection::default();
             }
@@ -213,19 +217,45 @@ impl Service {
         }
         let mut before: BTreeMap<SocketAddr, Member> =
             self.members.drain(..).map(|member| (member.address(), member)).collect();
+        let rules = self.rules();
+        let mut back = Vec::new();
         for (address, (source, weight, priority)) in wanted {
-            let member = match before.remove(&address) {
-                Some(member) => Member { source, weight, priority, ..member },
-                None => self.newcomer(address, source, weight, priority, means.id(), now),
+            let member = if let Some(member) = before.remove(&address) {
+                Member { source, weight, priority, ..member }
+            } else if let Some(mut member) = self.memory.take(address, now) {
+                member.come_back(rules.as_ref(), now);
+                back.push(address);
+                let wish = self.wishes.get(&address).copied();
+                Member { source, weight, priority, id: means.id(), wish, ..member }
+            } else {
+                self.newcomer(address, source, weight, priority, means, now)
             };
             self.members.push(member);
         }
         if !before.is_empty() {
             means.gone.store(true, Ordering::Relaxed);
         }
-        for gone in before.values() {
+        for gone in before.into_values() {
             // Whoever waits for it may go elsewhere only if it did not answer; else it finishes.
             gone.shared.out.store(true, Ordering::Relaxed);
+            self.memory.keep(gone, now);
+        }
+        self.pardon(&back, now);
+    }
+
+    /// Those who have come back ejected stay so only as far as that many may be.
+    fn pardon(&mut self, back: &[SocketAddr], now: Instant) {
+        let all = self.members.iter().filter(|member| !member.is_steered_out()).count();
+        let mut ejected = self.members.iter().filter(|member| member.ejected.is_some()).count();
+        for address in back {
+            let max = self.spec.outlier.ejected_max;
+            let Some(member) = self.find(*address).filter(|member| member.ejected.is_some()) else {
+                continue;
+            };
+            if !outlier::may_eject(ejected - 1, all, max) {
+                member.readmit(now, 0);
+                ejected -= 1;
+            }
         }
     }
 
@@ -235,17 +265,21 @@ impl Service {
         source: Source,
         weight: u32,
         priority: u8,
-        id: u64,
+        means: &mut Means<'_>,
         now: Instant,
     ) -> Member {
+        // It may be in use still, from another time.
+        let shared = means.registry.shared(&self.spec.name, address);
+        shared.failing.store(0, Ordering::Relaxed);
+        shared.unreachable.store(0, Ordering::Relaxed);
         let is_late = self.settled && !self.spec.slow_start.is_zero();
         let health = if self.health.is_some() { health::Health::new() } else { health::Health::up() };
         Member {
-            shared: Arc::new(Shared::new(&self.spec.name, address)),
+            shared,
             source,
             weight,
             priority,
-            id,
+            id: means.id(),
             health,
             unhealthy: now,
             last: None,
@@ -256,7 +290,7 @@ impl Service {
             ejection: Ejection::default(),
             ejections: [0; Cause::ALL.len()],
             wish: self.wishes.get(&address).copied(),
-            joined: now,
+            unchecked: now,
             ramping: is_late.then_some(now),
             out_since: None,
             share: None,
@@ -290,8 +324,13 @@ impl Service {
         self.settled |= !self.members.is_empty();
         let all = self.members.iter().map(|member| Arc::clone(&member.shared)).collect();
         let weights = self.members.iter().map(|member| member.weight).collect();
-        let members = Members::new(all, weights, picks);
-        if !members.is_same(&self.roster.members()) {
+        let before = self.roster.members();
+        let members = Members::new(all, weights, picks).after(&before);
+        if matches!(self.spec.balance, plan::Balance::Hash(_)) {
+            // No request should have to wait until it is made.
+            let _ = members.ring();
+        }
+        if !members.is_same(&before) {
             self.roster.publish(members);
             if self.roster.waiting.load(Ordering::SeqCst) > 0 {
                 means.registry.tell(&News::Room(Arc::clone(&self.roster)));
@@ -418,7 +457,9 @@ impl Service {
         if member.ejected.is_some() || member.is_steered_out() {
             return;
         }
+        let is_first = member.ejection == Ejection::default();
         let until = member.ejection.begin(now, eject_for, eject_for_max);
+        let until = first_trial(cause, is_first, now, until);
         member.ejected = Some(Ejected { cause, since: now, until, detail: detail.into(), probing: false });
         member.ejections[cause as usize] += 1;
         self.settle(means, now);
@@ -426,6 +467,7 @@ impl Service {
 
     /// What time alone changes. Gives the endpoints that should be tried before they come back.
     pub(super) fn tick(&mut self, means: &mut Means<'_>, now: Instant) -> Vec<SocketAddr> {
+        self.memory.forget_old(now);
         if !self.members.iter().any(Member::is_busy) {
             return Vec::new();
         }
@@ -460,7 +502,7 @@ impl Service {
         means: &mut Means<'_>,
         now: Instant,
     ) {
-        let plan::Outlier { eject_for, eject_for_max, .. } = self.spec.outlier;
+        let eject_for = self.spec.outlier.eject_for;
         let Some(member) = self.find(address) else { return };
         let suspect = std::mem::take(&mut member.suspect);
         match (member.ejected.as_mut().filter(|ejected| ejected.probing), result) {
@@ -469,7 +511,8 @@ impl Service {
                 self.settle(means, now);
             }
             (Some(ejected), Err(detail)) => {
-                ejected.until = member.ejection.begin(now, eject_for, eject_for_max);
+                // No new ejection, only the same one that goes on.
+                ejected.until = ejected.next_trial(now, eject_for);
                 ejected.detail = detail;
                 ejected.probing = false;
             }

@@ -164,19 +164,194 @@ fn who_cannot_be_reached_is_left_out_and_tried_before_it_comes_back() {
     fixture.cannot_connect(2);
     assert_eq!((fixture.ports(), fixture.state(2)), (vec![1, 3], "ejected"));
     assert!(fixture.shared(2).lost.load(Relaxed) && fixture.shared(2).out.load(Relaxed));
-    assert!(fixture.pass(SECOND * 4).is_empty());
-    let trials = fixture.pass(SECOND * 2);
+    assert!(fixture.pass(SECOND / 2).is_empty());
+    let trials = fixture.pass(SECOND / 2);
     assert_eq!(trials.iter().map(|trial| trial.address).collect::<Vec<_>>(), [at(2)]);
     // Not twice at a time.
     assert!(fixture.pass(SECOND).is_empty());
     fixture.supervisor.tried(&trials[0], Err("refused".into()), fixture.now);
     assert_eq!(fixture.ports(), [1, 3]);
-    // Each time it is left alone longer.
-    assert!(fixture.pass(SECOND * 9).is_empty());
-    let trials = fixture.pass(SECOND * 2);
+    assert!(fixture.pass(SECOND / 2).is_empty());
+    let trials = fixture.pass(SECOND / 2);
     fixture.supervisor.tried(&trials[0], Ok(()), fixture.now);
     assert_eq!((fixture.ports(), fixture.state(2)), (vec![1, 2, 3], "up"));
     assert!(!fixture.shared(2).lost.load(Relaxed) && !fixture.shared(2).out.load(Relaxed));
+}
+
+#[test]
+fn who_was_gone_for_long_is_found_soon_and_only_who_comes_and_goes_waits_longer() {
+    let mut fixture = three(|_| {});
+    /// After how many tenths of a second it is tried so many times, in vain.
+    fn tried(fixture: &mut Fixture, times: usize) -> Vec<u32> {
+        let (mut at, mut tenths) = (Vec::new(), 0);
+        while at.len() < times {
+            tenths += 1;
+            for trial in fixture.pass(SECOND / 10) {
+                fixture.supervisor.tried(&trial, Err("refused".into()), fixture.now);
+                at.push(tenths);
+            }
+        }
+        at
+    }
+    let come_back = |fixture: &mut Fixture| {
+        let trial = (0..100).find_map(|_| fixture.pass(SECOND / 10).pop()).expect("it is tried");
+        fixture.supervisor.tried(&trial, Ok(()), fixture.now);
+        assert_eq!(fixture.state(2), "up");
+    };
+    fixture.cannot_connect(2);
+    assert_eq!(tried(&mut fixture, 5), [10, 20, 30, 40, 50]);
+    let hour = tried(&mut fixture, 720);
+    assert!(hour.windows(2).all(|two| two[1] - two[0] <= 50), "{hour:?}");
+    assert_eq!(fixture.supervisor.view(fixture.now)[0].endpoints[1].ejections[0], 1);
+    come_back(&mut fixture);
+    // As it fails again at once, it is left alone for twice as long, then three times.
+    fixture.cannot_connect(2);
+    assert_eq!(tried(&mut fixture, 2), [100, 125]);
+    come_back(&mut fixture);
+    fixture.cannot_connect(2);
+    assert_eq!(tried(&mut fixture, 1), [150]);
+    come_back(&mut fixture);
+    // It has been well for long enough: that is forgiven.
+    fixture.pass(SECOND * 20);
+    fixture.cannot_connect(2);
+    assert_eq!(tried(&mut fixture, 1), [10]);
+}
+
+#[test]
+fn a_short_ejection_makes_trials_as_frequent() {
+    let mut fixture = three(|spec| spec.outlier.eject_for = SECOND / 10);
+    fixture.cannot_connect(2);
+    for _ in 0..5 {
+        let trials = fixture.pass(SECOND / 10);
+        fixture.supervisor.tried(&trials[0], Err("refused".into()), fixture.now);
+    }
+}
+
+#[test]
+fn requests_of_its_former_time_count_when_an_endpoint_comes_back() {
+    let source = Source::Name("app.test:1".into());
+    let mut fixture = Fixture::new(&["app.test:1"], |_| {});
+    fixture.found(&source, &[1, 2]);
+    // It leaves for a moment; for longer than it is remembered; and with its service.
+    let in_use = fixture.shared(2);
+    in_use.in_flight.store(7, Relaxed);
+    for away in [SECOND, SECOND * 3_600] {
+        fixture.found(&source, &[1]);
+        fixture.pass(away);
+        fixture.found(&source, &[1, 2]);
+        assert!(Arc::ptr_eq(&in_use, &fixture.shared(2)));
+    }
+    let other = std::mem::replace(&mut fixture.spec, plan::Service::new("other"));
+    fixture.reload();
+    fixture.spec = other;
+    fixture.reload();
+    fixture.found(&source, &[1, 2]);
+    assert_eq!(fixture.shared(2).load(), 7);
+    assert!(!fixture.shared(2).out.load(Relaxed));
+    // Nobody uses it, and nobody remembers it: it is a new one.
+    drop(in_use);
+    fixture.found(&source, &[1]);
+    fixture.pass(SECOND * 3_600);
+    fixture.found(&source, &[1, 2]);
+    assert_eq!(fixture.shared(2).load(), 0);
+}
+
+#[test]
+fn who_is_away_for_a_moment_keeps_ejection_health_and_slow_start() {
+    let source = Source::Name("app.test:1".into());
+    let mut fixture = Fixture::new(&["app.test:1"], |spec| {
+        checked(spec);
+        spec.slow_start = SECOND * 100;
+    });
+    fixture.found(&source, &[1, 2, 3, 4]);
+    fixture.checks(&[1, 2, 3, 4], true);
+    fixture.cannot_connect(1);
+    fixture.checks(&[2, 2], false);
+    fixture.found(&source, &[1, 2, 3, 4, 5]);
+    fixture.checks(&[5], true);
+    fixture.pass(SECOND * 3);
+    fixture.found(&source, &[3, 4]);
+    fixture.pass(SECOND);
+    let old = fixture.target(3).expect("it is checked");
+    fixture.found(&source, &[1, 2, 3, 4, 5]);
+    let states = [1, 2, 3, 4, 5].map(|port| fixture.state(port));
+    assert_eq!(states, ["ejected", "unhealthy", "up", "up", "ramping"]);
+    assert_eq!(fixture.picks(), [(3, 100), (4, 100), (5, 10)]);
+    // It has a place among those that are checked, and is tried.
+    assert!(fixture.supervisor.checked(&old, Ok(()), fixture.now).is_some());
+    fixture.checks(&[1, 2, 5], true);
+    assert_eq!((fixture.state(1), fixture.state(2)), ("ramping", "unhealthy"));
+    fixture.pass(SECOND * 46);
+    assert_eq!(fixture.picks()[3], (5, 50));
+}
+
+#[test]
+fn a_trial_under_way_when_an_endpoint_leaves_is_made_again() {
+    let source = Source::Name("app.test:1".into());
+    let mut fixture = Fixture::new(&["app.test:1"], |_| {});
+    fixture.found(&source, &[1, 2, 3]);
+    fixture.cannot_connect(2);
+    let trial = fixture.pass(SECOND).pop().expect("it is tried");
+    fixture.found(&source, &[1, 3]);
+    fixture.supervisor.tried(&trial, Ok(()), fixture.now);
+    fixture.found(&source, &[1, 2, 3]);
+    assert_eq!(fixture.state(2), "ejected");
+    assert_eq!(fixture.pass(SECOND).len(), 1);
+}
+
+#[test]
+fn whoever_comes_back_after_many_checks_is_checked_first() {
+    let source = Source::Name("app.test:1".into());
+    let mut fixture = Fixture::new(&["app.test:1"], checked);
+    fixture.found(&source, &[1, 2, 3, 4]);
+    fixture.checks(&[1, 2, 3, 4], true);
+    fixture.checks(&[3, 3], false);
+    fixture.found(&source, &[1, 4]);
+    fixture.pass(SECOND * 7);
+    fixture.found(&source, &[1, 2, 3, 4]);
+    assert_eq!((fixture.state(2), fixture.state(3)), ("unchecked", "unhealthy"));
+    assert_eq!(fixture.ports(), [1, 4]);
+    fixture.checks(&[2, 3], true);
+    assert_eq!(fixture.ports(), [1, 2, 4]);
+}
+
+#[test]
+fn whoever_was_away_for_long_is_forgotten() {
+    let source = Source::Name("app.test:1".into());
+    let mut fixture = Fixture::new(&["app.test:1"], |_| {});
+    fixture.found(&source, &[1, 2, 3]);
+    fixture.cannot_connect(2);
+    fixture.found(&source, &[1, 3]);
+    fixture.pass(SECOND * 60);
+    fixture.found(&source, &[1, 2, 3]);
+    assert_eq!(fixture.state(2), "up");
+}
+
+#[test]
+fn those_who_come_back_ejected_are_no_more_than_may_be() {
+    let source = Source::Name("app.test:1".into());
+    let fixture = Fixture::new(&["app.test:1"], |spec| spec.panic_below = 0);
+    fixture.found(&source, &[1, 2, 3, 4]);
+    fixture.cannot_connect(1);
+    fixture.cannot_connect(2);
+    fixture.found(&source, &[3, 4]);
+    fixture.found(&source, &[1, 2]);
+    assert_eq!(fixture.ports().len(), 1);
+    assert_eq!(fixture.supervisor.view(fixture.now)[0].endpoints.len(), 2);
+}
+
+#[test]
+fn as_many_as_a_service_may_have_are_remembered() {
+    let source = Source::Name("app.test:1".into());
+    let mut fixture = Fixture::new(&["app.test:1"], |_| {});
+    let ports = |from: u16| (from..from + 1_000).collect::<Vec<u16>>();
+    for from in [1, 2_001, 4_001] {
+        fixture.found(&source, &ports(from));
+        fixture.cannot_connect(from);
+        fixture.pass(SECOND / 2);
+    }
+    fixture.found(&source, &[1, 2_001, 4_001, 9_000]);
+    assert_eq!([1, 2_001, 4_001].map(|port| fixture.state(port)), ["up", "ejected", "ejected"]);
 }
 
 #[test]
@@ -317,6 +492,33 @@ fn operators_take_out_and_bring_back_even_in_panic() {
 }
 
 #[test]
+fn what_checks_said_before_an_endpoint_was_disabled_does_not_hold_when_it_is_enabled() {
+    let mut fixture = three(checked);
+    fixture.checks(&[1, 2, 3], true);
+    let under_way = fixture.target(2).expect("it is checked");
+    fixture.steer(2, Steer::Disable);
+    fixture.pass(SECOND * 60);
+    fixture.steer(2, Steer::Enable);
+    assert_eq!((fixture.ports(), fixture.state(2)), (vec![1, 3], "unchecked"));
+    assert!(fixture.supervisor.checked(&under_way, Ok(()), fixture.now).is_none());
+    fixture.check(2, true);
+    assert_eq!(fixture.ports(), [1, 2, 3]);
+    // The same by way of draining, which alone changes nothing: checks go on.
+    fixture.steer(2, Steer::Disable);
+    fixture.steer(2, Steer::Drain);
+    fixture.steer(2, Steer::Enable);
+    assert_eq!(fixture.state(2), "unchecked");
+    fixture.check(2, true);
+    fixture.steer(2, Steer::Drain);
+    fixture.steer(2, Steer::Enable);
+    assert_eq!(fixture.ports(), [1, 2, 3]);
+    let unchecked = three(|_| {});
+    unchecked.steer(2, Steer::Disable);
+    unchecked.steer(2, Steer::Enable);
+    assert_eq!(unchecked.ports(), [1, 2, 3]);
+}
+
+#[test]
 fn an_operators_wish_outlives_a_reload_and_an_endpoint_that_went_away() {
     let source = Source::Name("app.test:1".into());
     let fixture = Fixture::new(&["app.test:1"], |_| {});
@@ -412,6 +614,52 @@ fn who_comes_back_starts_slowly_and_who_was_there_from_the_start_does_not() {
     assert_eq!(fixture.picks(), [(1, 100), (2, 50), (3, 100)]);
     fixture.pass(SECOND * 5);
     assert_eq!((fixture.picks(), fixture.state(2)), (vec![(1, 1), (2, 1), (3, 1)], "up"));
+}
+
+#[test]
+fn the_ring_is_made_once_for_the_same_endpoints_and_weights() {
+    let mut fixture = three(|spec| {
+        checked(spec);
+        spec.slow_start = SECOND * 10;
+        spec.balance = plan::Balance::Hash(plan::HashBy::Client);
+    });
+    let members = |fixture: &Fixture| fixture.supervisor.registry.roster("app").members();
+    let first = members(&fixture);
+    let is_first = |fixture: &Fixture| std::ptr::eq(first.ring(), members(fixture).ring());
+    fixture.checks(&[1, 2, 3], true);
+    fixture.checks(&[2, 2], false);
+    fixture.checks(&[2, 2], true);
+    fixture.pass(SECOND * 5);
+    assert_eq!((fixture.picks(), is_first(&fixture)), (vec![(1, 100), (2, 50), (3, 100)], true));
+    fixture.spec.endpoints[0].weight = 2;
+    fixture.reload();
+    assert!(!is_first(&fixture));
+}
+
+#[test]
+fn who_starts_slowly_admits_a_part_of_its_keys_and_the_view_says_which() {
+    let mut fixture = three(|spec| {
+        checked(spec);
+        spec.slow_start = SECOND * 10;
+        spec.balance = plan::Balance::Hash(plan::HashBy::Client);
+    });
+    fixture.checks(&[1, 2, 3], true);
+    fixture.checks(&[2, 2], false);
+    fixture.checks(&[2, 2], true);
+    let mut before = 0;
+    for _ in 0..11 {
+        let members = fixture.supervisor.registry.roster("app").members();
+        let key = |n: u32| forebay_policy::balance::stable_hash(&n.to_le_bytes());
+        let owner = |n| members.ring().pick(key(n), |index| members.admits(index, key(n)));
+        let keys = (0..10_000).filter(|n| owner(*n) == Some(1)).count();
+        let view = fixture.supervisor.service("app", fixture.now).expect("it is there");
+        let share = view.endpoints[1].share.expect("it is picked") as usize;
+        assert!(keys.abs_diff(share * 10) < 200, "{keys} of 10,000, and {share} of 1,000");
+        assert!(keys >= before, "{keys} after {before}");
+        before = keys;
+        fixture.pass(SECOND);
+    }
+    assert!(before > 3_000, "{before}");
 }
 
 #[test]

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
-use forebay_policy::balance::{Ring, stable_hash};
+use forebay_policy::balance::{Parts, Ring, stable_hash};
 use forebay_policy::outlier::Cause;
 
-/// What all workers know of one endpoint. The same for as long as the endpoint is there.
+use super::queue::Line;
+
+/// What all workers know of one endpoint. The same for as long as the endpoint is there, or anybody still uses it.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) address: SocketAddr,
@@ -64,23 +66,44 @@ pub(crate) struct Members {
     pub(crate) weights: Vec<u32>,
     /// Who may be picked: index into `all`, and effective weight.
     pub(crate) picks: Vec<(usize, u32)>,
-    /// For consistent hashing: of all, so that one who is out for a while moves nobody else's keys.
-    ring: OnceLock<Ring>,
+    /// For consistent hashing: of all, so that one who is out for a while moves nobody else's keys. Shared with
+    /// those before for as long as the same endpoints have the same weights.
+    ring: Arc<OnceLock<Ring>>,
+    /// Who of them has only some of its keys: they start slowly.
+    parts: OnceLock<Parts>,
     /// Index into `picks` by `Shared::hash`: for cookies.
     by_hash: OnceLock<HashMap<u64, usize>>,
 }
 
 impl Members {
     pub(crate) fn new(all: Vec<Arc<Shared>>, weights: Vec<u32>, picks: Vec<(usize, u32)>) -> Self {
-        Self { all, weights, picks, ring: OnceLock::new(), by_hash: OnceLock::new() }
+        let (ring, parts, by_hash) = (Arc::default(), OnceLock::new(), OnceLock::new());
+        Self { all, weights, picks, ring, parts, by_hash }
     }
 
-    /// The ring of all endpoints; made by the first worker that asks.
+    /// These come after `before`: the ring stays if it would be the same.
+    pub(crate) fn after(self, before: &Self) -> Self {
+        let same = |(one, another): (&Arc<Shared>, &Arc<Shared>)| one.hash == another.hash;
+        let is_same = self.weights == before.weights
+            && self.all.len() == before.all.len()
+            && self.all.iter().zip(&before.all).all(same);
+        if is_same { Self { ring: Arc::clone(&before.ring), ..self } } else { self }
+    }
+
+    /// The ring of all endpoints; made by the first that asks.
     pub(crate) fn ring(&self) -> &Ring {
         self.ring.get_or_init(|| {
             let hashes: Vec<u64> = self.all.iter().map(|shared| shared.hash).collect();
             Ring::new(&hashes, &self.weights)
         })
+    }
+
+    /// Whether the endpoint with this index into `all` has this key of those that the ring gives it: one that
+    /// starts slowly has a part of them. Somebody has every key.
+    #[inline]
+    pub(crate) fn admits(&self, index: usize, key: u64) -> bool {
+        let parts = self.parts.get_or_init(|| Parts::new(&self.weights, &self.picks));
+        self.all.get(index).is_some_and(|shared| parts.admit(index, shared.hash, key))
     }
 
     /// The place among the picks of the endpoint with this hash.
@@ -109,6 +132,8 @@ pub(crate) struct Roster {
     members: Mutex<Arc<Members>>,
     /// Requests, of all workers, that wait for an endpoint that has room.
     pub(crate) waiting: AtomicU32,
+    /// In which order.
+    pub(super) line: Line,
     /// Failures in a row that are worth telling the control plane; `u32::MAX`: none.
     pub(crate) failing_max: AtomicU32,
     /// The same of connections that could not be opened.
@@ -122,6 +147,7 @@ impl Roster {
             epoch: AtomicU64::new(1),
             members: Mutex::default(),
             waiting: AtomicU32::new(0),
+            line: Line::default(),
             failing_max: AtomicU32::new(u32::MAX),
             unreachable_max: AtomicU32::new(u32::MAX),
         }
@@ -181,10 +207,53 @@ pub(crate) enum Grief {
 #[derive(Default)]
 pub(crate) struct Registry {
     rosters: Mutex<HashMap<Box<str>, Arc<Roster>>>,
+    known: Mutex<Known>,
     tell: OnceLock<Tell>,
     report: OnceLock<Hear>,
     /// Endpoints lost so far.
     lost: AtomicU64,
+}
+
+/// Every endpoint that anybody still uses, in a service or not: one that comes back while requests of its former
+/// time are under way goes on with the same counts, or bounds would hold twice.
+#[derive(Debug, Default)]
+struct Known {
+    by_service: HashMap<Box<str>, HashMap<SocketAddr, Weak<Shared>>>,
+    count: usize,
+    /// Counts up to which dead entries are left where they are.
+    sweep_at: usize,
+}
+
+/// Entries that are never worth looking through.
+const KNOWN_MIN: usize = 1_000;
+
+impl Known {
+    fn shared(&mut self, service: &str, address: SocketAddr) -> Arc<Shared> {
+        let known = self.by_service.get_mut(service);
+        let same = known.and_then(|addresses| addresses.get(&address)).and_then(Weak::upgrade);
+        same.unwrap_or_else(|| self.add(service, address))
+    }
+
+    fn add(&mut self, service: &str, address: SocketAddr) -> Arc<Shared> {
+        if self.count >= self.sweep_at {
+            self.sweep();
+        }
+        let shared = Arc::new(Shared::new(service, address));
+        let known = self.by_service.entry(service.into()).or_default();
+        self.count += usize::from(known.insert(address, Arc::downgrade(&shared)).is_none());
+        shared
+    }
+
+    /// Forgets who is used by nobody. Afterwards there is room for as many again, so that there are never more
+    /// than twice as many entries as there were endpoints in use.
+    fn sweep(&mut self) {
+        self.by_service.retain(|_, known| {
+            known.retain(|_, shared| shared.strong_count() > 0);
+            !known.is_empty()
+        });
+        self.count = self.by_service.values().map(HashMap::len).sum();
+        self.sweep_at = (self.count * 2).max(KNOWN_MIN);
+    }
 }
 
 type Tell = Box<dyn Fn(&News) + Send + Sync>;
@@ -206,6 +275,11 @@ impl Registry {
         let roster = Arc::new(Roster::new(service));
         rosters.insert(service.into(), Arc::clone(&roster));
         roster
+    }
+
+    /// The endpoint of `service` at `address`: the one that is in use, or a new one.
+    pub(crate) fn shared(&self, service: &str, address: SocketAddr) -> Arc<Shared> {
+        self.known.lock().expect("no panic under this lock").shared(service, address)
     }
 
     /// Forgets services that `keep` does not know.
