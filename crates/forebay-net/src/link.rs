@@ -1,10 +1,11 @@
 //! One connection's bytes, in both directions, shared by the two halves of an exchange in one task.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use forebay_base::time::Instant;
 use socket2::SockRef;
@@ -23,6 +24,16 @@ const NO_SIGNAL: i32 = 0x4000;
 #[derive(Debug)]
 pub struct Link {
     stream: RefCell<TcpStream>,
+    silence: Cell<Option<Silence>>,
+}
+
+/// How long the other side may leave what was sent unacknowledged.
+#[derive(Clone, Copy, Debug)]
+struct Silence {
+    quick: Duration,
+    patient: Duration,
+    /// A write had to wait, and `patient` holds.
+    waited: bool,
 }
 
 /// Why waiting for the other side ended without success.
@@ -57,15 +68,44 @@ impl Link {
     pub fn new(stream: TcpStream) -> Self {
         // A socket that is already dead says so on its first read.
         let _ = stream.set_nodelay(true);
-        Self { stream: RefCell::new(stream) }
+        Self { stream: RefCell::new(stream), silence: Cell::new(None) }
     }
 
-    /// Has the kernel break the connection when nothing of what was sent is acknowledged for so long (RFC 5482),
-    /// or the other side does not make room for more: a host that has gone without a word is noticed in seconds,
-    /// and not by the timeout of an answer. `None`: as long as the kernel likes.
-    pub fn break_when_silent(&self, after: Option<std::time::Duration>) {
+    /// Has the kernel break the connection when nothing of what was sent is acknowledged for as long as `quick`
+    /// (RFC 5482): a host that has gone without a word is noticed in seconds, and not by the timeout of an answer.
+    ///
+    /// The kernel counts the time in which the other side has no room just the same. So once a write had to wait
+    /// for room, it is `patient` that holds, until `expect_quick_acknowledgements`.
+    pub fn break_when_silent(&self, quick: Duration, patient: Duration) {
+        self.silence.set(Some(Silence { quick, patient, waited: false }));
+        self.set_user_timeout(quick);
+    }
+
+    /// Back to the shorter of the two bounds, if a write had to wait since the last time.
+    #[inline]
+    pub fn expect_quick_acknowledgements(&self) {
+        if let Some(silence) = self.silence.get()
+            && silence.waited
+        {
+            self.silence.set(Some(Silence { waited: false, ..silence }));
+            self.set_user_timeout(silence.quick);
+        }
+    }
+
+    /// The other side has no room for more, and may take its time.
+    #[cold]
+    fn be_patient(&self) {
+        if let Some(silence) = self.silence.get()
+            && !silence.waited
+        {
+            self.silence.set(Some(Silence { waited: true, ..silence }));
+            self.set_user_timeout(silence.patient);
+        }
+    }
+
+    fn set_user_timeout(&self, after: Duration) {
         // Where that is not to be had it takes longer.
-        let _ = SockRef::from(&*self.stream.borrow()).set_tcp_user_timeout(after);
+        let _ = SockRef::from(&*self.stream.borrow()).set_tcp_user_timeout(Some(after));
     }
 
     /// The address of the other side.
@@ -200,6 +240,7 @@ impl Link {
                     Poll::Ready(Ok(())) => until = None,
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                     Poll::Pending => {
+                        self.be_patient();
                         // Only a write that has to wait looks at the clock.
                         let at = *until.get_or_insert_with(&deadline);
                         if alarm.poll(cx, at).is_pending() {
@@ -289,7 +330,7 @@ impl Link {
     /// Makes closing this connection a reset, so that the other side cannot take what it got for complete.
     pub fn reset_on_close(&self) {
         // A socket that is already gone needs no reset.
-        let _ = SockRef::from(&*self.stream.borrow()).set_linger(Some(std::time::Duration::ZERO));
+        let _ = SockRef::from(&*self.stream.borrow()).set_linger(Some(Duration::ZERO));
     }
 }
 

@@ -18,6 +18,7 @@ use crate::plan::{Limits, Route};
 use crate::recording;
 use crate::refusal::Refusal;
 use crate::route::HeaderEdits;
+use crate::split;
 use crate::upstream::Endpoint;
 use crate::worker::{Active, Worker};
 
@@ -113,6 +114,8 @@ pub(crate) struct Record<'a> {
     request_id: OnceCell<RequestId>,
     /// `Set-Cookie` lines of the gateway's own for the response.
     cookies: RefCell<Vec<u8>>,
+    /// It is a write that is marked by a cookie.
+    writes: Cell<bool>,
     /// Draining had to end before the request did.
     cut_off: Cell<bool>,
     settled: Cell<bool>,
@@ -155,6 +158,7 @@ impl<'a> Record<'a> {
             tape: Cell::new(None),
             request_id: OnceCell::new(),
             cookies: RefCell::default(),
+            writes: Cell::new(false),
             cut_off: Cell::new(false),
             settled: Cell::new(false),
         }
@@ -215,9 +219,17 @@ impl<'a> Record<'a> {
         write(&mut self.cookies.borrow_mut());
     }
 
+    /// The client writes: if its route marks that by a cookie, the response says when.
+    pub(crate) fn mark_write(&self) {
+        self.writes.set(true);
+    }
+
     /// Appends the lines of the gateway's own cookies.
     #[inline]
     pub(crate) fn push_cookies(&self, out: &mut Vec<u8>) {
+        if self.writes.get() {
+            split::push_mark(out, self);
+        }
         let cookies = self.cookies.borrow();
         if !cookies.is_empty() {
             out.extend_from_slice(&cookies);

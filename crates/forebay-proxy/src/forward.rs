@@ -26,10 +26,14 @@ use crate::pipeline::{self, Next, Turn};
 use crate::plan::{Balance, HalfClose, HashBy, Route, TimeoutOverrides, Timeouts};
 use crate::refusal::{Refusal, Side};
 use crate::route::{HeaderEdits, Values};
-use crate::upstream::{ConnectError, Endpoint, InFlight, Key, Picked, Pooled, QueueError, Upstream, connect};
+use crate::upstream::{
+    ConnectError, Endpoint, InFlight, Key, Picked, Pooled, QueueError, Silence, Upstream, connect,
+};
 
 /// Endpoints tried for one request while none accepts a connection.
 const ENDPOINTS_TRIED_MAX: usize = 3;
+/// A failed answer counts as one that took at least this long.
+const FAILURE_LATENCY: Duration = Duration::from_secs(1);
 /// Times a request is sent to another endpoint because the one that had it broke down before it answered.
 const MOVES_MAX: u32 = 1;
 /// A body (or the part of it that is there) up to this size is copied behind its head, so that one plain
@@ -54,6 +58,11 @@ pub(crate) struct Call<'a> {
     complete: Cell<bool>,
     /// It may be sent to another endpoint if this one breaks down before it answers.
     movable: bool,
+    /// It was sent before, on a connection that turned out to be closed. A second one that breaks speaks against
+    /// the request.
+    resent: bool,
+    /// Where the endpoint is one of several.
+    upstream: &'a Upstream,
     /// How long answers take matters for picking.
     observed: bool,
 }
@@ -107,6 +116,8 @@ impl Call<'_> {
     fn timed_out(&self) -> Fault {
         self.endpoint.stats.timeouts.inc();
         self.endpoint.failed();
+        let now = Instant::now();
+        self.observe(now, now.since(self.sent_at.get().unwrap_or(now)), true);
         if Instant::now() >= self.times.total {
             Fault::Refuse(Refusal::RequestTimeout)
         } else {
@@ -128,7 +139,21 @@ impl Call<'_> {
             self.endpoint.failed()
         }
         let fault = Fault::Refuse(Refusal::UpstreamClosed);
-        if self.movable { Fault::Moved } else { fault }
+        if self.movable && (silent || !self.resent) { Fault::Moved } else { fault }
+    }
+
+    /// Whether the endpoint is lost, and the request can be answered by another.
+    #[inline]
+    pub(super) fn should_move(&self) -> bool {
+        self.movable && self.endpoint.is_lost() && self.upstream.has_other(self.endpoint)
+    }
+
+    /// The response has begun, or will not: for whoever picks by latency.
+    pub(super) fn observe(&self, now: Instant, waited: Duration, failed: bool) {
+        if self.observed {
+            // A failure must not look like a quick answer.
+            self.endpoint.observe(now, if failed { waited.max(FAILURE_LATENCY) } else { waited });
+        }
     }
 
     /// What to answer when the endpoint sent what is no HTTP.
@@ -180,9 +205,12 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
     let mut tried: Vec<Rc<Endpoint>> = Vec::new();
     let mut again = None;
     let mut moves = 0;
+    let mut resent = false;
+    let silence = Silence { quick: times.tcp_user, patient: times.idle };
     let mut last = Refusal::NoEndpoint;
     while tried.len() < ENDPOINTS_TRIED_MAX {
-        let fresh = again.is_some();
+        // Whoever broke down once need not meet a connection that is about to close.
+        let fresh = again.is_some() || moves > 0;
         let (in_flight, now) = match again.take() {
             Some(same) => (same, record.started),
             None => match upstream.pick_at_once(key, record.started, &tried) {
@@ -203,7 +231,7 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
         record.attempts.set(record.attempts.get() + 1);
         record.endpoint.set(Some(Rc::clone(endpoint)));
         let until = lazily(|| (Instant::now() + times.connect).min(times.total));
-        let pooled = match connect(endpoint, &turn.client.alarm, now, until, times.tcp_user, fresh).await {
+        let pooled = match connect(endpoint, &turn.client.alarm, now, until, silence, fresh).await {
             Ok(pooled) => pooled,
             Err(error) => {
                 last = no_connection(error);
@@ -229,6 +257,8 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
             sent_at: Cell::new(None),
             complete: Cell::new(false),
             movable: replayable && moves < MOVES_MAX,
+            resent,
+            upstream,
             observed: upstream.balance == Balance::PeakEwma,
         };
         remember(&call, upstream, key);
@@ -237,6 +267,7 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
             // The server had closed it already. A new connection tells whether the server is still there.
             Err(Fault::Stale) => {
                 endpoint.stats.resent.inc();
+                resent = true;
                 again = Some(in_flight);
             }
             Err(Fault::Moved) => {
@@ -307,7 +338,7 @@ fn hash(turn: &Turn<'_>, by: &HashBy) -> u64 {
 /// Gives the client the cookie that leads it back to this endpoint, if it has another one or none.
 fn remember(call: &Call<'_>, upstream: &Upstream, key: Key) {
     if let Balance::Sticky(sticky) = &upstream.balance
-        && Upstream::needs_cookie(key, call.endpoint)
+        && upstream.needs_cookie(key, call.endpoint)
     {
         let value = format!("{:016x}", call.endpoint.shared.hash);
         // Only the last attempt's counts.
@@ -468,12 +499,8 @@ async fn attempt(
         let Scratch { response, reply, .. } = &mut *turn.scratch;
         download::download(call, link, response, reply, may_be_stale).await?
     } else {
-        // A server may take its time to read a long body, and then acknowledges nothing new.
-        link.break_when_silent(Some(call.times.idle));
         // Boxed: few requests need both directions at once, and all would carry the size.
-        let received = Box::pin(both(turn, call, link)).await?;
-        link.break_when_silent(Some(call.times.tcp_user));
-        received
+        Box::pin(both(turn, call, link)).await?
     };
     let now = Instant::now();
     let uploaded = call.complete.get();

@@ -26,7 +26,7 @@ use crate::health::Checker;
 use crate::plan::Plan;
 use crate::split::Writers;
 use crate::supervisor::Supervisor;
-use crate::upstream::{Making, News, Registry, Warm};
+use crate::upstream::{Making, News, Queues, Registry, Warm};
 use crate::worker::{Active, Worker};
 
 /// Orders waiting for a worker; it takes them at once, so more only pile up when it is stuck.
@@ -38,6 +38,8 @@ const DRAIN_IDLE: Duration = Duration::from_secs(1);
 const HANDOVER_IDLE: Duration = Duration::from_secs(5);
 /// Whether the last connection has ended is looked at this often while draining.
 const DRAIN_LOOK: Duration = Duration::from_millis(5);
+/// A worker's chores are done this often.
+const TICK: Duration = Duration::from_secs(1);
 /// Access lines are handed over at least this often.
 const FLUSH_EVERY: Duration = Duration::from_millis(200);
 
@@ -327,7 +329,13 @@ impl Birth {
         } = self;
         let stats = telemetry.worker(index);
         let flushes = access.is_some();
-        let making = Making { registry, stats: Arc::clone(&stats), warm: Warm::default(), seed: seed(index) };
+        let making = Making {
+            registry,
+            stats: Arc::clone(&stats),
+            warm: Warm::default(),
+            queues: Queues::default(),
+            seed: seed(index),
+        };
         let active = Active::new(plan, None, &making, &writers, recording.as_ref());
         drop(recording);
         let worker = Rc::new(Worker::new(active, stats, census, access, log, connections_cap, making));
@@ -349,12 +357,21 @@ impl Birth {
             // Only a panic keeps it from ending, and that has been reported.
             let _ = task.await;
         }
+        let mut ticked = Instant::now();
         while worker.open.get() > 0 && Instant::now() < until {
             match tokio::time::timeout(DRAIN_LOOK, inbox.recv()).await {
                 Ok(Some(Order::Drain(again))) => until = again.until,
-                // What is left to be told changes nothing any more.
-                Ok(Some(_)) | Err(_) => {}
+                // What is in flight may wait for an endpoint, or have to leave one.
+                Ok(Some(Order::Hear(news))) => worker.hear(&news),
+                Ok(Some(Order::Answer(told))) => drop(told.send(())),
+                // New plans are for new requests.
+                Ok(Some(Order::Install(..))) | Err(_) => {}
                 Ok(None) => break,
+            }
+            let now = Instant::now();
+            if now.since(ticked) >= TICK {
+                ticked = now;
+                worker.tick(now);
             }
         }
         (worker, inbox)
@@ -363,7 +380,7 @@ impl Birth {
 
 /// Carries out orders and the second's chores until told to drain; returns how.
 async fn serve(worker: &Worker, inbox: &mut mpsc::Receiver<Order>) -> Drain {
-    let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut second = tokio::time::interval(TICK);
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -372,9 +389,8 @@ async fn serve(worker: &Worker, inbox: &mut mpsc::Receiver<Order>) -> Drain {
                     worker.install(plan, recording.as_ref());
                 }
                 Some(Order::Hear(news)) => worker.hear(&news),
-                Some(Order::Answer(told)) => {
-                    let _ = told.send(());
-                }
+                // Who asked may have stopped waiting.
+                Some(Order::Answer(told)) => drop(told.send(())),
                 Some(Order::Drain(drain)) => return drain,
                 // The control plane is gone; there is nobody left to wait for.
                 None => return Drain { until: Instant::now(), kept: Arc::default() },

@@ -10,7 +10,7 @@ use forebay_policy::read_after_write;
 use crate::cookie;
 use crate::exchange::Record;
 use crate::pipeline::Turn;
-use crate::plan::{ReadAfterWrite, Route, Split, WriterBy};
+use crate::plan::{Action, ReadAfterWrite, Route, Split, WriterBy};
 
 /// Clients remembered by a header; who wrote longest ago is forgotten first.
 const WRITERS_MAX: usize = 65_536;
@@ -69,13 +69,13 @@ pub(crate) fn choose(turn: &Turn<'_>, route: &Route, split: &Split) -> (usize, O
     };
     match by {
         WriterBy::Cookie(name) => {
-            let now = unix_seconds(turn.record);
             if reads {
+                let now = unix_seconds(turn.record, turn.record.started);
                 let wrote = cookie::find(request, head, name).and_then(read_time);
                 let lately = wrote.is_some_and(|wrote| is_lately(wrote, now, *stay));
                 return (if lately { split.write } else { split.read }, None);
             }
-            turn.record.give_cookie(|lines| cookie::set(lines, name, &now.to_string(), Some(*stay)));
+            turn.record.mark_write();
             (split.write, None)
         }
         WriterBy::Header(name) => {
@@ -99,8 +99,21 @@ pub(crate) fn choose(turn: &Turn<'_>, route: &Route, split: &Split) -> (usize, O
     }
 }
 
-fn unix_seconds(record: &Record<'_>) -> u64 {
-    record.worker.unix_nanos(record.started) / 1_000_000_000
+/// Appends the cookie that marks the write, with the time of the response: the write may have taken longer than its
+/// mark lasts.
+#[cold]
+pub(crate) fn push_mark(out: &mut Vec<u8>, record: &Record<'_>) {
+    if let Some(Action::Split(split)) = record.matched().map(|route| &route.action)
+        && let Some(ReadAfterWrite { stay, by: WriterBy::Cookie(name) }) = &split.read_after_write
+    {
+        let now = unix_seconds(record, Instant::now());
+        cookie::set(out, name, &now.to_string(), Some(*stay));
+    }
+}
+
+/// Seconds since 1970: what the cookie holds.
+fn unix_seconds(record: &Record<'_>, at: Instant) -> u64 {
+    record.worker.unix_nanos(at) / 1_000_000_000
 }
 
 /// Nobody stays longer with the primary by writing a time of their own: one that lies ahead is not believed.

@@ -18,9 +18,9 @@ use forebay_policy::outlier::Cause;
 use forebay_telemetry::stats::{EndpointStats, WorkerStats};
 
 use crate::plan::{Balance, PoolLimits, Service};
-pub(crate) use connect::{ConnectError, connect};
+pub(crate) use connect::{ConnectError, Silence, connect};
 pub(crate) use pool::{Pool, Pooled, Warm};
-pub(crate) use queue::{Queue, QueueError};
+pub(crate) use queue::{Queue, QueueError, Queues};
 pub(crate) use roster::{Grief, Members, News, Registry, Report, Roster, Shared};
 use view::View;
 
@@ -47,6 +47,7 @@ pub(crate) struct Making {
     pub(crate) registry: Arc<Registry>,
     pub(crate) stats: Arc<WorkerStats>,
     pub(crate) warm: Warm,
+    pub(crate) queues: Queues,
     pub(crate) seed: u64,
 }
 
@@ -202,11 +203,14 @@ impl Upstream {
             same.set_limits(service.pool);
             return Rc::clone(same);
         }
-        let roster = making.registry.roster(&service.name);
-        let queue = Rc::new(Queue::new(roster, Arc::clone(&making.registry)));
         let (queue, view) = match before {
-            Some(before) => (Rc::clone(&before.queue), before.view.take()),
-            None => (queue, View::default()),
+            // The one before goes on for the requests that began with it.
+            Some(before) => (Rc::clone(&before.queue), before.view.borrow().share()),
+            None => {
+                let roster = making.registry.roster(&service.name);
+                let queue = Queue::new(roster, Arc::clone(&making.registry), &making.queues);
+                (queue, View::default())
+            }
         };
         let upstream = Self {
             balance: service.balance.clone(),
@@ -257,13 +261,12 @@ impl Upstream {
         if self.epoch.get() != 0 {
             self.refresh();
         }
-        self.queue.wake_first();
     }
 
     /// The same as `pick`, but whoever comes when others wait goes behind them.
     #[inline]
     pub(crate) fn pick_at_once(&self, key: Key, now: Instant, tried: &[Rc<Endpoint>]) -> Picked {
-        if self.queue.is_empty() { self.pick(key, now, tried) } else { Picked::Full }
+        if self.queue.has_line() && tried.is_empty() { Picked::Full } else { self.pick(key, now, tried) }
     }
 
     /// The endpoint to try next, leaving out those already in `tried`.
@@ -314,7 +317,7 @@ impl Upstream {
             Picked::Full => None,
             picked => Some(picked),
         };
-        self.queue.wait(look, limits.queue_max, alarm, until, gone).await
+        self.queue.wait(look, !tried.is_empty(), limits.queue_max, alarm, until, gone).await
     }
 
     /// Closes the longest idle connection to an endpoint, if this worker has one.
@@ -329,9 +332,20 @@ impl Upstream {
         &self.queue.roster
     }
 
-    /// Whether a cookie must be given for `endpoint`: `key` named another one.
-    pub(crate) fn needs_cookie(key: Key, endpoint: &Endpoint) -> bool {
-        key != Key::Sticky(endpoint.shared.hash)
+    /// Whether a cookie must be given for `endpoint`: `key` named another one, and that is out or gone. If it only
+    /// was busy, or could not be connected to just now, the client comes back to it.
+    pub(crate) fn needs_cookie(&self, key: Key, endpoint: &Endpoint) -> bool {
+        match key {
+            Key::Sticky(hash) if hash == endpoint.shared.hash => false,
+            Key::Sticky(hash) => !self.view.borrow().may_pick(hash),
+            Key::None | Key::Hash(_) => true,
+        }
+    }
+
+    /// Whether there is an endpoint to pick besides this one.
+    pub(crate) fn has_other(&self, endpoint: &Rc<Endpoint>) -> bool {
+        self.refresh();
+        self.view.borrow().has_untried(std::slice::from_ref(endpoint))
     }
 }
 

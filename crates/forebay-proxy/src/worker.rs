@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -20,7 +20,7 @@ use crate::date;
 use crate::exchange::Scratch;
 use crate::plan::Plan;
 use crate::split::Writers;
-use crate::upstream::{Making, News, Roster, Upstream};
+use crate::upstream::{Making, News, Queue, Roster, Upstream};
 
 /// Buffers for heads and small bodies.
 pub(crate) const BUFFER_BYTES: usize = 16 << 10;
@@ -209,6 +209,7 @@ impl Worker {
         for upstream in &self.active().upstreams {
             upstream.tick();
         }
+        self.wake(|_| true);
         self.look_for_lost();
         self.flush_recording();
         self.clock.borrow_mut().set(now, unix_now());
@@ -226,12 +227,16 @@ impl Worker {
                     upstream.shed(endpoint);
                 }
             }
-            News::Room(roster) => {
-                if let Some(upstream) = of(roster) {
-                    upstream.queue.wake_first();
-                }
-            }
+            News::Room(roster) => self.wake(|queue| Arc::ptr_eq(queue.roster(), roster)),
             News::Lost => self.look_for_lost(),
+        }
+    }
+
+    /// Has those who wait look for room.
+    fn wake(&self, of: impl Fn(&Queue) -> bool) {
+        let queues: Vec<Rc<Queue>> = self.making.queues.borrow().iter().filter_map(Weak::upgrade).collect();
+        for queue in queues.iter().filter(|queue| of(queue)) {
+            queue.wake();
         }
     }
 

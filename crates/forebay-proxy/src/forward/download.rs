@@ -87,7 +87,7 @@ async fn wait_for_response(call: &Call<'_>, link: &Link) -> Result<(), Fault> {
         if let Poll::Ready(result) = link.poll_readable(cx) {
             return Poll::Ready(result.map_err(|_| call.broken_off()));
         }
-        if call.movable && call.endpoint.is_lost() {
+        if call.should_move() {
             return Poll::Ready(Err(Fault::Moved));
         }
         // Until the request is complete the upload does the watching.
@@ -191,9 +191,7 @@ async fn send_head(
     } else {
         call.endpoint.succeeded()
     }
-    if call.observed {
-        call.endpoint.observe(now, waited);
-    }
+    call.observe(now, waited, class == Class::ServerError);
 
     let mut body = Body::new(response.framing);
     let part = body.take(&mut buffer.filled_mut()[head_len..]).map_err(|_| call.malformed())?;

@@ -36,19 +36,29 @@ pub(crate) enum ConnectError {
     Lost,
 }
 
+/// How long an endpoint's host may leave unacknowledged what was sent to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Silence {
+    /// In general.
+    pub(crate) quick: Duration,
+    /// Once it had no room for more.
+    pub(crate) patient: Duration,
+}
+
 /// Takes an idle connection (unless `fresh`) or opens one until `deadline`. A new one breaks when the other side
-/// has not acknowledged what was sent for as long as `silence`.
+/// is silent for so long.
 #[inline]
 pub(crate) async fn connect(
     endpoint: &Rc<Endpoint>,
     alarm: &Alarm,
     now: Instant,
     deadline: impl Fn() -> Instant,
-    silence: Duration,
+    silence: Silence,
     fresh: bool,
 ) -> Result<Pooled, ConnectError> {
     if !fresh && let Some(held) = endpoint.pool.take(endpoint, now) {
         endpoint.stats.reused.inc();
+        held.link.expect_quick_acknowledgements();
         return Ok(Pooled { held, reused: true });
     }
     // Boxed: opening a connection is rare, and every exchange would carry the size of its future.
@@ -59,7 +69,7 @@ async fn open(
     endpoint: &Rc<Endpoint>,
     alarm: &Alarm,
     deadline: Instant,
-    silence: Duration,
+    silence: Silence,
 ) -> Result<Pooled, ConnectError> {
     let place = match endpoint.pool.place(&endpoint.shared) {
         Some(place) => place,
@@ -70,7 +80,7 @@ async fn open(
             endpoint.stats.connects.inc();
             endpoint.connected();
             let link = Link::new(stream);
-            link.break_when_silent(Some(silence));
+            link.break_when_silent(silence.quick, silence.patient);
             Ok(Pooled { held: place.fill(link), reused: false })
         }
         Err(error) => {
@@ -88,7 +98,8 @@ async fn reclaim(endpoint: &Endpoint, alarm: &Alarm, deadline: Instant) -> Resul
     for _ in 0..RECLAIM_TRIES {
         // This request is in flight too, and has no connection.
         if connections.load(Ordering::Relaxed) < in_flight.load(Ordering::Relaxed) {
-            return Err(ConnectError::PoolFull);
+            // Unless a connection was closed just now.
+            return endpoint.pool.place(&endpoint.shared).ok_or(ConnectError::PoolFull);
         }
         let (roster, shared) = (Arc::clone(&endpoint.queue.roster), Arc::clone(&endpoint.shared));
         endpoint.queue.registry.tell(&News::Shed(roster, shared));

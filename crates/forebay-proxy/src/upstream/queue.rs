@@ -1,10 +1,11 @@
-//! Requests that wait until an endpoint has room: in the order in which they came, and not too many.
+//! Requests that wait until an endpoint has room: in the order in which they came, whichever worker they came to,
+//! and not too many.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::{Rc, Weak};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use forebay_base::time::Instant;
@@ -12,7 +13,36 @@ use forebay_net::wheel::Alarm;
 
 use super::{News, Registry, Roster};
 
-/// One worker's queue of a service.
+/// Who waits for a service, over all workers. Locked only by those who wait, and by those who make room for them.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    next: AtomicU64,
+    /// By number, whether anything will do: see `Ticket::choosy`.
+    waiting: Mutex<BTreeMap<u64, bool>>,
+}
+
+impl Line {
+    fn enter(&self, choosy: bool) -> u64 {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.lock().insert(number, choosy);
+        number
+    }
+
+    fn leave(&self, number: u64) {
+        self.lock().remove(&number);
+    }
+
+    /// Whether nobody who would take anything came before.
+    fn is_first(&self, number: u64) -> bool {
+        self.lock().iter().find(|(_, choosy)| !**choosy).is_none_or(|(first, _)| number <= *first)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, bool>> {
+        self.waiting.lock().expect("no panic under this lock")
+    }
+}
+
+/// One worker's part of the line.
 #[derive(Debug)]
 pub(crate) struct Queue {
     pub(super) roster: Arc<Roster>,
@@ -20,10 +50,16 @@ pub(crate) struct Queue {
     tickets: RefCell<VecDeque<Rc<Ticket>>>,
 }
 
-#[derive(Debug, Default)]
+/// All queues of a worker, those of services that are no longer configured included.
+pub(crate) type Queues = Rc<RefCell<Vec<Weak<Queue>>>>;
+
+#[derive(Debug)]
 struct Ticket {
+    number: u64,
+    /// It has tried some endpoints already, and only others will do: so it does not hold up who comes behind it.
+    choosy: bool,
     waker: RefCell<Option<Waker>>,
-    /// It has been told that there may be room.
+    /// There may be room since it has last looked.
     called: Cell<bool>,
 }
 
@@ -47,15 +83,25 @@ struct Place<'q> {
 }
 
 impl Queue {
-    pub(super) fn new(roster: Arc<Roster>, registry: Arc<Registry>) -> Self {
-        Self { roster, registry, tickets: RefCell::default() }
+    pub(super) fn new(roster: Arc<Roster>, registry: Arc<Registry>, queues: &Queues) -> Rc<Self> {
+        let queue = Rc::new(Self { roster, registry, tickets: RefCell::default() });
+        let mut queues = queues.borrow_mut();
+        queues.retain(|queue| queue.strong_count() > 0);
+        queues.push(Rc::downgrade(&queue));
+        queue
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.tickets.borrow().is_empty()
+    pub(crate) fn roster(&self) -> &Arc<Roster> {
+        &self.roster
     }
 
-    /// An endpoint has room again: the first who waits here looks; if nobody does, others are told.
+    /// Whether anybody waits for the service, here or at another worker: then newcomers go behind them.
+    #[inline]
+    pub(super) fn has_line(&self) -> bool {
+        self.roster.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// An endpoint has room again: whoever is first looks, here or at another worker.
     #[inline]
     pub(super) fn room(&self) {
         if self.roster.waiting.load(Ordering::SeqCst) > 0 {
@@ -65,43 +111,52 @@ impl Queue {
 
     #[cold]
     fn call(&self) {
-        if !self.wake_first() {
+        if !self.wake() {
             self.registry.tell(&News::Room(Arc::clone(&self.roster)));
         }
     }
 
-    /// Has the first who waits look for room; `false`: nobody waits here.
-    pub(crate) fn wake_first(&self) -> bool {
+    /// Has those who may look for room do so. `true`: the first of all is here, and nobody elsewhere need look.
+    pub(crate) fn wake(&self) -> bool {
         let tickets = self.tickets.borrow();
-        let Some(first) = tickets.front() else { return false };
-        first.called.set(true);
-        if let Some(waker) = first.waker.borrow().as_ref() {
-            waker.wake_by_ref();
+        let mut line_is_ours = false;
+        let mut choosy = false;
+        for ticket in tickets.iter().filter(|ticket| ticket.choosy) {
+            choosy = true;
+            ticket.call();
         }
-        true
+        if let Some(first) = tickets.iter().find(|ticket| !ticket.choosy) {
+            line_is_ours = self.roster.line.is_first(first.number);
+            if line_is_ours {
+                first.call();
+            }
+        }
+        line_is_ours && !choosy
     }
 
-    /// Waits until `look` finds something, which only the first in the queue may do.
+    /// Waits until `look` finds something. Those who take anything look in the order in which they came.
     pub(super) async fn wait<T>(
         &self,
         look: impl Fn() -> Option<T>,
+        choosy: bool,
         max: u32,
         alarm: &Alarm,
         until: Instant,
         mut gone: impl FnMut(&mut Context<'_>) -> bool,
     ) -> Result<T, QueueError> {
-        let place = self.enter(max)?;
+        let place = self.enter(choosy, max)?;
+        let ticket = &*place.ticket;
         std::future::poll_fn(|cx| {
-            if self.is_first(&place.ticket) {
-                place.ticket.called.set(false);
-                if let Some(found) = look() {
-                    return Poll::Ready(Ok(found));
-                }
+            if ticket.called.replace(false)
+                && (ticket.choosy || self.roster.line.is_first(ticket.number))
+                && let Some(found) = look()
+            {
+                return Poll::Ready(Ok(found));
             }
             if gone(cx) {
                 return Poll::Ready(Err(QueueError::ClientGone));
             }
-            let mut waker = place.ticket.waker.borrow_mut();
+            let mut waker = ticket.waker.borrow_mut();
             if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
                 *waker = Some(cx.waker().clone());
             }
@@ -111,33 +166,63 @@ impl Queue {
         .await
     }
 
-    fn enter(&self, max: u32) -> Result<Place<'_>, QueueError> {
+    fn enter(&self, choosy: bool, max: u32) -> Result<Place<'_>, QueueError> {
         let mut tickets = self.tickets.borrow_mut();
         if tickets.len() as u64 >= u64::from(max) {
             return Err(QueueError::Full);
         }
-        let ticket = Rc::new(Ticket::default());
+        let number = self.roster.line.enter(choosy);
+        // It looks for itself once, after it is seen to wait: whoever makes room before that need not know of it.
+        let ticket = Rc::new(Ticket { number, choosy, waker: RefCell::default(), called: Cell::new(true) });
         tickets.push_back(Rc::clone(&ticket));
         self.roster.waiting.fetch_add(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         Ok(Place { queue: self, ticket })
     }
+}
 
-    fn is_first(&self, ticket: &Rc<Ticket>) -> bool {
-        self.tickets.borrow().front().is_some_and(|first| Rc::ptr_eq(first, ticket))
+impl Ticket {
+    fn call(&self) {
+        self.called.set(true);
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
     }
 }
 
 impl Drop for Place<'_> {
-    /// The next in the queue may find room too.
+    /// The next in the line may find room too.
     fn drop(&mut self) {
-        self.queue.roster.waiting.fetch_sub(1, Ordering::SeqCst);
-        let mut tickets = self.queue.tickets.borrow_mut();
-        if tickets.front().is_some_and(|first| Rc::ptr_eq(first, &self.ticket)) {
+        let Self { queue, ticket } = self;
+        queue.roster.waiting.fetch_sub(1, Ordering::SeqCst);
+        queue.roster.line.leave(ticket.number);
+        let mut tickets = queue.tickets.borrow_mut();
+        if tickets.front().is_some_and(|first| Rc::ptr_eq(first, ticket)) {
             tickets.pop_front();
         } else {
-            tickets.retain(|other| !Rc::ptr_eq(other, &self.ticket));
+            tickets.retain(|other| !Rc::ptr_eq(other, ticket));
         }
         drop(tickets);
-        self.queue.wake_first();
+        queue.room();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_who_takes_anything_is_first_and_the_choosy_hold_nobody_up() {
+        let line = Line::default();
+        let numbers: Vec<u64> =
+            [true, false, true, false].into_iter().map(|choosy| line.enter(choosy)).collect();
+        let first = |line: &Line| numbers.iter().map(|number| line.is_first(*number)).collect::<Vec<_>>();
+        assert_eq!(first(&line), [true, true, false, false]);
+        line.leave(numbers[1]);
+        assert_eq!(first(&line), [true, true, true, true]);
+        line.leave(numbers[0]);
+        line.leave(numbers[3]);
+        line.leave(numbers[2]);
+        assert!(line.lock().is_empty());
     }
 }

@@ -11,6 +11,9 @@ use forebay_policy::balance::{Ewma, LeastLoaded, PeakEwma, RoundRobin, bounded};
 use super::{Endpoint, Key, Members, Shared};
 use crate::plan::Balance;
 
+/// With fewer requests than this an endpoint is never passed over for having more than its share.
+const FREE_LOAD: u32 = 8;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct View {
@@ -36,6 +39,16 @@ enum Balancer {
 }
 
 impl View {
+    /// Another with the same endpoints, for which no balancer is made yet.
+    pub(super) fn share(&self) -> Self {
+        Self { members: Arc::clone(&self.members), made: self.made.clone(), ..Self::default() }
+    }
+
+    /// Whether the endpoint with this hash may be picked.
+    pub(super) fn may_pick(&self, hash: u64) -> bool {
+        self.members.pick_of(hash).is_some()
+    }
+
     /// Endpoints the worker has used.
     pub(super) fn made(&self) -> impl Iterator<Item = &Rc<Endpoint>> {
         self.made.iter().filter_map(OnceCell::get)
@@ -147,8 +160,8 @@ impl View {
         let sum = || picks.iter().map(|(index, _)| u64::from(all[*index].load())).sum();
         let has_room = |index: usize, weight: u32| {
             let load = all[index].load();
-            // An idle one may always take one more, so mostly nobody needs the sum.
-            load == 0 || bounded(load, *total.get_or_init(sum), weight, self.weights)
+            // A key's own requests at a time must not drive it away, and mostly nobody needs the sum.
+            load < FREE_LOAD || bounded(load, *total.get_or_init(sum), weight, self.weights)
         };
         let ring = self.members.ring();
         let admit = |index: usize| weight(index).filter(|_| !is_left_out(&all[index]));
