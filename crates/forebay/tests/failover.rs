@@ -9,7 +9,7 @@ use forebay_testkit::check::{eventually, json, problem};
 use forebay_testkit::gateway;
 use forebay_testkit::gateway::Gateway;
 use forebay_testkit::origin::{Conn, Gate, Origin, Seen};
-use forebay_testkit::settings::top;
+use forebay_testkit::settings::{in_front_of, top};
 use forebay_testkit::wire::Client;
 
 /// Clients that ask at the same time.
@@ -254,4 +254,20 @@ fn all_three_gone_is_said_and_one_back_is_found() {
     });
     eventually("the answer", || (gateway.get("/x").status == 200).then_some(()));
     gate.pass();
+}
+
+#[test]
+fn a_body_behind_its_head_does_not_hide_that_the_host_is_gone() {
+    let origin = Origin::named("a");
+    let gateway = gateway!("{}", in_front_of(origin.address(), ""));
+    let mut client = gateway.client();
+    // A connection that is kept, so that none has to be opened.
+    assert_eq!(client.get("/x").status, 200);
+    origin.black_hole();
+    client.send("POST /x HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\n\r\n").expect("connected");
+    gateway.await_metric("forebay_upstream_reused_total", |reused| reused >= 1.0);
+    client.send("body").expect("connected");
+    // The default of `first_byte` is a minute, and the client waits for twenty seconds.
+    let answer = client.response("POST").unwrap_or_else(|failed| panic!("{failed}"));
+    assert_eq!(problem(&answer, 502), Ok("upstream_closed".to_owned()));
 }
