@@ -322,3 +322,23 @@ impl Registry {
         self.rosters.lock().expect("no panic under this lock")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_that_nobody_uses_are_forgotten_and_those_in_use_are_not() {
+        let registry = Registry::default();
+        let address = |n: u16| SocketAddr::from(([127, 0, 0, 1], n));
+        let in_use: Vec<Arc<Shared>> = (0..10).map(|n| registry.shared("app", address(n))).collect();
+        for round in 0..20_u16 {
+            (100..1_000).for_each(|n| drop(registry.shared("app", address(round * 1_000 + n))));
+        }
+        assert!(registry.known.lock().expect("no panic under this lock").count <= KNOWN_MIN);
+        for (n, shared) in (0..10).zip(&in_use) {
+            assert!(Arc::ptr_eq(shared, &registry.shared("app", address(n))));
+            assert!(!Arc::ptr_eq(shared, &registry.shared("shop", address(n))));
+        }
+    }
+}
