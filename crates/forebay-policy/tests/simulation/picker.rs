@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use forebay_base::time::Instant;
-use forebay_policy::balance::{Ewma, LeastLoaded, PeakEwma, Ring, RoundRobin, bounded, stable_hash};
+use forebay_policy::balance::{Ewma, LeastLoaded, Parts, PeakEwma, Ring, RoundRobin, bounded, stable_hash};
 
 use crate::control::Member;
 
@@ -38,6 +38,8 @@ pub(crate) struct Picker {
     seed: u64,
     /// Id and effective weight, by index.
     roster: Vec<(u64, u32)>,
+    /// Id and configured weight of the same.
+    configured: Vec<(u64, u32)>,
     balancer: Balancer,
     ewmas: BTreeMap<u64, Ewma>,
     changes: u64,
@@ -48,7 +50,7 @@ enum Balancer {
     RoundRobin(RoundRobin),
     LeastLoaded(LeastLoaded),
     PeakEwma(PeakEwma),
-    Ring(Ring),
+    Ring(Ring, Parts),
 }
 
 impl Picker {
@@ -57,32 +59,40 @@ impl Picker {
             rule,
             seed,
             roster: Vec::new(),
+            configured: Vec::new(),
             balancer: Balancer::RoundRobin(RoundRobin::new(&[])),
             ewmas: BTreeMap::new(),
             changes: 0,
             picks: 0,
         };
-        picker.balancer = picker.build(&[]);
+        picker.balancer = picker.build(&[], &[]);
         picker
     }
 
     /// Others may be picked from now on. What moved on a ring although it should not have.
-    pub(crate) fn change(&mut self, roster: Vec<(u64, u32)>) -> Result<(), String> {
+    pub(crate) fn change(
+        &mut self,
+        roster: Vec<(u64, u32)>,
+        members: &BTreeMap<u64, Member>,
+    ) -> Result<(), String> {
         self.changes += 1;
         let is_missed = self.rule == Rule::BrokenStale && self.changes.is_multiple_of(2);
         if is_missed || self.roster == roster {
             return Ok(());
         }
-        let balancer = self.build(&roster);
-        if let (Balancer::Ring(before), Balancer::Ring(after)) = (&self.balancer, &balancer) {
-            check_moves((before, &self.roster), (after, &roster))?;
+        let weight = |id: &u64| members.get(id).map_or(1, |member| member.weight);
+        let configured: Vec<(u64, u32)> = roster.iter().map(|(id, _)| (*id, weight(id))).collect();
+        let balancer = self.build(&roster, &configured);
+        if let (Balancer::Ring(before, _), Balancer::Ring(after, _)) = (&self.balancer, &balancer) {
+            check_moves((before, &self.configured), (after, &configured))?;
         }
+        self.configured = configured;
         self.balancer = balancer;
         self.roster = roster;
         Ok(())
     }
 
-    fn build(&self, roster: &[(u64, u32)]) -> Balancer {
+    fn build(&self, roster: &[(u64, u32)], configured: &[(u64, u32)]) -> Balancer {
         let weights: Vec<u32> = roster.iter().map(|(_, weight)| *weight).collect();
         let seed = self.seed ^ self.changes;
         match self.rule {
@@ -98,8 +108,18 @@ impl Picker {
             }
             Rule::PeakEwma => Balancer::PeakEwma(PeakEwma::new(&weights, seed)),
             Rule::Ring | Rule::BrokenUnbounded => {
-                let ids: Vec<u64> = roster.iter().map(|(id, _)| stable_hash(&id.to_le_bytes())).collect();
-                Balancer::Ring(Ring::new(&ids, &weights))
+                let ring = match &self.balancer {
+                    // As gateways do: one that starts slowly changes nothing on the ring.
+                    Balancer::Ring(ring, _) if self.configured == configured => ring.clone(),
+                    _ => {
+                        let ids: Vec<u64> = roster.iter().map(|(id, _)| on_ring(*id)).collect();
+                        let weights: Vec<u32> = configured.iter().map(|(_, weight)| *weight).collect();
+                        Ring::new(&ids, &weights)
+                    }
+                };
+                let weights: Vec<u32> = configured.iter().map(|(_, weight)| *weight).collect();
+                let picks: Vec<(usize, u32)> = roster.iter().map(|(_, weight)| *weight).enumerate().collect();
+                Balancer::Ring(ring, Parts::new(&weights, &picks))
             }
         }
     }
@@ -134,13 +154,16 @@ impl Picker {
                 let cost = |n: usize| ewma(n).cost(now, load(n));
                 balancer.pick(cost, |_| false)
             }
-            Balancer::Ring(ring) => {
+            Balancer::Ring(ring, parts) => {
                 let total = (0..roster.len()).map(|n| u64::from(load(n))).sum();
                 let weights = roster.iter().map(|(_, weight)| u64::from(*weight)).sum();
                 let has_room = |n: usize| bounded(load(n), total, roster[n].1, weights);
-                let own = ring.pick(key, |_| true)?;
-                let picked =
-                    if self.rule == Rule::BrokenUnbounded { Some(own) } else { ring.pick(key, has_room) };
+                let admits = |n: usize| parts.admit(n, on_ring(roster[n].0), key);
+                let own = ring.pick(key, admits)?;
+                let picked = match self.rule {
+                    Rule::BrokenUnbounded => Some(own),
+                    _ => ring.pick(key, |n| admits(n) && has_room(n)).or_else(|| ring.pick(key, has_room)),
+                };
                 return picked.map(|n| (roster[n].0, n != own));
             }
         };
@@ -148,17 +171,17 @@ impl Picker {
     }
 }
 
+fn on_ring(id: u64) -> u64 {
+    stable_hash(&id.to_le_bytes())
+}
+
 type Side<'a> = (&'a Ring, &'a [(u64, u32)]);
 
-/// A key changes hands only if its owner has left or its new one has come. Not looked at while weights change.
+/// A key changes hands only if its owner has left or its new one has come.
 fn check_moves((before, old): Side, (after, new): Side) -> Result<(), String> {
     let weight = |roster: &[(u64, u32)], id: u64| {
         roster.iter().find(|(other, _)| *other == id).map(|(_, weight)| *weight)
     };
-    let has_changed = |(id, was): &(u64, u32)| weight(new, *id).is_some_and(|is| is != *was);
-    if old.iter().any(has_changed) {
-        return Ok(());
-    }
     for key in 0..64 {
         let (Some(from), Some(to)) = (before.pick(key, |_| true), after.pick(key, |_| true)) else {
             continue;

@@ -351,7 +351,7 @@ impl<'a> World<'a> {
         if roster != self.roster {
             self.roster.clone_from(&roster);
             for picker in &mut self.pickers {
-                picker.change(roster.clone())?;
+                picker.change(roster.clone(), &self.control.members)?;
             }
         }
         Ok(())
