@@ -165,7 +165,9 @@ impl View {
         };
         let ring = self.members.ring();
         let admit = |index: usize| weight(index).filter(|_| !is_left_out(&all[index]));
-        ring.pick(key, |index| admit(index).is_some_and(|weight| has_room(index, weight)))
+        // Who starts slowly has a part of its keys.
+        let has_key = |index: usize| self.members.admits(index, key);
+        ring.pick(key, |index| admit(index).is_some_and(|weight| has_key(index) && has_room(index, weight)))
             .or_else(|| ring.pick(key, |index| admit(index).is_some()))
     }
 

@@ -92,7 +92,7 @@ pub(super) static OUTLIER: Table = Table {
             .example("20"),
         Key::new("eject_for", Shape::Time { min: Duration::from_millis(100), max: DAY })
             .default("5s")
-            .doc("How long the first ejection lasts.")
+            .doc("How long the first ejection lasts. An endpoint that cannot be connected to is tried after a second, and comes back as soon as it can be.")
             .example("10s"),
         Key::new("eject_for_max", Shape::Time { min: Duration::from_millis(100), max: DAY })
             .default("5m")
