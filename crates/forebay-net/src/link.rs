@@ -31,8 +31,7 @@ pub struct Link {
 #[derive(Clone, Copy, Debug)]
 struct Silence {
     quick: Duration,
-    patient: Duration,
-    /// A write had to wait, and `patient` holds.
+    /// A write had to wait, so that it does not hold.
     waited: bool,
 }
 
@@ -75,20 +74,20 @@ impl Link {
     /// (RFC 5482): a host that has gone without a word is noticed in seconds, and not by the timeout of an answer.
     ///
     /// The kernel counts the time in which the other side has no room just the same. So once a write had to wait
-    /// for room, it is `patient` that holds, until `expect_quick_acknowledgements`.
-    pub fn break_when_silent(&self, quick: Duration, patient: Duration) {
-        self.silence.set(Some(Silence { quick, patient, waited: false }));
-        self.set_user_timeout(quick);
+    /// for room, it is only its deadline that counts, until `expect_quick_acknowledgements`.
+    pub fn break_when_silent(&self, quick: Duration) {
+        self.silence.set(Some(Silence { quick, waited: false }));
+        self.set_user_timeout(Some(quick));
     }
 
-    /// Back to the shorter of the two bounds, if a write had to wait since the last time.
+    /// Back to the bound of `break_when_silent`, if a write had to wait since the last time.
     #[inline]
     pub fn expect_quick_acknowledgements(&self) {
         if let Some(silence) = self.silence.get()
             && silence.waited
         {
             self.silence.set(Some(Silence { waited: false, ..silence }));
-            self.set_user_timeout(silence.quick);
+            self.set_user_timeout(Some(silence.quick));
         }
     }
 
@@ -99,13 +98,13 @@ impl Link {
             && !silence.waited
         {
             self.silence.set(Some(Silence { waited: true, ..silence }));
-            self.set_user_timeout(silence.patient);
+            self.set_user_timeout(None);
         }
     }
 
-    fn set_user_timeout(&self, after: Duration) {
+    fn set_user_timeout(&self, after: Option<Duration>) {
         // Where that is not to be had it takes longer.
-        let _ = SockRef::from(&*self.stream.borrow()).set_tcp_user_timeout(Some(after));
+        let _ = SockRef::from(&*self.stream.borrow()).set_tcp_user_timeout(after);
     }
 
     /// The address of the other side.

@@ -26,9 +26,7 @@ use crate::pipeline::{self, Next, Turn};
 use crate::plan::{Balance, HalfClose, HashBy, Route, TimeoutOverrides, Timeouts};
 use crate::refusal::{Refusal, Side};
 use crate::route::{HeaderEdits, Values};
-use crate::upstream::{
-    ConnectError, Endpoint, InFlight, Key, Picked, Pooled, QueueError, Silence, Upstream, connect,
-};
+use crate::upstream::{ConnectError, Endpoint, InFlight, Key, Picked, Pooled, QueueError, Upstream, connect};
 
 /// Endpoints tried for one request while none accepts a connection.
 const ENDPOINTS_TRIED_MAX: usize = 3;
@@ -206,7 +204,6 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
     let mut again = None;
     let mut moves = 0;
     let mut resent = false;
-    let silence = Silence { quick: times.tcp_user, patient: times.idle };
     let mut last = Refusal::NoEndpoint;
     while tried.len() < ENDPOINTS_TRIED_MAX {
         // Whoever broke down once need not meet a connection that is about to close.
@@ -231,7 +228,7 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
         record.attempts.set(record.attempts.get() + 1);
         record.endpoint.set(Some(Rc::clone(endpoint)));
         let until = lazily(|| (Instant::now() + times.connect).min(times.total));
-        let pooled = match connect(endpoint, &turn.client.alarm, now, until, silence, fresh).await {
+        let pooled = match connect(endpoint, &turn.client.alarm, now, until, times.tcp_user, fresh).await {
             Ok(pooled) => pooled,
             Err(error) => {
                 last = no_connection(error);

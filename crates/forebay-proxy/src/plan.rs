@@ -418,7 +418,7 @@ pub struct Timeouts {
     /// TCP connect, per attempt.
     pub connect: Duration,
     /// How long the endpoint's host may leave unacknowledged what was sent to it: the TCP user timeout (RFC 9293
-    /// §3.9, RFC 5482). Not while a request's body is being uploaded in pieces: then `idle` holds.
+    /// §3.9, RFC 5482). Not once it had no room for more of a request's body: then `idle` holds.
     pub tcp_user: Duration,
     /// From the end of sending the request to the first byte of the response's head.
     pub first_byte: Duration,

@@ -36,24 +36,15 @@ pub(crate) enum ConnectError {
     Lost,
 }
 
-/// How long an endpoint's host may leave unacknowledged what was sent to it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Silence {
-    /// In general.
-    pub(crate) quick: Duration,
-    /// Once it had no room for more.
-    pub(crate) patient: Duration,
-}
-
 /// Takes an idle connection (unless `fresh`) or opens one until `deadline`. A new one breaks when the other side
-/// is silent for so long.
+/// acknowledges nothing for as long as `silence`.
 #[inline]
 pub(crate) async fn connect(
     endpoint: &Rc<Endpoint>,
     alarm: &Alarm,
     now: Instant,
     deadline: impl Fn() -> Instant,
-    silence: Silence,
+    silence: Duration,
     fresh: bool,
 ) -> Result<Pooled, ConnectError> {
     if !fresh && let Some(held) = endpoint.pool.take(endpoint, now) {
@@ -69,7 +60,7 @@ async fn open(
     endpoint: &Rc<Endpoint>,
     alarm: &Alarm,
     deadline: Instant,
-    silence: Silence,
+    silence: Duration,
 ) -> Result<Pooled, ConnectError> {
     let place = match endpoint.pool.place(&endpoint.shared) {
         Some(place) => place,
@@ -80,7 +71,7 @@ async fn open(
             endpoint.stats.connects.inc();
             endpoint.connected();
             let link = Link::new(stream);
-            link.break_when_silent(silence.quick, silence.patient);
+            link.break_when_silent(silence);
             Ok(Pooled { held: place.fill(link), reused: false })
         }
         Err(error) => {

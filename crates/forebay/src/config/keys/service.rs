@@ -121,7 +121,7 @@ pub(super) static TIMEOUT: Table = Table {
             .example("500ms"),
         Key::new("tcp_user", Shape::Time { min: MILLISECOND, max: Duration::from_secs(300) })
             .default("1s")
-            .doc("How long the endpoint's host may leave unacknowledged what was sent to it (the TCP user timeout, RFC 5482): a host that is gone is noticed after this, however long its answers may take. While a body is being uploaded, `idle` holds instead.")
+            .doc("How long the endpoint's host may leave unacknowledged what was sent to it (the TCP user timeout, RFC 5482): a host that is gone is noticed after this, however long its answers may take. Once the server has no room for more of a body, `idle` holds instead.")
             .example("5s"),
         FIRST_BYTE.default("1m"),
         IDLE.default("1m"),
