@@ -31,7 +31,7 @@ use crate::plan::Plan;
 use crate::upstream::{Grief, Registry, Report};
 use member::Member;
 pub use member::Tally;
-use service::{Means, Service, patience};
+use service::{Means, Service, canonical, patience};
 pub use view::{
     Answer, CheckView, EndpointView, Found, Out, Reason, ServiceView, Source, SourceView, Steer, SteerError,
     Target,
@@ -259,6 +259,7 @@ impl Supervisor {
         steer: Steer,
         now: Instant,
     ) -> Result<(), SteerError> {
+        let endpoint = canonical(endpoint);
         let result = self.change(service, |service, means| {
             let known: Vec<SocketAddr> = service.members.iter().map(Member::address).collect();
             let (failures, checked) = (service.spec.outlier.failures, service.health.is_some());
@@ -294,6 +295,7 @@ impl Supervisor {
 
     /// As `steer`, for an endpoint that is not there yet: it holds from when it comes.
     pub fn foresee(&self, service: &str, endpoint: SocketAddr, steer: Steer, now: Instant) {
+        let endpoint = canonical(endpoint);
         self.change(service, |service, _| match steer {
             Steer::Enable => service.wishes.remove(&endpoint),
             Steer::Drain | Steer::Disable => service.wishes.insert(endpoint, (steer, now)),
@@ -314,6 +316,7 @@ impl Supervisor {
         if found.address.port() == 0 {
             return Err(SteerError::OutOfRange("nothing can be reached at port 0"));
         }
+        let found = Found { address: canonical(found.address), ..found };
         let result = self.change(service, |service, means| {
             if discovery::is_denied(found.address.ip(), &service.spec.endpoints_allow) {
                 return Err(SteerError::Denied);
@@ -337,6 +340,7 @@ impl Supervisor {
     /// # Errors
     /// There is none, or it came from elsewhere.
     pub fn remove(&self, service: &str, endpoint: SocketAddr, now: Instant) -> Result<(), SteerError> {
+        let endpoint = canonical(endpoint);
         let result = self.change(service, |service, means| {
             let known: Vec<SocketAddr> = service.members.iter().map(Member::address).collect();
             match service.find(endpoint).map(|member| member.source.clone()) {

@@ -4,7 +4,7 @@ mod judge;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -204,7 +204,11 @@ impl Service {
         let mut wanted: BTreeMap<SocketAddr, (Source, u32, u8)> = BTreeMap::new();
         for endpoint in &self.spec.endpoints {
             if let Ok(address) = endpoint.address.parse::<SocketAddr>() {
-                wanted.entry(address).or_insert((Source::Settings, endpoint.weight, endpoint.priority));
+                wanted.entry(canonical(address)).or_insert((
+                    Source::Settings,
+                    endpoint.weight,
+                    endpoint.priority,
+                ));
             }
         }
         for found in self.added.values() {
@@ -213,7 +217,8 @@ impl Service {
         for (source, told) in &self.told {
             for found in &told.found {
                 if wanted.len() < ENDPOINTS_MAX {
-                    wanted.entry(found.address).or_insert((source.clone(), found.weight, found.priority));
+                    let address = canonical(found.address);
+                    wanted.entry(address).or_insert((source.clone(), found.weight, found.priority));
                 }
             }
         }
@@ -372,14 +377,16 @@ impl Service {
             Some(super::Reason::Unchecked) => unchecked && member.ejected.is_none(),
             Some(_) => false,
         };
-        // As long as no check has passed, those not checked yet are as good as any.
-        let unchecked = !indices.iter().any(|index| usable(&self.members[*index], false));
-        let candidates: Vec<Candidate> = indices
-            .iter()
-            .map(|index| &self.members[*index])
-            .map(|member| candidate(member, usable(member, unchecked)))
-            .collect();
-        (select(&candidates, self.spec.panic_below), indices)
+        let of = |unchecked: bool| {
+            let members = indices.iter().map(|index| &self.members[*index]);
+            let candidates: Vec<Candidate> =
+                members.map(|member| candidate(member, usable(member, unchecked))).collect();
+            select(&candidates, self.spec.panic_below)
+        };
+        let selection = of(false);
+        // As long as too few checks have passed, those not checked yet are as good as any: no reason to panic.
+        let selection = if selection.panic || selection.picks.is_empty() { of(true) } else { selection };
+        (selection, indices)
     }
 
     fn note_panic(&mut self, selection: &Selection, log: &Log) {
@@ -422,6 +429,16 @@ impl Service {
             interval: health.interval,
             fast_interval: health.fast_interval,
         })
+    }
+}
+
+/// The same for every way in which an address can be written: an IPv4 address that is mapped into IPv6 is itself,
+/// and only a link-local address has a zone.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    match (address, address.ip().to_canonical()) {
+        (_, IpAddr::V4(ip)) => SocketAddr::from((ip, address.port())),
+        (SocketAddr::V6(_), IpAddr::V6(ip)) if ip.is_unicast_link_local() => address,
+        (_, ip) => SocketAddr::new(ip, address.port()),
     }
 }
 

@@ -689,3 +689,29 @@ fn numbers_say_the_same_as_the_view() {
     assert_eq!(states, [(true, "up"), (false, "unchecked"), (false, "drained")]);
     assert_eq!(numbers[0].endpoints[0].checks, Some((1, 0)));
 }
+
+#[test]
+fn a_start_with_checks_is_no_panic() {
+    let fixture = three(checked);
+    fixture.check(1, true);
+    assert!(!fixture.supervisor.view(fixture.now)[0].panic);
+    assert_eq!(fixture.ports(), [1, 2, 3]);
+    // Known to be down is another matter.
+    fixture.checks(&[2, 2, 3, 3], false);
+    assert!(fixture.supervisor.view(fixture.now)[0].panic);
+}
+
+#[test]
+fn an_address_is_the_same_however_it_is_written() {
+    let fixture = Fixture::new(&["127.0.0.1:1", "[::1]:2"], |_| {});
+    let add = |address: &str| {
+        let found = Found { address: address.parse().expect("an address"), weight: 1, priority: 0 };
+        fixture.supervisor.add("app", found, fixture.now)
+    };
+    for address in ["[::ffff:127.0.0.1]:1", "[::1%5]:2", "[0:0::1]:2"] {
+        assert_eq!(add(address), Err(SteerError::AlreadyThere), "{address}");
+    }
+    let mapped = "[::ffff:127.0.0.1]:1".parse().expect("an address");
+    fixture.supervisor.steer("app", mapped, Steer::Drain, fixture.now).expect("it is there");
+    assert_eq!(fixture.ports(), [2]);
+}
