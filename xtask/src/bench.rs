@@ -240,10 +240,7 @@ fn forebay(args: &Args, peers: &[Kind]) -> Result<Option<PathBuf>> {
     if !peers.contains(&Kind::Forebay) {
         return Ok(None);
     }
-    match &args.forebay {
-        Some(path) => Ok(Some(path.canonicalize()?)),
-        None => build::gateway("release").map(Some),
-    }
+    build::gateway_or(args.forebay.as_deref()).map(Some)
 }
 
 fn rows(args: &Args) -> Vec<&'static Row> {

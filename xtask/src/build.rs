@@ -1,8 +1,8 @@
 //! Build the gateway for commands that run it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::{shell, tree};
 
@@ -14,6 +14,16 @@ pub(crate) fn gateway(profile: &str) -> Result<PathBuf> {
     shell::run(&mut build)?;
     let folder = if profile == "dev" { "debug" } else { profile };
     Ok(target_folder().join(folder).join("forebay"))
+}
+
+/// The binary that was named, or one that is built for it in release.
+pub(crate) fn gateway_or(named: Option<&Path>) -> Result<PathBuf> {
+    named.map_or_else(|| gateway("release"), existing)
+}
+
+/// The path of a file that has to be there, from wherever it is looked at.
+pub(crate) fn existing(path: &Path) -> Result<PathBuf> {
+    path.canonicalize().with_context(|| format!("no such file: {}", path.display()))
 }
 
 /// Where builds and results of long commands go.

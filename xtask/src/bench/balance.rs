@@ -1,14 +1,14 @@
 //! What balancing costs: CPU per request before one, ten and a thousand endpoints, by each way of picking.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use super::machine::{self, Folder, Pinning};
+use super::machine::{self, Pinning};
 use super::peer::{Backend, Kind, Peer, Site};
 use super::result::{Figures, Outcome, Sample};
 use super::{closed, headline, rounds, row, wire};
-use crate::{build, tools, tree};
+use crate::{build, tree};
 use subject::Subject;
 
 mod report;
@@ -48,15 +48,9 @@ struct Bench {
 
 /// Measures, prints, and writes down.
 pub(crate) fn run(settings: Settings) -> Result<()> {
-    tools::provide(tools::FOR_BENCH)?;
-    machine::raise_open_files()?;
-    let folder = Folder::create()?;
-    machine::clean_up_on_signals(folder.path().to_owned())?;
-    let forebay = match &settings.forebay {
-        Some(path) => existing(path)?,
-        None => build::gateway("release")?,
-    };
-    let before = settings.before.as_deref().map(existing).transpose()?;
+    let folder = machine::prepare()?;
+    let forebay = build::gateway_or(settings.forebay.as_deref())?;
+    let before = settings.before.as_deref().map(build::existing).transpose()?;
     let pinning = Pinning::choose(settings.split)?;
     let subjects = subject::all(before.is_some());
     let bench = Bench { settings, pinning, forebay, before, subjects, folder: folder.path().to_owned() };
@@ -130,10 +124,6 @@ impl Bench {
         let complete = self.settings.complete && self.settings.split;
         self.settings.out.clone().or_else(|| complete.then(|| tree::root().join("benches/BALANCE.md")))
     }
-}
-
-fn existing(path: &Path) -> Result<PathBuf> {
-    path.canonicalize().with_context(|| format!("no such file: {}", path.display()))
 }
 
 /// Asks without a cookie until every endpoint has given its own; one for each of the different requests.

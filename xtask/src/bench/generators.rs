@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use super::headline;
-use super::machine::{self, Folder, Pinning};
+use super::machine::{self, Pinning};
 use super::peer::Backend;
-use crate::{build, tools, tree};
+use crate::{build, tree};
 
 mod cost;
 mod report;
@@ -80,14 +80,8 @@ pub(crate) struct Results {
 
 /// Measures, prints, and writes down.
 pub(crate) fn run(settings: Settings) -> Result<()> {
-    tools::provide(tools::FOR_BENCH)?;
-    machine::raise_open_files()?;
-    let folder = Folder::create()?;
-    machine::clean_up_on_signals(folder.path().to_owned())?;
-    let forebay = match &settings.forebay {
-        Some(path) => path.canonicalize().with_context(|| format!("no such file: {}", path.display()))?,
-        None => build::gateway("release")?,
-    };
+    let folder = machine::prepare()?;
+    let forebay = build::gateway_or(settings.forebay.as_deref())?;
     let (tools, missing) = tool::provide(&forebay);
     let pinning = Pinning::choose(settings.split)?;
     let backend = Backend::start(folder.path(), &pinning)?;

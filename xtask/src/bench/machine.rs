@@ -8,10 +8,20 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use crate::shell;
+use crate::{shell, tools};
 
 /// Both ends of 5,000 connections in one process, and the upstream side.
 const OPEN_FILES: u64 = 18_000;
+
+/// What every bench begins with: the programs it needs, enough open files, and a folder that is removed at the end,
+/// however that comes.
+pub(crate) fn prepare() -> Result<Folder> {
+    tools::provide(tools::FOR_BENCH)?;
+    raise_open_files()?;
+    let folder = Folder::create()?;
+    clean_up_on_signals(folder.path().to_owned())?;
+    Ok(folder)
+}
 
 /// Raises the limit of open files for us and for every child.
 pub(crate) fn raise_open_files() -> Result<()> {

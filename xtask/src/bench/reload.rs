@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::headline;
-use super::machine::{self, Folder, Pinning};
+use super::machine::{self, Pinning};
 use super::open;
 use super::peer::{Backend, Kind};
-use crate::{build, tools, tree};
+use crate::{build, tree};
 use gateway::Gateway;
 use streams::{Outcome, Streams};
 
@@ -78,14 +78,8 @@ struct Large {
 
 /// Measures, prints, and writes down.
 pub(crate) fn run(settings: Settings) -> Result<()> {
-    tools::provide(tools::FOR_BENCH)?;
-    machine::raise_open_files()?;
-    let folder = Folder::create()?;
-    machine::clean_up_on_signals(folder.path().to_owned())?;
-    let forebay = match &settings.forebay {
-        Some(path) => path.canonicalize().with_context(|| format!("no such file: {}", path.display()))?,
-        None => build::gateway("release")?,
-    };
+    let folder = machine::prepare()?;
+    let forebay = build::gateway_or(settings.forebay.as_deref())?;
     let pinning = Pinning::choose(settings.split)?;
     let bench = Bench { settings, pinning, forebay, folder: folder.path().to_owned() };
     let held = bench.hold().context("streams across reloads")?;

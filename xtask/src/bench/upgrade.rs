@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 
 use super::failover::load;
 use super::headline;
-use super::machine::{self, Folder, Pinning};
+use super::machine::{self, Pinning};
 use super::peer::{Backend, Kind};
-use crate::{build, tools, tree};
+use crate::{build, tree};
 
 mod report;
 mod server;
@@ -62,15 +62,9 @@ struct Bench {
 
 /// Measures, prints, and writes down.
 pub(crate) fn run(settings: Settings) -> Result<()> {
-    tools::provide(tools::FOR_BENCH)?;
-    machine::raise_open_files()?;
-    let folder = Folder::create()?;
-    machine::clean_up_on_signals(folder.path().to_owned())?;
-    let forebay = match &settings.forebay {
-        Some(path) => Some(path.canonicalize().with_context(|| format!("no such file: {}", path.display()))?),
-        None if settings.peers.contains(&Kind::Forebay) => Some(build::gateway("release")?),
-        None => None,
-    };
+    let folder = machine::prepare()?;
+    let wanted = settings.peers.contains(&Kind::Forebay);
+    let forebay = wanted.then(|| build::gateway_or(settings.forebay.as_deref())).transpose()?;
     let pinning = Pinning::choose(settings.split)?;
     let bench = Bench { settings, pinning, forebay, folder: folder.path().to_owned() };
     let mut runs = Vec::new();
