@@ -3,10 +3,10 @@
 //! It runs on the control plane's runtime. Whoever reaches its port may look; who has the token, if one is set,
 //! may look and change. What it answers is decided in [`api`], whom it answers in [`guard`].
 
-use std::convert::Infallible;
+use std::fmt;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,31 +15,41 @@ use forebay_proxy::supervisor::{ServiceView, Steer, SteerError};
 use forebay_telemetry::log::{Event, Log};
 use forebay_telemetry::stats::Telemetry;
 use forebay_telemetry::summary::Recorder;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::app::Changes;
+pub(crate) use api::SUCCEEDED;
+use places::{Place, Places};
 
 mod api;
 mod endpoints;
 mod guard;
+mod places;
 mod pprof;
 mod reply;
 mod view;
 
-/// Open admin connections; more wait in the listen queue.
-const CONNECTIONS_MAX: usize = 64;
+/// Open admin connections. For one more, the one that has asked nothing for longest is closed.
+const CONNECTIONS_MAX: usize = 128;
 /// From the start of a connection, or the end of an answer, to the end of the next request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same, for a connection that comes when places are scarce.
+const HEADER_TIMEOUT_SCARCE: Duration = Duration::from_secs(2);
 /// A connection is asked to end after this long, so that none is held for ever.
 const CONNECTION_AGE_MAX: Duration = Duration::from_secs(300);
 /// How long a connection that was asked to end may take to finish its answer.
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
+/// How long connections may ask once more, after another process has taken over.
+const LAST_ASK_MAX: Duration = Duration::from_secs(5);
+/// Longest time from the end of [`serve`]'s `stop` to the end of `serve`.
+pub const STOP_MAX: Duration = LAST_ASK_MAX.saturating_add(GOODBYE_MAX).saturating_add(GOODBYE_MAX);
 /// Largest request head, in bytes.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 /// How often the counters are looked at.
@@ -148,6 +158,15 @@ pub enum Phase {
     Draining,
 }
 
+/// Why the admin server stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The process ends, and nobody answers after it.
+    Ended,
+    /// Another process answers on the same address: nobody should notice the change.
+    Succeeded,
+}
+
 /// What the admin server shows and steers.
 pub struct AdminState {
     telemetry: Arc<Telemetry>,
@@ -156,6 +175,8 @@ pub struct AdminState {
     /// Names beside `localhost` under which browsers may speak to this server.
     names: Vec<Box<str>>,
     phase: AtomicU8,
+    /// Another process answers new connections; set once.
+    succeeded: AtomicBool,
     recorder: Mutex<Recorder>,
 }
 
@@ -177,7 +198,8 @@ impl AdminState {
     #[must_use]
     pub fn new(telemetry: Arc<Telemetry>, control: Arc<dyn Control>, log: Log, names: Vec<Box<str>>) -> Self {
         let phase = AtomicU8::new(Phase::Starting as u8);
-        Self { telemetry, control, log, names, phase, recorder: Mutex::default() }
+        let succeeded = AtomicBool::new(false);
+        Self { telemetry, control, log, names, phase, succeeded, recorder: Mutex::default() }
     }
 
     /// Tells `/readyz` and the status page.
@@ -191,6 +213,10 @@ impl AdminState {
         Phase::ALL[usize::from(self.phase.load(Ordering::Acquire))]
     }
 
+    fn is_succeeded(&self) -> bool {
+        self.succeeded.load(Ordering::Acquire)
+    }
+
     fn tick(&self) {
         self.with_recorder(|recorder| recorder.tick(&self.telemetry, Instant::now()));
     }
@@ -200,55 +226,68 @@ impl AdminState {
     }
 }
 
-/// Answers on `listener` until `stop` is done, then lets the answers under way finish, for two seconds at most.
+/// Answers on `listener` until `stop` says why it should not. If the process ends, answers under way may finish,
+/// for two seconds at most. If another process has taken over, each open connection is given one more answer
+/// and then closed, or closed after five seconds; what has to be done by the other process is refused.
 /// With a token, everything but `/`, `/livez` and `/readyz` asks for it.
 pub async fn serve(
     listener: TcpListener,
     state: Arc<AdminState>,
     token: Option<String>,
-    stop: impl Future<Output = ()>,
+    stop: impl Future<Output = Stop>,
 ) {
     let server = Server {
         state,
         token: token.map(Arc::from),
-        slots: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
-        stopping: watch::Sender::new(false),
+        places: Places::new(CONNECTIONS_MAX),
+        stopping: watch::Sender::new(None),
     };
     let mut connections = JoinSet::new();
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut stop = pin!(stop);
-    loop {
+    let why = loop {
         tokio::select! {
-            () = &mut stop => break,
+            why = &mut stop => break why,
             _ = ticks.tick() => server.state.tick(),
-            (stream, peer, slot) = server.accept(&listener) => {
-                connections.spawn(server.connection(stream, peer, slot));
+            (stream, peer) = server.accept(&listener) => {
+                server.admit(stream, peer, &mut connections);
+                while connections.try_join_next().is_some() {}
+                // What it has sent already is read before somebody else can take its place.
+                tokio::task::yield_now().await;
             }
             // Reaps what has ended.
             Some(_) = connections.join_next() => {}
         }
-    }
-    server.stopping.send_replace(true);
+    };
+    drop(listener);
+    let patience = match why {
+        Stop::Ended => GOODBYE_MAX,
+        Stop::Succeeded => {
+            server.state.succeeded.store(true, Ordering::Release);
+            STOP_MAX
+        }
+    };
+    server.stopping.send_replace(Some(why));
     let all_ended = async { while connections.join_next().await.is_some() {} };
     // Whoever is not done by then is cut off as the set is dropped.
-    let _ = tokio::time::timeout(GOODBYE_MAX, all_ended).await;
+    let _ = tokio::time::timeout(patience, all_ended).await;
 }
 
 struct Server {
     state: Arc<AdminState>,
     token: Option<Arc<str>>,
-    slots: Arc<Semaphore>,
-    stopping: watch::Sender<bool>,
+    places: Places,
+    stopping: watch::Sender<Option<Stop>>,
 }
 
 impl Server {
-    /// The next connection, once there is room for it.
-    async fn accept(&self, listener: &TcpListener) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+    /// The next connection, once there may be room for it.
+    async fn accept(&self, listener: &TcpListener) -> (TcpStream, SocketAddr) {
         loop {
-            let slot = Arc::clone(&self.slots).acquire_owned().await.expect("the semaphore is never closed");
+            self.places.available().await;
             match listener.accept().await {
-                Ok((stream, peer)) => return (stream, peer, slot),
+                Ok(accepted) => return accepted,
                 Err(error) => {
                     self.state.log.emit(&Event::AcceptFailed { error: &error });
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -257,31 +296,59 @@ impl Server {
         }
     }
 
+    fn admit(&self, stream: TcpStream, peer: SocketAddr, connections: &mut JoinSet<()>) {
+        // Every other connection may have become busy while this one was waited for: then it is closed.
+        let Some((place, evicted)) = self.places.take() else { return };
+        let (connection, log) = (self.connection(stream, peer, place), self.state.log.clone());
+        connections.spawn(async move {
+            tokio::select! {
+                () = connection => {}
+                _ = evicted => log.emit(&Event::AdminFailed { error: &MadeRoom }),
+            }
+        });
+    }
+
     fn connection(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
-        slot: OwnedSemaphorePermit,
+        place: Place,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let (state, token) = (Arc::clone(&self.state), self.token.clone());
+        let (state, token, place) = (Arc::clone(&self.state), self.token.clone(), Arc::new(place));
         let log = state.log.clone();
         let mut stopping = self.stopping.subscribe();
         let service = service_fn(move |request| {
-            let (state, token) = (Arc::clone(&state), token.clone());
-            async move { Ok::<_, Infallible>(api::answer(&state, token.as_deref(), peer, request).await) }
+            let (state, token, place) = (Arc::clone(&state), token.clone(), Arc::clone(&place));
+            async move {
+                if !place.begin_answer() {
+                    return Err(MadeRoom);
+                }
+                let mut reply = api::answer(&state, token.as_deref(), peer, request).await;
+                if state.is_succeeded() {
+                    // The next connection is the other process's.
+                    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                place.end_answer();
+                Ok(reply)
+            }
         });
+        let timeout = if self.places.are_scarce() { HEADER_TIMEOUT_SCARCE } else { HEADER_TIMEOUT };
         async move {
-            let _slot = slot;
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_TIMEOUT)
+                .header_read_timeout(timeout)
                 .max_buf_size(HEAD_BYTES_MAX)
                 .serve_connection(TokioIo::new(stream), service);
             let mut connection = pin!(connection);
+            let goodbye = async {
+                let stopped = async { stopping.wait_for(Option::is_some).await.is_ok_and(is_succession) };
+                if let Ok(true) = tokio::time::timeout(CONNECTION_AGE_MAX, stopped).await {
+                    tokio::time::sleep(LAST_ASK_MAX).await;
+                }
+            };
             tokio::select! {
                 result = &mut connection => return report(&log, result),
-                _ = stopping.wait_for(|stopping| *stopping) => {}
-                () = tokio::time::sleep(CONNECTION_AGE_MAX) => {}
+                () = goodbye => {}
             }
             connection.as_mut().graceful_shutdown();
             if let Ok(result) = tokio::time::timeout(GOODBYE_MAX, connection).await {
@@ -289,6 +356,22 @@ impl Server {
             }
         }
     }
+}
+
+/// Why a connection was cut off: its place was wanted.
+#[derive(Debug)]
+struct MadeRoom;
+
+impl fmt::Display for MadeRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("there were too many connections, and this one had asked nothing for longest")
+    }
+}
+
+impl std::error::Error for MadeRoom {}
+
+fn is_succession(why: watch::Ref<'_, Option<Stop>>) -> bool {
+    *why == Some(Stop::Succeeded)
 }
 
 fn report(log: &Log, result: hyper::Result<()>) {

@@ -52,8 +52,6 @@ const LOGS_LOOK: Duration = Duration::from_secs(5);
 const LOGS_CLOSE: Duration = Duration::from_secs(1);
 /// When everything is to end at once, workers may take this long to leave their accounts.
 const CUT_WAIT: Duration = Duration::from_secs(2);
-/// The admin side may take this long to finish its answers once another process serves it.
-const ADMIN_CLOSE: Duration = Duration::from_secs(3);
 
 /// File descriptors that are not for clients.
 const FILES_RESERVED: u64 = 256;
@@ -100,7 +98,7 @@ pub struct App {
 /// The admin side while it is served.
 struct AdminSide {
     address: SocketAddr,
-    stop: oneshot::Sender<()>,
+    stop: oneshot::Sender<admin::Stop>,
     task: JoinHandle<()>,
 }
 
@@ -249,10 +247,8 @@ impl Bound {
             let listener =
                 tokio::net::TcpListener::from_std(listener).context("cannot serve the admin side")?;
             let (stop, stopped) = oneshot::channel();
-            let stopped = async {
-                // Dropped with us: then it is over as well.
-                let _ = stopped.await;
-            };
+            // Dropped with us: then it is over as well.
+            let stopped = async { stopped.await.unwrap_or(admin::Stop::Ended) };
             let task = tokio::spawn(admin::serve(listener, Arc::clone(&state), token, stopped));
             admin_side = Some(AdminSide { address, stop, task });
             log.emit(&Event::AdminListening { address });
@@ -387,7 +383,9 @@ impl App {
     /// Drains and ends; another signal ends at once.
     async fn stop(mut self) {
         let successor = self.upgrader.end().await;
-        self.state.set_phase(Phase::Draining);
+        if successor.is_none() {
+            self.state.set_phase(Phase::Draining);
+        }
         let (mut kept, hasty) = match &successor {
             Some(Successor { pid, kept }) => {
                 self.notifier.succeeded_by(*pid, &self.status());
@@ -479,12 +477,12 @@ impl App {
 }
 
 impl AdminSide {
-    /// Takes no more connections, for another process does; waits until answers under way are given.
+    /// Takes no more connections, for another process does; waits until each has been answered once more.
     async fn leave(self) {
         let Self { address: _, stop, task } = self;
-        let _ = stop.send(());
+        let _ = stop.send(admin::Stop::Succeeded);
         // Whoever is not done by then has had the time `admin::serve` gives.
-        let _ = tokio::time::timeout(ADMIN_CLOSE, task).await;
+        let _ = tokio::time::timeout(admin::STOP_MAX, task).await;
     }
 }
 

@@ -109,20 +109,34 @@ pub fn load_str(text: &str) -> Result<Loaded, Vec<Problem>> {
 /// # Errors
 /// As [`load`].
 pub fn load_text(name: &str, text: &str, around: Surroundings<'_>) -> Result<Loaded, Vec<Problem>> {
-    let Surroundings { env, base } = around;
     let mut problems = Problems::new(name);
-    let mut tree = yaml::parse(text, keys::SETTINGS.hints, &mut problems);
-    // Most files have none, and some a hundred thousand endpoints.
-    if let Some(tree) = tree.as_mut().filter(|_| text.contains('$')) {
-        expand::expand(tree, env, &mut problems);
-    }
-    let lowered = tree
-        .and_then(|tree| read::read(tree, &keys::SETTINGS, &mut problems))
-        .map(|top| lower::lower(&top, base, &mut problems));
-    match lowered {
+    match lowered(text, around, &mut problems) {
         Some((server, plan)) if !problems.fatal() => Ok(Loaded { server, plan, warnings: problems.sorted() }),
         _ => Err(problems.sorted()),
     }
+}
+
+/// Where settings that have problems say that the admin side is, if they do: for those who want to reach a
+/// gateway that may run with what the settings said before.
+#[must_use]
+pub fn admin_despite_problems(path: &Path) -> Option<Admin> {
+    let text = read_file(path).ok()?;
+    let env = |name: &str| std::env::var(name).ok();
+    let around = Surroundings { env: &env, base: Some(path.parent().unwrap_or(Path::new(""))) };
+    let (server, _) = lowered(&text, around, &mut Problems::new(UNNAMED))?;
+    server.admin
+}
+
+/// What a text means as far as it can be told; of use only if there is no problem.
+fn lowered(text: &str, around: Surroundings<'_>, problems: &mut Problems) -> Option<(Server, Plan)> {
+    let Surroundings { env, base } = around;
+    let mut tree = yaml::parse(text, keys::SETTINGS.hints, problems);
+    // Most files have none, and some a hundred thousand endpoints.
+    if let Some(tree) = tree.as_mut().filter(|_| text.contains('$')) {
+        expand::expand(tree, env, problems);
+    }
+    tree.and_then(|tree| read::read(tree, &keys::SETTINGS, problems))
+        .map(|top| lower::lower(&top, base, problems))
 }
 
 /// The text of a settings file, if it is one: not too large, UTF-8, a file.

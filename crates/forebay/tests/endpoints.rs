@@ -392,3 +392,34 @@ fn the_log_says_who_changed_what() {
         log.lines().any(|line| wanted.iter().all(|part| line.contains(part))).then_some(())
     });
 }
+
+#[test]
+fn settings_with_problems_still_say_where_the_gateway_is() {
+    let one = Origin::named("one");
+    let gateway = guarded(&one);
+    let settings = format!(
+        "admin: {{ listen: \"{}\", token: \"{TOKEN}\" }}\nservices:\n  app: {{ endpoints: [\"nowhere\"], wieght: 1 }}\n",
+        gateway.admin()
+    );
+    std::fs::write(gateway.directory().join("broken.yaml"), settings).expect("the directory is there");
+    let told = forebay(&gateway, &["endpoint", "list", "-c", "broken.yaml"], None);
+    assert_eq!(told.status, 0, "{}", told.stderr);
+    assert!(told.stderr.contains("has problems"), "{}", told.stderr);
+    assert!(told.stdout.contains(&one.address().to_string()), "{}", told.stdout);
+}
+
+#[test]
+fn a_token_that_could_not_be_one_is_not_sent() {
+    let gateway = guarded(&Origin::named("one"));
+    let told = forebay(
+        &gateway,
+        &["endpoint", "list", "--admin", &gateway.admin().to_string()],
+        Some("s3cr\u{e9}t"),
+    );
+    assert_eq!(told.status, 1, "{}", told.stdout);
+    assert!(
+        told.stderr.contains("FOREBAY_ADMIN_TOKEN") && told.stderr.contains("visible"),
+        "{}",
+        told.stderr
+    );
+}

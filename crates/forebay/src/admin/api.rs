@@ -24,6 +24,9 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 /// Longest wait for a request body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The reason for which a change is to be asked of the process that has taken over.
+pub(crate) const SUCCEEDED: &str = "succeeded";
+
 const PAGE: &str = include_str!("status.html");
 /// Stands in the page wherever a nonce belongs.
 const NONCE_MARK: &str = "{{nonce}}";
@@ -131,6 +134,12 @@ impl Resource {
         }
     }
 
+    /// Whether such a request changes what only the process that serves should change. An upgrade knows itself
+    /// that there was one.
+    fn is_change_by(&self, method: &Method) -> bool {
+        !matches!(*method, Method::GET | Method::HEAD) && *self != Self::Upgrade
+    }
+
     fn allows(&self, method: &Method) -> bool {
         self.methods().split(", ").any(|allowed| allowed == method.as_str())
     }
@@ -161,6 +170,9 @@ where
     };
     if !resource.allows(request.method()) {
         return reply::method_not_allowed(resource.methods());
+    }
+    if state.is_succeeded() && resource.is_change_by(request.method()) {
+        return succeeded();
     }
     match resource {
         Resource::Page => page(),
@@ -227,6 +239,12 @@ fn refuse(denial: Denial) -> Reply {
         Denial::CrossOrigin => (StatusCode::FORBIDDEN, "work and changes are not taken from pages elsewhere"),
     };
     reply::problem(status, denial.reason(), detail)
+}
+
+/// What was asked for would be done to the process that goes, and forgotten.
+fn succeeded() -> Reply {
+    let detail = "another process has taken over; ask again, and it will answer";
+    reply::retry_after(reply::problem(StatusCode::SERVICE_UNAVAILABLE, SUCCEEDED, detail), 0)
 }
 
 fn page() -> Reply {
@@ -328,9 +346,14 @@ where
             StatusCode::CONFLICT,
             "upgrade_refused",
             "there was no upgrade; this process goes on as before",
-            json!([reason]),
+            json!(lines(&reason)),
         ),
     }
+}
+
+/// One element for each line: a new process tells of every problem of its settings.
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect()
 }
 
 /// Reads a body to its end, within bounds.

@@ -279,6 +279,7 @@ impl Added {
             .filter(|key| !Self::KEYS.contains(&key.as_str()))
             .map(|key| unknown_key(key, &Self::KEYS))
             .collect();
+        problems.extend(repeated(body, &Self::KEYS));
         let address = match members.get("address") {
             None => Err("`address` is missing".to_owned()),
             Some(Value::String(text)) => parse_address(text)
@@ -307,6 +308,37 @@ impl Added {
             _ => Err(problems),
         }
     }
+}
+
+/// Keys that stand more than once in an object, which is valid JSON; the parser keeps the last of each.
+fn repeated(object: &[u8], known: &[&str]) -> Vec<String> {
+    let (mut depth, mut escaped, mut string) = (0_usize, false, None);
+    // The last string of the object itself, which is a key once a colon follows.
+    let mut last = 0..0;
+    let mut counts = vec![0_usize; known.len()];
+    for (at, byte) in object.iter().enumerate() {
+        match (string, byte) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some(_), b'\\') => escaped = true,
+            (Some(start), b'"') => {
+                string = None;
+                last = start..at + 1;
+            }
+            (Some(_), _) => {}
+            (None, b'"') => string = Some(at),
+            (None, b'{' | b'[') => depth += 1,
+            (None, b'}' | b']') => depth = depth.saturating_sub(1),
+            (None, b':') if depth == 1 => {
+                let key: String = serde_json::from_slice(&object[last.clone()]).unwrap_or_default();
+                if let Some(index) = known.iter().position(|known| **known == key) {
+                    counts[index] += 1;
+                }
+            }
+            (None, _) => {}
+        }
+    }
+    let repeated = known.iter().zip(counts).filter(|(_, count)| *count > 1);
+    repeated.map(|(key, count)| format!("`{key}` stands {count} times; keep one of them")).collect()
 }
 
 fn unknown_key(key: &str, known: &[&'static str]) -> String {
@@ -379,6 +411,12 @@ mod tests {
         );
         check(r#"{"address":"10.0.0.1:0"}"#, Err(&["an IP address with a port"]));
         check(r#"{"address":7,"weight":"1"}"#, Err(&["is a text", "whole number"]));
+        check(r#"{"address":"10.0.0.1:80","weight":1,"weight":2}"#, Err(&["`weight` stands 2 times"]));
+        check(
+            r#"{"address":"10.0.0.1:80","w\u0065ight":1,"x\"weight\":":{"weight":1},"weight":2}"#,
+            Err(&["is unknown", "`weight` stands 2 times"]),
+        );
+        check(r#"{"address":"10.0.0.1:80","weight":1,"priority":1}"#, Ok(("10.0.0.1:80", 1, 1)));
         check("[]", Err(&["not a JSON object"]));
         check("", Err(&["not JSON"]));
     }

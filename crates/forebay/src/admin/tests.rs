@@ -52,7 +52,7 @@ impl Control for Plugged {
     }
 
     fn upgrade(&self) -> Pin<Box<dyn Future<Output = Upgrade> + Send + '_>> {
-        Box::pin(async { Upgrade::Refused { reason: "not now".to_owned() } })
+        Box::pin(async { Upgrade::Refused { reason: "a.yaml:1:1: no\n\na.yaml:2:1: no\n".to_owned() } })
     }
 }
 
@@ -87,7 +87,7 @@ fn shop() -> ServiceView {
 struct Admin {
     address: SocketAddr,
     state: Arc<AdminState>,
-    stop: oneshot::Sender<()>,
+    stop: oneshot::Sender<Stop>,
     server: tokio::task::JoinHandle<()>,
 }
 
@@ -114,13 +114,11 @@ impl Admin {
         let state = Arc::new(AdminState::new(telemetry, Arc::new(Plugged(reload)), log, Vec::new()));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
+        let (stop, stopped) = oneshot::channel();
         let token = token.map(str::to_owned);
         let serving = Arc::clone(&state);
         let server = tokio::spawn(async move {
-            let stop = async {
-                let _ = stopped.await;
-            };
+            let stop = async { stopped.await.expect("nobody drops it") };
             serve(listener, serving, token, stop).await;
         });
         Self { address, state, stop, server }
@@ -391,9 +389,100 @@ async fn stopping_ends_idle_connections_and_the_server() {
     let mut first = [0; 15];
     idle.read_exact(&mut first).await.unwrap();
     assert_eq!(&first, b"HTTP/1.1 200 OK");
-    admin.stop.send(()).unwrap();
+    admin.stop.send(Stop::Ended).unwrap();
     tokio::time::timeout(PATIENCE, admin.server).await.unwrap().unwrap();
     let mut rest = Vec::new();
     tokio::time::timeout(PATIENCE, idle.read_to_end(&mut rest)).await.unwrap().unwrap();
     assert!(TcpStream::connect(admin.address).await.is_err());
+}
+
+/// Reads one answer of a connection that goes on, and gives its head.
+async fn one_answer(stream: &mut TcpStream) -> String {
+    let mut read = Vec::new();
+    let read_head_and_body = async {
+        loop {
+            let mut piece = [0; 1024];
+            let length = stream.read(&mut piece).await.unwrap();
+            assert!(length > 0, "it broke off");
+            read.extend_from_slice(&piece[..length]);
+            let text = std::str::from_utf8(&read).unwrap();
+            let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+            let head = head.to_ascii_lowercase();
+            let (_, rest) = head.split_once("content-length: ").expect("it has a length");
+            if rest.lines().next().unwrap().parse() == Ok(body.len()) {
+                return head;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, read_head_and_body).await.unwrap()
+}
+
+#[tokio::test]
+async fn after_a_change_of_processes_each_connection_is_answered_once_more() {
+    const PROBE: &[u8] = b"GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let admin = Admin::open().await;
+    admin.state.set_phase(Phase::Ready);
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(admin.address).await.unwrap();
+        stream.write_all(PROBE).await.unwrap();
+        assert!(!one_answer(&mut stream).await.contains("connection: close"));
+        open.push(stream);
+    }
+    // One is in the middle of a head.
+    open[1].write_all(&PROBE[..20]).await.unwrap();
+    admin.stop.send(Stop::Succeeded).unwrap();
+    while TcpStream::connect(admin.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    open[0].write_all(PROBE).await.unwrap();
+    open[1].write_all(&PROBE[20..]).await.unwrap();
+    // What the other process has to do is not done here.
+    let change = b"POST /api/v1/reload HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n";
+    open[2].write_all(change).await.unwrap();
+    for (stream, status) in open.iter_mut().zip(["200", "200", "503"]) {
+        let head = one_answer(stream).await;
+        assert!(head.starts_with(&format!("http/1.1 {status}")), "{head}");
+        assert!(head.contains("connection: close"), "{head}");
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+    }
+    tokio::time::timeout(PATIENCE, admin.server).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn every_problem_of_an_upgrade_is_an_element_of_its_own() {
+    let admin = Admin::open().await;
+    let answer = admin.ask("POST", "/api/v1/upgrade", "").await;
+    answer.check(409, "upgrade_refused");
+    assert_eq!(answer.json()["problems"], json!(["a.yaml:1:1: no", "a.yaml:2:1: no"]));
+}
+
+/// Sends half a head and waits to be thrown out, again and again; counts how often.
+async fn hold_a_place(address: SocketAddr, thrown_out: Arc<std::sync::atomic::AtomicUsize>) {
+    loop {
+        if let Ok(mut stream) = TcpStream::connect(address).await {
+            let _ = stream.write_all(b"GET / HTTP/1.1\r\nhost").await;
+            let _ = stream.read(&mut [0]).await;
+        }
+        thrown_out.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn connections_that_ask_nothing_keep_nobody_out() {
+    let admin = Admin::open().await;
+    let (thrown_out, mut attack) = (Arc::default(), JoinSet::new());
+    for _ in 0..CONNECTIONS_MAX * 2 {
+        attack.spawn(hold_a_place(admin.address, Arc::clone(&thrown_out)));
+    }
+    let all_taken = async {
+        while thrown_out.load(Ordering::Relaxed) < CONNECTIONS_MAX {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, all_taken).await.unwrap();
+    for _ in 0..100 {
+        let answer = tokio::time::timeout(PATIENCE, admin.get("/livez")).await.unwrap();
+        assert_eq!(answer.status, 200);
+    }
 }

@@ -1,5 +1,6 @@
 //! The admin side of a running gateway, as commands reach it: one request, one answer.
 
+use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::path::Path;
@@ -10,14 +11,18 @@ use forebay_net::h1::{Body, HeadLimits, Outcome, ResponseHead};
 use serde_json::Value;
 
 use super::Output;
+use crate::admin::SUCCEEDED;
 use crate::cli::FILE_DEFAULT;
 use crate::cli::admin::Admin;
-use crate::config::{self, ADMIN_DEFAULT, Loaded};
+use crate::config::{self, ADMIN_DEFAULT};
 
 /// Names the environment variable with the token in it.
 const TOKEN_VARIABLE: &str = "FOREBAY_ADMIN_TOKEN";
 /// Largest file a token is read from, in bytes.
 const TOKEN_FILE_MAX: u64 = 64 << 10;
+/// Characters of a token: the settings take no shorter one, and a longer one fits in no head.
+const TOKEN_MIN: usize = 16;
+const TOKEN_MAX: usize = 8 << 10;
 /// Longest wait for a connection.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// Longest wait for the answer to a look or a small change.
@@ -49,18 +54,13 @@ impl Remote {
         let Admin { at, config, token_file } = admin;
         let token = match token_file {
             Some(file) => Some(read_token(file)?),
-            None => std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty()),
+            None => token_of_environment(std::env::var_os(TOKEN_VARIABLE))?,
         };
         if let Some(address) = at {
             // A token of the settings is for the gateway of the settings, not for whoever is at an address.
             return Ok(Self { address: resolve(address)?, token });
         }
-        let Some(loaded) = settings(config.as_deref()) else {
-            return Ok(Self { address: ADMIN_DEFAULT, token });
-        };
-        let Some(admin) = loaded.server.admin else {
-            bail!("the settings say `admin: off`, so the gateway cannot be asked for anything");
-        };
+        let admin = settings(config.as_deref())?;
         if admin.listen.port() == 0 {
             bail!("the settings leave the admin port to chance; name it with `--admin`");
         }
@@ -81,6 +81,21 @@ impl Remote {
     /// # Errors
     /// Nobody answers, or not in HTTP, or it takes longer than `patience`.
     pub(super) fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        patience: Duration,
+    ) -> anyhow::Result<Answer> {
+        let answer = self.ask_once(method, path, body, patience)?;
+        if answer.comes_from_a_predecessor() {
+            // It has done nothing; a new connection leads to the process that serves.
+            return self.ask_once(method, path, body, patience);
+        }
+        Ok(answer)
+    }
+
+    fn ask_once(
         &self,
         method: &str,
         path: &str,
@@ -150,6 +165,12 @@ impl Answer {
         }
     }
 
+    /// Another process has taken over from the one that was asked, which therefore did nothing.
+    fn comes_from_a_predecessor(&self) -> bool {
+        let reason = || Some(serde_json::from_slice::<Value>(&self.body).ok()?["reason"] == SUCCEEDED);
+        self.status == 503 && reason() == Some(true)
+    }
+
     /// The JSON of a success.
     ///
     /// # Errors
@@ -215,24 +236,25 @@ fn read_until(stream: &mut TcpStream, piece: &mut [u8], end: Instant) -> io::Res
     }
 }
 
-/// The settings, if there are any without a mistake.
-fn settings(named: Option<&Path>) -> Option<Loaded> {
+/// What the settings say of the admin side, as far as they say it.
+fn settings(named: Option<&Path>) -> anyhow::Result<config::Admin> {
+    const USUAL: config::Admin = config::Admin { listen: ADMIN_DEFAULT, token: None };
     let file = named.unwrap_or(Path::new(FILE_DEFAULT));
     if named.is_none() && !file.exists() {
-        return None;
+        return Ok(USUAL);
     }
-    match config::load(file) {
-        Ok(loaded) => Some(loaded),
-        Err(_) => {
-            // They may be what the gateway is about to refuse; it will say so itself.
-            Output::noted(&format!(
-                "forebay: {} has problems, so the gateway is sought at {ADMIN_DEFAULT}; name another address \
-                 with `--admin`",
-                file.display()
-            ));
-            None
-        }
+    if let Ok(loaded) = config::load(file) {
+        let off = "the settings say `admin: off`, so the gateway cannot be asked for anything";
+        return loaded.server.admin.context(off);
     }
+    // They may be what the gateway is about to refuse; it will say so itself.
+    let admin = config::admin_despite_problems(file).unwrap_or(USUAL);
+    Output::noted(&format!(
+        "forebay: {} has problems; the gateway is sought at {}, and `--admin` names another address",
+        file.display(),
+        admin.listen
+    ));
+    Ok(admin)
 }
 
 fn read_token(file: &Path) -> anyhow::Result<String> {
@@ -240,10 +262,27 @@ fn read_token(file: &Path) -> anyhow::Result<String> {
     let mut text = String::new();
     let opened = std::fs::File::open(file).with_context(cannot)?;
     opened.take(TOKEN_FILE_MAX).read_to_string(&mut text).with_context(cannot)?;
+    token(&text).with_context(cannot)
+}
+
+/// None if the variable is not set, or is empty.
+fn token_of_environment(value: Option<OsString>) -> anyhow::Result<Option<String>> {
+    let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
+    token(&value.to_string_lossy())
+        .map(Some)
+        .with_context(|| format!("cannot take the token of {TOKEN_VARIABLE}"))
+}
+
+/// A token as the settings take it, which makes part of a request's head. White space around it is not part of
+/// it.
+fn token(text: &str) -> anyhow::Result<String> {
     let token = text.trim();
-    let plain = token.bytes().all(|byte| byte.is_ascii_graphic());
-    if token.is_empty() || !plain {
-        bail!("{}: it has to be one word in one line", cannot());
+    // A text that is no UTF-8 has other characters by now.
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        bail!("it has to be one word of visible ASCII characters");
+    }
+    if !(TOKEN_MIN..=TOKEN_MAX).contains(&token.len()) {
+        bail!("it has {} characters, and tokens have {TOKEN_MIN} to {TOKEN_MAX}", token.len());
     }
     Ok(token.to_owned())
 }
@@ -315,6 +354,24 @@ mod tests {
         let answer = format!("HTTP/1.1 422 X\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         check(&answer, Err("no \u{fffd}[31mgood\n  a:1:1: one\n  two"));
         check("HTTP/1.1 401 X\r\ncontent-length: 0\r\n\r\n", Err("FOREBAY_ADMIN_TOKEN"));
+    }
+
+    #[test]
+    fn tokens_are_checked_before_they_are_sent() {
+        let taken =
+            |value: &str| token_of_environment(Some(value.into())).map_err(|error| format!("{error:#}"));
+        assert_eq!(taken(""), Ok(None));
+        assert_eq!(taken("0123456789abcdef\n"), Ok(Some("0123456789abcdef".to_owned())));
+        for (wrong, text) in [
+            ("0123456789abcdef\r\nx: y", "visible"),
+            ("0123456789 abcdef", "visible"),
+            ("0123456789abcd\u{e9}f", "visible"),
+            ("short", "it has 5 characters"),
+            (&"x".repeat(TOKEN_MAX + 1), "16 to 8192"),
+        ] {
+            let error = taken(wrong).expect_err("it is no token");
+            assert!(error.contains(TOKEN_VARIABLE) && error.contains(text), "{error}");
+        }
     }
 
     #[test]
