@@ -1,4 +1,4 @@
-//! The workers and their control: start, change the plan, drain, stop.
+//! The workers and their control: start, open the doors, change the plan, drain, stop.
 
 mod accept;
 mod supervise;
@@ -61,9 +61,9 @@ pub struct Start<'a> {
     pub connections_cap: usize,
     /// How files of endpoints are read.
     pub read_endpoints: ReadEndpoints,
-    /// Done once endpoints are known, before the first client is served: what settings do not tell of them.
+    /// Done once endpoints are known, before the first check: what settings do not tell of them.
     pub restore: Box<dyn FnOnce(&Supervisor) + 'a>,
-    /// The first health checks are waited for so long before the first client is served. Zero: not at all.
+    /// The first health checks are waited for so long before the workers are made. Zero: not at all.
     pub checks_wait: Duration,
 }
 
@@ -89,6 +89,8 @@ struct Handle {
 /// What the control plane tells a worker.
 #[derive(Debug)]
 enum Order {
+    /// Begin to accept clients.
+    Open,
     Install(Arc<Plan>, Option<Recording>),
     /// What another worker or the control plane has to say.
     Hear(News),
@@ -108,7 +110,8 @@ struct Drain {
 }
 
 impl Gateway {
-    /// Starts the workers. Names and files that lead to endpoints are asked first, as far as they answer soon.
+    /// Starts the workers; they accept nobody before `open`. Names and files that lead to endpoints are asked first,
+    /// as far as they answer soon.
     /// Must be called within a tokio runtime, the control plane's.
     ///
     /// # Errors
@@ -180,6 +183,14 @@ impl Gateway {
         let supervising = supervise::supervise(Arc::clone(&supervisor), Arc::clone(&telemetry), reports);
         tokio::spawn(supervising);
         Ok(Self { workers, supervisor, discovery, checker, census, telemetry, plan: Mutex::new(plan), cut })
+    }
+
+    /// Lets clients in. Nothing can go wrong in here, so this comes after everything that can.
+    pub async fn open(&self) {
+        for worker in &self.workers {
+            // One that has ended has said why.
+            let _ = worker.orders.send(Order::Open).await;
+        }
     }
 
     /// Serves new requests by `plan`, and writes down those of them it says in `recording`; those in flight
@@ -341,19 +352,15 @@ impl Birth {
         let worker = Rc::new(Worker::new(active, stats, census, access, log, connections_cap, making));
         tokio::task::spawn_local(worker.wheel.clone().run());
         let stop = Rc::new(accept::Stop::default());
-        let mut accepting = Vec::new();
-        for listener in listeners {
-            let task = accept::accept(Rc::clone(&worker), listener, Rc::clone(&stop));
-            accepting.push(tokio::task::spawn_local(task));
-        }
+        let mut doors = Doors { closed: listeners, accepting: Vec::new(), stop: Rc::clone(&stop) };
         if flushes {
             tokio::task::spawn_local(flush(Rc::clone(&worker)));
         }
-        let Drain { mut until, kept } = serve(&worker, &mut inbox).await;
+        let Drain { mut until, kept } = serve(&worker, &mut inbox, &mut doors).await;
         let idle = if kept.is_empty() { DRAIN_IDLE } else { HANDOVER_IDLE };
         worker.drain(until.min(Instant::now() + idle));
         stop.stop(kept);
-        for task in accepting {
+        for task in doors.accepting {
             // Only a panic keeps it from ending, and that has been reported.
             let _ = task.await;
         }
@@ -364,8 +371,8 @@ impl Birth {
                 // What is in flight may wait for an endpoint, or have to leave one.
                 Ok(Some(Order::Hear(news))) => worker.hear(&news),
                 Ok(Some(Order::Answer(told))) => drop(told.send(())),
-                // New plans are for new requests.
-                Ok(Some(Order::Install(..))) | Err(_) => {}
+                // New plans are for new requests, and there are no new clients any more.
+                Ok(Some(Order::Install(..) | Order::Open)) | Err(_) => {}
                 Ok(None) => break,
             }
             let now = Instant::now();
@@ -378,13 +385,30 @@ impl Birth {
     }
 }
 
+/// Where a worker's clients come in.
+struct Doors {
+    closed: Vec<TcpListener>,
+    accepting: Vec<tokio::task::JoinHandle<()>>,
+    stop: Rc<accept::Stop>,
+}
+
+impl Doors {
+    fn open(&mut self, worker: &Rc<Worker>) {
+        for listener in self.closed.drain(..) {
+            let task = accept::accept(Rc::clone(worker), listener, Rc::clone(&self.stop));
+            self.accepting.push(tokio::task::spawn_local(task));
+        }
+    }
+}
+
 /// Carries out orders and the second's chores until told to drain; returns how.
-async fn serve(worker: &Worker, inbox: &mut mpsc::Receiver<Order>) -> Drain {
+async fn serve(worker: &Rc<Worker>, inbox: &mut mpsc::Receiver<Order>, doors: &mut Doors) -> Drain {
     let mut second = tokio::time::interval(TICK);
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             order = inbox.recv() => match order {
+                Some(Order::Open) => doors.open(worker),
                 Some(Order::Install(plan, recording)) => {
                     worker.install(plan, recording.as_ref());
                 }

@@ -21,6 +21,7 @@ use forebay_net::listen;
 use forebay_proxy::gateway::{Gateway, Start};
 use forebay_proxy::plan::Plan;
 use forebay_proxy::refusal::Refusal;
+use forebay_proxy::supervisor::Supervisor;
 use forebay_telemetry::access::{self, AccessLog};
 use forebay_telemetry::log::{Event, Log};
 use forebay_telemetry::stats::Telemetry;
@@ -40,7 +41,7 @@ pub(crate) use sockets::Inherited;
 use sockets::{Group, Purpose, Sockets};
 use systemd::Notifier;
 pub(crate) use upgrade::Heir;
-use upgrade::{Program, Successor, Upgrader};
+use upgrade::{Opening, Program, Successor, Upgrader};
 
 /// Ready is said after every endpoint that has a health check was checked once, or after this.
 const CHECKED_WAIT: Duration = Duration::from_secs(3);
@@ -92,7 +93,6 @@ pub struct App {
     upgrader: Arc<Upgrader>,
     notifier: Arc<Notifier>,
     signals: Signals,
-    taken_over: Vec<SocketAddr>,
 }
 
 /// The admin side while it is served.
@@ -181,6 +181,20 @@ impl Bound {
     /// # Errors
     /// A log cannot be opened or a thread cannot be made.
     pub async fn start(self, log: Log, source: Option<Source>) -> anyhow::Result<App> {
+        self.start_as(&mut None, log, source).await
+    }
+
+    /// As `start`; an `heir` takes the place of another process, and serves once that one has let go. It is taken
+    /// as soon as nothing can fail here any more.
+    ///
+    /// # Errors
+    /// Those of `start`; and the other process does not let go. Then nobody has been accepted.
+    pub(crate) async fn start_as(
+        self,
+        heir: &mut Option<Heir>,
+        log: Log,
+        source: Option<Source>,
+    ) -> anyhow::Result<App> {
         let Self {
             server,
             plan,
@@ -192,11 +206,10 @@ impl Bound {
             program,
             sockets,
             taken_over,
-            state,
+            state: told,
         } = self;
-        let succeeds = !state.is_null();
         // A signal must not end us from the moment on that we are known to serve.
-        let signals = Signals::new()?;
+        let mut signals = Signals::new()?;
         let notifier = Arc::new(Notifier::from_env());
         // A panic costs one connection; the operator gets a line to report, and nobody a stack trace.
         let tell = log.clone();
@@ -218,11 +231,20 @@ impl Bound {
             log: log.clone(),
             connections_cap,
             read_endpoints: Arc::new(config::read_endpoints),
-            restore: Box::new(|supervisor| carry::restore(&state, supervisor, Instant::now())),
+            restore: Box::new(|supervisor| carry::restore(&told, supervisor, Instant::now())),
             // Who takes over from another must not begin by sending clients to endpoints that are down.
-            checks_wait: if succeeds { HEIR_CHECKED_WAIT } else { Duration::ZERO },
+            checks_wait: if heir.is_some() { HEIR_CHECKED_WAIT } else { Duration::ZERO },
         };
-        let gateway = Arc::new(Gateway::start(start).await.context("cannot start the workers")?);
+        let starting = async { Gateway::start(start).await.context("cannot start the workers") };
+        let gateway = match heir {
+            None => starting.await?,
+            // It takes a while, and nobody is served meanwhile who would have to be finished.
+            Some(_) => tokio::select! {
+                gateway = starting => gateway?,
+                () = signals.stop() => bail!("the new process was told to end"),
+            },
+        };
+        let gateway = Arc::new(gateway);
         telemetry.plan_installed(1);
         let reloader = Arc::new(Reloader::new(
             Arc::clone(&gateway),
@@ -242,10 +264,20 @@ impl Bound {
         ));
         let state = Arc::new(AdminState::new(telemetry, controls, log.clone(), Vec::new()));
         let token = server.admin.and_then(|admin| admin.token).map(|token| token.reveal().to_owned());
+        let admin = match admin {
+            Some((listener, address)) => {
+                let listener = tokio::net::TcpListener::from_std(listener);
+                Some((listener.context("cannot serve the admin side")?, address))
+            }
+            None => None,
+        };
+        let opening = match heir.take() {
+            Some(heir) => Some(take_over(heir, taken_over, &told, gateway.supervisor()).await?),
+            None => None,
+        };
+        gateway.open().await;
         let mut admin_side = None;
         if let Some((listener, address)) = admin {
-            let listener =
-                tokio::net::TcpListener::from_std(listener).context("cannot serve the admin side")?;
             let (stop, stopped) = oneshot::channel();
             // Dropped with us: then it is over as well.
             let stopped = async { stopped.await.unwrap_or(admin::Stop::Ended) };
@@ -255,7 +287,7 @@ impl Bound {
         }
         // The admin side says meanwhile that we are not ready. Where it is another process's as well, they have
         // been waited for already.
-        if !succeeds {
+        if opening.is_none() {
             gateway.checked(CHECKED_WAIT).await;
         }
         for address in &listen {
@@ -279,10 +311,16 @@ impl Bound {
             upgrader,
             notifier,
             signals,
-            taken_over,
         };
-        app.write_ready_file()?;
-        app.notifier.ready(&app.status());
+        match (app.write_ready_file(), &opening) {
+            // The other process stops accepting: this one must not end.
+            (Err(error), Some(_)) => app.log.emit(&Event::SettingsWarning { problem: &format!("{error:#}") }),
+            (written, _) => written?,
+        }
+        app.notifier.ready(&app.status()).await;
+        if let Some(opening) = opening {
+            opening.done();
+        }
         Ok(app)
     }
 }
@@ -298,11 +336,6 @@ impl App {
     #[must_use]
     pub fn admin(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(|admin| admin.address)
-    }
-
-    /// The sockets of the process before that are used.
-    pub(crate) fn taken_over(&self) -> Vec<SocketAddr> {
-        self.taken_over.clone()
     }
 
     /// What the gateway counts.
@@ -349,10 +382,10 @@ impl App {
     }
 
     async fn reload(&self) {
-        self.notifier.reloading();
+        self.notifier.reloading().await;
         // What went wrong has been logged.
         let _ = self.reloader.reload().await;
-        self.notifier.ready(&self.status());
+        self.notifier.ready(&self.status()).await;
     }
 
     /// A line for `systemctl status`.
@@ -388,11 +421,11 @@ impl App {
         }
         let (mut kept, hasty) = match &successor {
             Some(Successor { pid, kept }) => {
-                self.notifier.succeeded_by(*pid, &self.status());
+                self.notifier.succeeded_by(*pid, &self.status()).await;
                 (kept.clone(), false)
             }
             None => {
-                self.notifier.stopping();
+                self.notifier.stopping().await;
                 (Vec::new(), self.delay().await)
             }
         };
@@ -414,7 +447,7 @@ impl App {
         let delay = self.gateway.plan().limits.drain_delay;
         tokio::select! {
             () = tokio::time::sleep(delay) => false,
-            () = self.signals.stop(), if !delay.is_zero() => true,
+            () = self.told_to_stop(), if !delay.is_zero() => true,
         }
     }
 
@@ -429,7 +462,7 @@ impl App {
         let mut drained = std::pin::pin!(drained);
         let cut = tokio::select! {
             cut = &mut drained => Some(cut),
-            () = self.signals.stop() => {
+            () = self.told_to_stop() => {
                 self.log.emit(&Event::StoppedInHaste);
                 // A worker that is stuck must not keep us from ending.
                 let both = async { tokio::join!(drained, gateway.drain(Duration::ZERO, kept)).0 };
@@ -439,6 +472,17 @@ impl App {
         if let Some(cut) = cut {
             let (took, requests) = (Instant::now().since(began), gateway.telemetry().requests_cut());
             self.log.emit(&Event::Drained { took, cut: cut as u64, requests });
+        }
+    }
+
+    /// Waits for the signal to stop. Logs are reopened meanwhile when asked for: they are written to the end.
+    async fn told_to_stop(&mut self) {
+        loop {
+            match self.signals.next().await {
+                Order::Stop => return,
+                Order::Reload => self.reopen_logs(),
+                Order::Upgrade => {}
+            }
         }
     }
 
@@ -519,6 +563,20 @@ fn admin_side(group: Option<Group>, wanted: SocketAddr) -> std::io::Result<(Grou
     listener.set_nonblocking(true)?;
     let (address, again) = (listener.local_addr()?, vec![listener.try_clone()?]);
     Ok((Group { purpose: Purpose::Admin, wanted, address, lent, listeners: again }, listener))
+}
+
+/// Tells the process before that all is ready, waits for it to let go, and takes over what has changed meanwhile.
+async fn take_over(
+    heir: Heir,
+    kept: Vec<SocketAddr>,
+    before: &Value,
+    supervisor: &Supervisor,
+) -> anyhow::Result<Opening> {
+    // Endpoints go on being checked meanwhile.
+    let waiting = tokio::task::spawn_blocking(move || heir.ready(kept));
+    let (after, opening) = waiting.await.context("the wait broke off")??;
+    carry::amend(before, &after, supervisor, Instant::now());
+    Ok(opening)
 }
 
 /// Tells systemd that we are alive, as long as every worker is.

@@ -36,6 +36,10 @@ impl Stop {
         self.told.notify_waiters();
     }
 
+    fn is_told(&self) -> bool {
+        self.kept.get().is_some()
+    }
+
     fn keeps(&self, address: SocketAddr) -> bool {
         self.kept.get().is_some_and(|kept| kept.contains(&address))
     }
@@ -48,7 +52,8 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener, stop: Rc<S
     let listener = tokio::net::TcpListener::from_std(listener).expect("the listener does not block");
     let stopped = stop.told.notified();
     let mut stopped = std::pin::pin!(stopped);
-    'open: loop {
+    // It may have been told before this task first ran.
+    'open: while !stop.is_told() {
         tokio::select! {
             () = &mut stopped => break,
             accepted = listener.accept() => match accepted {

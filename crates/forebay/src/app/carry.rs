@@ -52,6 +52,33 @@ pub(super) fn restore(told: &Value, supervisor: &Supervisor, now: Instant) {
     }
 }
 
+/// As `restore(after)`, where `before` has been restored already: what is no longer told of is undone.
+pub(super) fn amend(before: &Value, after: &Value, supervisor: &Supervisor, now: Instant) {
+    for (service, before) in before["services"].as_object().into_iter().flatten() {
+        let after = &after["services"][service.as_str()];
+        for endpoint in missing(&before["added"], &after["added"]) {
+            if let Some(address) = address(endpoint) {
+                // It may stand in the settings by now.
+                let _ = supervisor.remove(service, address, now);
+            }
+        }
+        for endpoint in missing(&before["steered"], &after["steered"]) {
+            if let Some(address) = address(endpoint)
+                && supervisor.steer(service, address, Steer::Enable, now).is_err()
+            {
+                supervisor.foresee(service, address, Steer::Enable, now);
+            }
+        }
+    }
+    restore(after, supervisor, now);
+}
+
+/// What is in `before` and not in `after`, in just this way.
+fn missing<'a>(before: &'a Value, after: &'a Value) -> impl Iterator<Item = &'a Value> {
+    let kept = move |one: &Value| after.as_array().is_some_and(|after| after.contains(one));
+    before.as_array().into_iter().flatten().filter(move |one| !kept(one))
+}
+
 fn wish(label: &str) -> Option<Steer> {
     [(Reason::Drained, Steer::Drain), (Reason::Disabled, Steer::Disable)]
         .into_iter()

@@ -21,29 +21,41 @@ use crate::config::{self, Loaded, Server};
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Where settings come from, and what the command line put in their place.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Source {
-    /// The settings file.
-    pub file: PathBuf,
-    /// `--listen`, if given.
-    pub listen: Vec<String>,
-    /// `--admin`, if given.
-    pub admin: Option<String>,
+    file: PathBuf,
+    listen: Vec<String>,
+    admin: Option<String>,
+    hasher: RandomState,
+    /// Hash of the file's content at the last attempt to load it, good or bad.
+    attempted: AtomicU64,
 }
 
 impl Source {
-    /// Reads the settings.
+    /// A settings file; and `--listen` and `--admin`, if given.
+    #[must_use]
+    pub fn new(file: PathBuf, listen: Vec<String>, admin: Option<String>) -> Self {
+        Self { file, listen, admin, hasher: RandomState::new(), attempted: AtomicU64::new(0) }
+    }
+
+    /// Reads the settings. What the file becomes after this call has begun is a change.
     ///
     /// # Errors
     /// Every problem of the file and of the command line.
     pub fn load(&self) -> Result<Loaded, Vec<Problem>> {
+        // First: what is written meanwhile is then at worst read twice.
+        self.attempted.store(self.hash(), Ordering::Relaxed);
         let mut loaded = config::load(&self.file)?;
         config::override_server(&mut loaded.server, &self.listen, self.admin.as_deref())?;
         Ok(loaded)
     }
 
-    fn content(&self) -> Option<Vec<u8>> {
-        std::fs::read(&self.file).ok()
+    fn hash(&self) -> u64 {
+        self.hasher.hash_one(std::fs::read(&self.file).ok())
+    }
+
+    fn attempted(&self) -> u64 {
+        self.attempted.load(Ordering::Relaxed)
     }
 }
 
@@ -58,9 +70,6 @@ pub(super) struct Reloader {
     recorder: Arc<Recorder>,
     /// One reload at a time; holds the number of the plan in force.
     generation: Mutex<u64>,
-    hasher: RandomState,
-    /// Hash of the file's content at the last attempt, good or bad.
-    attempted: AtomicU64,
 }
 
 /// Why settings were not taken.
@@ -70,7 +79,7 @@ pub(super) enum ReloadError {
     NoFile,
     /// There is something wrong with them. The old ones stay in force.
     Problems(Vec<Problem>),
-    /// They differ in what only a restart can change.
+    /// They differ in what only a new process can change.
     NeedsRestart(Vec<&'static str>),
 }
 
@@ -94,7 +103,11 @@ impl std::fmt::Display for ReloadError {
                 Ok(())
             }
             Self::NeedsRestart(keys) => {
-                write!(f, "`{}` changed, which needs a restart; nothing was applied", keys.join("`, `"))
+                write!(
+                    f,
+                    "`{}` changed, which only a new process can apply: restart, or say `forebay upgrade`; nothing was applied",
+                    keys.join("`, `")
+                )
             }
         }
     }
@@ -108,10 +121,7 @@ impl Reloader {
         source: Option<Source>,
         recorder: Arc<Recorder>,
     ) -> Self {
-        let hasher = RandomState::new();
-        let content = source.as_ref().and_then(Source::content);
-        let attempted = AtomicU64::new(hasher.hash_one(content));
-        Self { gateway, log, running, source, recorder, generation: Mutex::new(1), hasher, attempted }
+        Self { gateway, log, running, source, recorder, generation: Mutex::new(1) }
     }
 
     /// Loads and installs the settings file; the old plan stays in force if that fails. Logs what happened.
@@ -153,7 +163,6 @@ impl Reloader {
 
     fn load(&self) -> Result<Loaded, ReloadError> {
         let source = self.source.as_ref().ok_or(ReloadError::NoFile)?;
-        self.attempted.store(self.hash(), Ordering::Relaxed);
         let loaded = source.load().map_err(ReloadError::Problems)?;
         let changed = self.running.changed(&loaded.server);
         if changed.is_empty() { Ok(loaded) } else { Err(ReloadError::NeedsRestart(changed)) }
@@ -170,21 +179,15 @@ impl Reloader {
     /// Waits until the settings file has changed and then stayed as it is for a moment: editors write in
     /// pieces, and half a file may look like a whole one.
     pub(super) async fn file_changed(&self) {
-        if self.source.is_none() {
-            return std::future::pending().await;
-        }
-        let mut before = self.attempted.load(Ordering::Relaxed);
+        let Some(source) = &self.source else { return std::future::pending().await };
+        let mut before = source.attempted();
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let now = self.hash();
-            if now == before && now != self.attempted.load(Ordering::Relaxed) {
+            let now = source.hash();
+            if now == before && now != source.attempted() {
                 return;
             }
             before = now;
         }
-    }
-
-    fn hash(&self) -> u64 {
-        self.hasher.hash_one(self.source.as_ref().and_then(Source::content))
     }
 }

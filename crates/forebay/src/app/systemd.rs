@@ -2,13 +2,13 @@
 //!
 //! Messages are those of `sd_notify(3)`, sent to the datagram socket that `NOTIFY_SOCKET` names.
 
-use std::env;
 use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr as Address, UnixDatagram};
 use std::time::Duration;
+use std::{env, io};
 
 use anyhow::{Context as _, bail};
 use listenfd::ListenFd;
@@ -20,6 +20,10 @@ use super::sockets::{Group, Inherited, Purpose};
 const FIRST: usize = 3;
 /// Most sockets that are taken.
 const SOCKETS_MAX: usize = 1_024;
+/// A message that the manager has no room for is sent again after this long,
+const TRY_EVERY: Duration = Duration::from_millis(20);
+/// and so often: for a second.
+const TRIES: u32 = 50;
 /// Variables that were meant for this process alone.
 pub(super) const OUR_VARIABLES: [&str; 4] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"];
 
@@ -36,37 +40,47 @@ impl Notifier {
     }
 
     /// Everything is served.
-    pub(super) fn ready(&self, status: &str) {
-        self.send(&format!("READY=1\nSTATUS={status}"));
+    pub(super) async fn ready(&self, status: &str) {
+        self.send(&format!("READY=1\nSTATUS={status}")).await;
     }
 
     /// The settings are read anew; `ready` says when that is over.
-    pub(super) fn reloading(&self) {
+    pub(super) async fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
         let micros = now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1_000);
-        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\nSTATUS=reading the settings anew"));
+        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\nSTATUS=reading the settings anew")).await;
     }
 
     /// We drain, and then end.
-    pub(super) fn stopping(&self) {
-        self.send("STOPPING=1\nSTATUS=finishing what is in flight");
+    pub(super) async fn stopping(&self) {
+        self.send("STOPPING=1\nSTATUS=finishing what is in flight").await;
     }
 
     /// Another process is the service from now on. The last word of this one that counts.
-    pub(super) fn succeeded_by(&self, pid: u32, status: &str) {
-        self.send(&format!("MAINPID={pid}\nREADY=1\nSTATUS={status}"));
+    pub(super) async fn succeeded_by(&self, pid: u32, status: &str) {
+        self.send(&format!("MAINPID={pid}\nREADY=1\nSTATUS={status}")).await;
     }
 
     /// We are alive.
     pub(super) fn watchdog(&self) {
-        self.send("WATCHDOG=1");
+        // One that is lost is followed by another.
+        self.try_send("WATCHDOG=1");
     }
 
-    /// A full socket loses a message: nothing may wait for the service manager.
-    fn send(&self, text: &str) {
-        if let Some(socket) = &self.socket {
-            let _ = socket.send(text.as_bytes());
+    /// These count: while the manager does not read, they are tried again, but not for long.
+    async fn send(&self, text: &str) {
+        for _ in 0..TRIES {
+            if self.try_send(text) {
+                return;
+            }
+            tokio::time::sleep(TRY_EVERY).await;
         }
+    }
+
+    /// Whether trying again makes no difference: it is sent, or there is nobody to send it to.
+    fn try_send(&self, text: &str) -> bool {
+        let Some(socket) = &self.socket else { return true };
+        !matches!(socket.send(text.as_bytes()), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 
@@ -153,27 +167,27 @@ mod tests {
         String::from_utf8_lossy(&buffer[..length]).into_owned()
     }
 
-    #[test]
-    fn a_name_outside_the_file_system_can_be_reached() {
+    #[tokio::test]
+    async fn a_name_outside_the_file_system_can_be_reached() {
         let name = format!("forebay-test-{}", std::process::id());
         let address = Address::from_abstract_name(&name).expect("a short name");
         let manager = UnixDatagram::bind_addr(&address).expect("the name is free");
         manager.set_nonblocking(true).expect("it is a socket");
         let notifier = Notifier { socket: connect(OsStr::new(&format!("@{name}"))) };
-        notifier.ready("serving");
+        notifier.ready("serving").await;
         assert_eq!(received(&manager), "READY=1\nSTATUS=serving");
-        notifier.succeeded_by(7, "serving");
+        notifier.succeeded_by(7, "serving").await;
         assert_eq!(received(&manager), "MAINPID=7\nREADY=1\nSTATUS=serving");
-        notifier.reloading();
+        notifier.reloading().await;
         let text = received(&manager);
         let micros = text.lines().find_map(|line| line.strip_prefix("MONOTONIC_USEC="));
         assert!(micros.is_some_and(|micros| micros.parse::<u64>().is_ok_and(|micros| micros > 0)), "{text}");
     }
 
-    #[test]
-    fn a_manager_that_does_not_listen_is_none() {
+    #[tokio::test]
+    async fn a_manager_that_does_not_listen_is_none() {
         assert!(connect(OsStr::new("/nowhere/at/all")).is_none());
-        Notifier::default().ready("nobody hears it");
+        Notifier::default().ready("nobody hears it").await;
     }
 
     #[test]
@@ -185,5 +199,27 @@ mod tests {
         for _ in 0..10_000 {
             notifier.watchdog();
         }
+    }
+
+    #[tokio::test]
+    async fn a_manager_that_reads_late_misses_nothing_that_counts() {
+        let name = format!("forebay-test-late-{}", std::process::id());
+        let address = Address::from_abstract_name(&name).expect("a short name");
+        let manager = UnixDatagram::bind_addr(&address).expect("the name is free");
+        manager.set_nonblocking(true).expect("it is a socket");
+        let notifier = Notifier { socket: connect(OsStr::new(&format!("@{name}"))) };
+        while notifier.try_send("WATCHDOG=1") {}
+        // It has been tried once before this is first run.
+        let late = async {
+            let mut buffer = [0; 256];
+            loop {
+                match manager.recv(&mut buffer) {
+                    Ok(length) if buffer[..length].starts_with(b"READY=1") => break,
+                    Ok(_) => {}
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            }
+        };
+        tokio::join!(notifier.ready("serving"), late);
     }
 }

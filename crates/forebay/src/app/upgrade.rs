@@ -1,7 +1,8 @@
 //! Let the binary on disk take this process's place, without a client noticing.
 //!
 //! The new process gets every listening socket as it is, so that who waits in a queue is served by one or the
-//! other. Only once it says that it serves does this one stop accepting; if it never does, nothing has changed.
+//! other. It accepts nobody before everything that can fail is behind it and this one has let it go; from then on it
+//! is not ended any more. Only once it serves does this one stop accepting; if it never does, nothing has changed.
 
 mod heir;
 mod place;
@@ -20,12 +21,13 @@ use std::time::Duration;
 use forebay_base::time::Instant;
 use forebay_telemetry::log::{Event, Log};
 use rustix::net::sockopt::socket_peercred;
-use rustix::process::getuid;
+use rustix::process::{Pid, Signal, getuid, kill_process};
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
 use super::sockets::{Group, Sockets};
 pub(crate) use heir::Heir;
+pub(super) use heir::Opening;
 use place::Place;
 pub(super) use program::Program;
 use wire::Answer;
@@ -34,6 +36,13 @@ use wire::Answer;
 const READY_WAIT: Duration = Duration::from_secs(30);
 /// While it is waited for, its life and our own orders are looked at this often.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// It asks for the sockets before anything else. A program that does not has never heard of this.
+const CALL_WAIT: Duration = Duration::from_secs(5);
+/// Longest wait for it to accept clients once it may. All that could fail is behind it by then.
+const OPEN_WAIT: Duration = Duration::from_secs(5);
+/// One that is told to end may take so long before it is killed: it may be a gateway that has begun to serve by
+/// itself.
+const FAREWELL: Duration = Duration::from_secs(3);
 /// Longest wait for it to take what it is handed.
 const OFFER_WAIT: Duration = Duration::from_secs(5);
 /// One that broke off may take so long to be gone, for its status to be told.
@@ -56,6 +65,8 @@ enum Stage {
     Idle,
     /// We serve, and a new process is getting ready.
     Starting,
+    /// We have let it go: it serves at any moment, and we change nothing any more.
+    Going,
     /// We were told to end: the process that is getting ready is not wanted any more.
     Cancelled,
     /// We end without a successor.
@@ -116,17 +127,30 @@ impl Upgrader {
 
     /// No upgrade from now on, and none that is under way succeeds; returns who serves if one has.
     pub(super) async fn end(&self) -> Option<Successor> {
-        self.stage.send_modify(|stage| match stage {
-            Stage::Idle => *stage = Stage::Ending,
-            Stage::Starting => *stage = Stage::Cancelled,
-            Stage::Cancelled | Stage::Ending | Stage::Succeeded(_) => {}
-        });
         let mut stages = self.stage.subscribe();
-        let settled = stages.wait_for(|stage| matches!(stage, Stage::Ending | Stage::Succeeded(_))).await;
-        match &*settled.ok()? {
-            Stage::Succeeded(successor) => Some(successor.clone()),
-            _ => None,
+        loop {
+            self.stage.send_modify(|stage| match stage {
+                Stage::Idle => *stage = Stage::Ending,
+                Stage::Starting => *stage = Stage::Cancelled,
+                Stage::Going | Stage::Cancelled | Stage::Ending | Stage::Succeeded(_) => {}
+            });
+            let under_way =
+                |stage: &Stage| matches!(stage, Stage::Starting | Stage::Going | Stage::Cancelled);
+            match &*stages.wait_for(|stage| !under_way(stage)).await.ok()? {
+                Stage::Succeeded(successor) => return Some(successor.clone()),
+                Stage::Ending => return None,
+                // One that had been let go has ended all the same.
+                _ => {}
+            }
         }
+    }
+
+    /// Does something to what the new process is told of our state; `None`: it has been told already.
+    #[allow(dead_code, reason = "for the admin side's changes of endpoints")]
+    pub(super) fn while_in_charge<T>(&self, act: impl FnOnce() -> T) -> Option<T> {
+        // Held meanwhile, so that the stage cannot change.
+        let stage = self.stage.borrow();
+        (!matches!(*stage, Stage::Going | Stage::Succeeded(_))).then(act)
     }
 
     /// Closes our second descriptors of the sockets: see `Sockets::release`.
@@ -164,23 +188,16 @@ impl Upgrader {
         }
     }
 
-    /// What has come of it; a new process that came too late is ended.
-    fn settle(&self, result: Result<(Started, Successor), String>) -> Result<u32, String> {
-        let mut cancelled = false;
-        let after = match &result {
-            Ok((_, successor)) => Stage::Succeeded(successor.clone()),
-            Err(_) => Stage::Idle,
-        };
+    /// What has come of it.
+    fn settle(&self, result: Result<Successor, String>) -> Result<u32, String> {
         self.stage.send_modify(|stage| {
-            cancelled = *stage == Stage::Cancelled;
-            *stage = if cancelled { Stage::Ending } else { after };
+            *stage = match &result {
+                Ok(successor) => Stage::Succeeded(successor.clone()),
+                Err(_) if *stage == Stage::Cancelled => Stage::Ending,
+                Err(_) => Stage::Idle,
+            };
         });
-        let (started, successor) = result?;
-        if cancelled {
-            return Err(ENDING.to_owned());
-        }
-        started.leave_alone();
-        Ok(successor.pid)
+        result.map(|successor| successor.pid)
     }
 
     fn tell(&self, result: Result<u32, String>) -> Result<u32, String> {
@@ -192,25 +209,55 @@ impl Upgrader {
     }
 
     /// Starts the new process, hands everything over, and waits until it serves. It is ended if that fails.
-    fn replace(&self, program: &Program, limit: Duration) -> Result<(Started, Successor), String> {
-        let until = Instant::now() + limit;
+    fn replace(&self, program: &Program, limit: Duration) -> Result<Successor, String> {
+        let began = Instant::now();
         let groups = self.sockets.again().map_err(|error| format!("cannot hand sockets over: {error}"))?;
         let place =
             Place::make().map_err(|error| format!("cannot make a socket to hand over at: {error}"))?;
         self.log.emit(&Event::Upgrading { binary: program.path() });
         let child = program.start(place.path());
         let child = child.map_err(|error| format!("cannot start {}: {error}", program.path().display()))?;
-        let mut started = Started(Some(child));
-        let mut patience = Patience { until, limit, stage: &self.stage };
-        let stream = await_caller(&place, &mut started, &mut patience)?;
+        let mut started = Started { child, let_go: false };
+        let patience = |limit, late| Patience { until: began + limit, limit, late, stage: &self.stage };
+        let stream = await_caller(&place, &mut started, &patience(limit.min(CALL_WAIT), "did not call"))?;
         drop(place);
-        let answer = talk(&stream, &groups, &(self.state)(), &mut started, &mut patience)?;
-        match answer {
-            Answer::Ready { kept } => {
-                let pid = started.pid();
-                Ok((started, Successor { pid, kept }))
-            }
+        let patience = patience(limit, "was not ready");
+        match talk(&stream, &groups, &(self.state)(), &mut started, &patience)? {
+            Answer::Ready { kept } => self.let_go(&stream, started, kept),
             Answer::Failed { why } => Err(why),
+        }
+    }
+
+    /// Tells the new process to serve, and waits until it does.
+    fn let_go(
+        &self,
+        stream: &UnixStream,
+        mut started: Started,
+        kept: Vec<SocketAddr>,
+    ) -> Result<Successor, String> {
+        let wanted = self.stage.send_if_modified(|stage| {
+            let wanted = *stage == Stage::Starting;
+            if wanted {
+                *stage = Stage::Going;
+            }
+            wanted
+        });
+        if !wanted {
+            return Err(ENDING.to_owned());
+        }
+        // It begins only with the whole of it.
+        wire::go(stream, &(self.state)()).map_err(|error| broke_off(&mut started, &error))?;
+        started.let_go = true;
+        let until = Instant::now() + OPEN_WAIT;
+        let check = || {
+            let late = || (Instant::now() >= until).then(String::new);
+            started.ended().or_else(late).map_or(Ok(()), Err)
+        };
+        let opened = wire::await_opened(&mut Watched { stream, check, why: &mut None });
+        match opened.err().and_then(|_| started.last_breath()) {
+            // It never came to accept anybody, or does not any more: we serve on.
+            Some(ended) => Err(ended),
+            None => Ok(Successor { pid: started.child.id(), kept }),
         }
     }
 }
@@ -218,36 +265,52 @@ impl Upgrader {
 const ENDING: &str = "this process was told to end";
 const BROKE_OFF: &str = "it broke off: please report it";
 
-/// A new process; ended on drop.
-struct Started(Option<Child>);
+/// A new process; ended on drop, unless it has been let go.
+struct Started {
+    child: Child,
+    let_go: bool,
+}
 
 impl Started {
-    fn child(&mut self) -> &mut Child {
-        self.0.as_mut().expect("it is there until it is left alone")
-    }
-
-    fn pid(&mut self) -> u32 {
-        self.child().id()
-    }
-
     /// How it ended, if it has.
     fn ended(&mut self) -> Option<String> {
-        let status = self.child().try_wait().ok().flatten()?;
+        let status = self.child.try_wait().ok().flatten()?;
         Some(format!("the new process ended before it was ready ({status}); its own words are in its log"))
     }
 
-    /// It may outlive us.
-    fn leave_alone(mut self) {
-        self.0 = None;
+    /// The same, if it does so soon.
+    fn last_breath(&mut self) -> Option<String> {
+        let until = Instant::now() + LAST_BREATH;
+        while Instant::now() < until {
+            let ended = self.ended();
+            if ended.is_some() {
+                return ended;
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        None
+    }
+
+    /// Asks it to end, and ends it if it does not.
+    fn end(&mut self) {
+        let until = Instant::now() + FAREWELL;
+        // These fail only when it has ended already.
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        while Instant::now() < until {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
 impl Drop for Started {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
-            // Both fail only when it has ended already.
-            let _ = child.kill();
-            let _ = child.wait();
+        if !self.let_go && self.ended().is_none() {
+            self.end();
         }
     }
 }
@@ -256,12 +319,14 @@ impl Drop for Started {
 struct Patience<'a> {
     until: Instant,
     limit: Duration,
+    /// What it did not do by then.
+    late: &'static str,
     stage: &'a watch::Sender<Stage>,
 }
 
 impl Patience<'_> {
     /// Why there is nothing to wait for any more, if so.
-    fn check(&mut self, started: &mut Started) -> Result<(), String> {
+    fn check(&self, started: &mut Started) -> Result<(), String> {
         if let Some(ended) = started.ended() {
             return Err(ended);
         }
@@ -269,22 +334,20 @@ impl Patience<'_> {
             return Err(ENDING.to_owned());
         }
         if Instant::now() >= self.until {
-            return Err(format!("the new process was not ready within {} s", self.limit.as_secs_f64()));
+            let Self { limit, late, .. } = self;
+            return Err(format!("the new process {late} within {} s", limit.as_secs_f64()));
         }
         Ok(())
     }
 }
 
 /// Waits for the new process, and for nobody else.
-fn await_caller(
-    place: &Place,
-    started: &mut Started,
-    patience: &mut Patience<'_>,
-) -> Result<UnixStream, String> {
+fn await_caller(place: &Place, started: &mut Started, patience: &Patience<'_>) -> Result<UnixStream, String> {
     loop {
         match place.listener.accept() {
-            Ok((stream, _)) if is_of(&stream, started.pid()) => return Ok(stream),
-            Ok(_) => {}
+            Ok((stream, _)) if is_of(&stream, started.child.id()) => return Ok(stream),
+            // However many others call.
+            Ok(_) => patience.check(started)?,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 patience.check(started)?;
                 thread::sleep(LOOK_EVERY);
@@ -305,7 +368,7 @@ fn talk(
     groups: &[Group],
     state: &Value,
     started: &mut Started,
-    patience: &mut Patience<'_>,
+    patience: &Patience<'_>,
 ) -> Result<Answer, String> {
     let offered = stream
         .set_nonblocking(false)
@@ -322,14 +385,7 @@ fn talk(
 
 /// What there is to say of a new process that did not answer.
 fn broke_off(started: &mut Started, error: &io::Error) -> String {
-    let until = Instant::now() + LAST_BREATH;
-    while Instant::now() < until {
-        if let Some(ended) = started.ended() {
-            return ended;
-        }
-        thread::sleep(LOOK_EVERY);
-    }
-    format!("the new process broke off: {error}")
+    started.last_breath().unwrap_or_else(|| format!("the new process broke off: {error}"))
 }
 
 /// Reads, and looks now and then whether it should go on.

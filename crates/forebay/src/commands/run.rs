@@ -25,7 +25,7 @@ pub fn run(args: &cli::Run) -> anyhow::Result<u8> {
     result
 }
 
-/// `heir` is taken once it has been told how it went.
+/// `heir` is taken once the other process has been told how it went.
 fn serve(args: &cli::Run, inherited: Option<Inherited>, heir: &mut Option<Heir>) -> anyhow::Result<u8> {
     let (loaded, source) = match load(args) {
         Ok(loaded) => loaded,
@@ -50,10 +50,7 @@ fn serve(args: &cli::Run, inherited: Option<Inherited>, heir: &mut Option<Heir>)
     };
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     control.block_on(async {
-        let app = bound.start(log, source).await?;
-        if let Some(heir) = heir.take() {
-            heir.ready(app.taken_over());
-        }
+        let app = bound.start_as(heir, log, source).await?;
         app.run().await
     })?;
     Ok(EXIT_OK)
@@ -67,6 +64,6 @@ fn load(args: &cli::Run) -> Result<(Loaded, Option<Source>), Vec<Problem>> {
         return Ok((loaded, None));
     }
     let file = config.clone().unwrap_or_else(|| PathBuf::from(FILE_DEFAULT));
-    let source = Source { file, listen: listen.clone(), admin: admin.clone() };
+    let source = Source::new(file, listen.clone(), admin.clone());
     Ok((source.load()?, Some(source)))
 }

@@ -1,4 +1,4 @@
-//! The new process of an upgrade: takes what the old one hands over, and says once how it went.
+//! The new process of an upgrade: takes what the old one hands over, and serves once that one says so.
 
 use std::env;
 use std::ffi::OsStr;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{getppid, getuid};
+use serde_json::Value;
 
 use super::wire::{self, Answer};
 use crate::app::sockets::Inherited;
@@ -54,15 +55,36 @@ impl Heir {
         }
     }
 
-    /// We serve, and listen on these of the addresses that were handed over: the old one may go.
-    pub(crate) fn ready(self, kept: Vec<SocketAddr>) {
-        // If it has gone already, there is all the more reason to serve.
-        let _ = wire::answer(&self.stream, &Answer::Ready { kept });
+    /// We could serve at once, and would listen on these of the addresses that were handed over. Waits for the word
+    /// to do so; gives what we should know by now, and the way to say that it is done.
+    ///
+    /// # Errors
+    /// The old one does not want us any more, or has ended. Nobody has been accepted, and nobody must be.
+    pub(in crate::app) fn ready(self, kept: Vec<SocketAddr>) -> anyhow::Result<(Value, Opening)> {
+        // However long it takes: it ends us when it does not want us, and this when it ends itself.
+        self.stream.set_read_timeout(None)?;
+        let state = wire::answer(&self.stream, &Answer::Ready { kept })
+            .and_then(|()| wire::await_go(&self.stream))
+            .context("the running process did not let go")?;
+        Ok((state, Opening { stream: self.stream }))
     }
 
     /// We cannot: the old one goes on.
     pub(crate) fn failed(self, why: &str) {
         let _ = wire::answer(&self.stream, &Answer::Failed { why: why.to_owned() });
+    }
+}
+
+/// We serve in a moment.
+pub(in crate::app) struct Opening {
+    stream: UnixStream,
+}
+
+impl Opening {
+    /// We serve.
+    pub(in crate::app) fn done(self) {
+        // If it has gone already, there is all the more reason to serve.
+        let _ = wire::opened(&self.stream);
     }
 }
 

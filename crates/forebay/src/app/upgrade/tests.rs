@@ -30,7 +30,7 @@ fn a_binary_that_ends_is_told_of_with_its_status() {
 #[test]
 fn a_binary_that_never_gets_ready_is_ended() {
     let refusal = refusal("exec sleep 600", Duration::from_millis(100));
-    assert_eq!(refusal, "the new process was not ready within 0.1 s");
+    assert_eq!(refusal, "the new process did not call within 0.1 s");
 }
 
 #[test]
@@ -59,6 +59,41 @@ async fn one_at_a_time_and_none_at_the_end() {
     assert_eq!(upgrader.end().await, None);
     assert_eq!(first.await.expect("it does not panic"), Err(ENDING.to_owned()));
     assert_eq!(upgrader.upgrade().await, Err(ENDING.to_owned()));
+}
+
+#[test]
+fn nothing_is_changed_any_more_once_the_new_process_has_been_told() {
+    let upgrader = upgrader(Err(io::ErrorKind::NotFound.into()));
+    for (stage, allowed) in [
+        (Stage::Idle, true),
+        (Stage::Starting, true),
+        (Stage::Going, false),
+        (Stage::Succeeded(Successor { pid: 7, kept: Vec::new() }), false),
+    ] {
+        upgrader.stage.send_replace(stage.clone());
+        assert_eq!(upgrader.while_in_charge(|| ()).is_some(), allowed, "{stage:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_ends_waits_for_one_that_has_been_let_go() {
+    let upgrader = upgrader(Err(io::ErrorKind::NotFound.into()));
+    let successor = Successor { pid: 7, kept: Vec::new() };
+    for (result, expected) in [(Err("it ended".to_owned()), None), (Ok(successor.clone()), Some(successor))] {
+        upgrader.stage.send_replace(Stage::Going);
+        let settle = async { upgrader.settle(result) };
+        let (ended, _) = tokio::join!(upgrader.end(), settle);
+        assert_eq!(ended, expected);
+    }
+}
+
+#[test]
+fn a_program_that_knows_nothing_of_upgrades_may_end_in_its_own_way() {
+    let word = std::env::temp_dir().join(format!("forebay-farewell-{}", std::process::id()));
+    let script = format!("trap 'echo bye > {}; exit' TERM; while :; do sleep 0.01; done", word.display());
+    let refusal = refusal(&script, Duration::from_secs(2));
+    assert_eq!(refusal, "the new process did not call within 2 s");
+    assert!(std::fs::remove_file(word).is_ok());
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What the two processes of an upgrade say to each other, over a socket in the file system.
 //!
-//! The old one begins: which sockets it has, as JSON, and then the sockets themselves. The new one answers once:
-//! that it serves, and on which of these addresses; or why it cannot. Every text is preceded by its length.
+//! The old one begins: which sockets it has, as JSON, and then the sockets themselves. The new one answers
+//! that it is ready, and on which of these addresses it will listen; or why it cannot. The old one says that it may
+//! go, with what has changed meanwhile, and the new one that it serves. Every text is preceded by its length.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 use crate::app::sockets::{Group, Inherited, Purpose};
 
 /// Of this way to talk. Another version refuses, and the old process goes on.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 /// Longest text: what is said of many thousand endpoints.
 const TEXT_MAX: usize = 16 << 20;
 /// Sockets in one message; the kernel takes 253.
@@ -30,7 +31,7 @@ const SOCKETS_MAX: usize = 64 * 256 + 1;
 /// What the new process answers.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It serves, and listens on these addresses of those it was given.
+    /// It could serve at once, and would listen on these addresses of those it was given.
     Ready { kept: Vec<SocketAddr> },
     /// It cannot.
     Failed { why: String },
@@ -96,7 +97,7 @@ fn group(told: &Value) -> Option<(Group, usize)> {
     (count > 0).then_some((group, count))
 }
 
-/// The new process's only word.
+/// The new process's first word.
 pub(super) fn answer(stream: &UnixStream, answer: &Answer) -> io::Result<()> {
     let value = match answer {
         Answer::Ready { kept } => {
@@ -116,6 +117,27 @@ pub(super) fn read_answer(stream: &mut impl Read) -> io::Result<Answer> {
     let kept = value["ready"].as_array().ok_or_else(|| broken("the new process answered nothing known"))?;
     let kept = kept.iter().map(|address| address.as_str()?.parse().ok()).collect::<Option<Vec<_>>>();
     Ok(Answer::Ready { kept: kept.ok_or_else(|| broken("the new process named no addresses"))? })
+}
+
+/// The new process may serve, and this is what it should know by now.
+pub(super) fn go(stream: &UnixStream, state: &Value) -> io::Result<()> {
+    send(stream, &json!({ "go": state }))
+}
+
+/// Waits for `go`.
+pub(super) fn await_go(mut stream: &UnixStream) -> io::Result<Value> {
+    let mut said = receive(&mut stream)?;
+    said.get_mut("go").map(Value::take).ok_or_else(|| broken("the running process said nothing known"))
+}
+
+/// The new process's last word: it serves.
+pub(super) fn opened(stream: &UnixStream) -> io::Result<()> {
+    send(stream, &json!({ "opened": true }))
+}
+
+/// Waits for `opened`.
+pub(super) fn await_opened(stream: &mut impl Read) -> io::Result<()> {
+    receive(stream).map(drop)
 }
 
 fn send(mut stream: &UnixStream, value: &Value) -> io::Result<()> {
@@ -225,6 +247,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_word_to_go_brings_what_has_changed() {
+        let (old, new) = UnixStream::pair().expect("sockets can be made");
+        let state = json!({ "services": { "app": {} } });
+        go(&old, &state).expect("all is well");
+        assert_eq!(await_go(&new).expect("all is well"), state);
+        opened(&new).expect("all is well");
+        await_opened(&mut &old).expect("all is well");
+        // The old one has ended, or does not want it any more.
+        drop(old);
+        assert!(await_go(&new).is_err());
+    }
+
     /// What becomes of an offer that is these bytes.
     fn refused(bytes: &[u8]) -> String {
         let (mut old, new) = UnixStream::pair().expect("sockets can be made");
@@ -243,9 +278,9 @@ mod tests {
         assert!(refused(b"").contains("fill whole buffer"));
         assert!(refused(&[255; 8]).contains("longer than any"));
         assert!(refused(&text("what")).contains("no JSON"));
-        assert!(refused(&text(r#"{"version":2}"#)).contains("another way"));
-        assert!(refused(&text(r#"{"version":1,"groups":[{"purpose":"tea"}]}"#)).contains("unknown way"));
-        let one = r#"{"version":1,"groups":[{"purpose":"clients","wanted":"1.2.3.4:5","address":"1.2.3.4:5","lent":false,"sockets":9999999}]}"#;
+        assert!(refused(&text(r#"{"version":1}"#)).contains("another way"));
+        assert!(refused(&text(r#"{"version":2,"groups":[{"purpose":"tea"}]}"#)).contains("unknown way"));
+        let one = r#"{"version":2,"groups":[{"purpose":"clients","wanted":"1.2.3.4:5","address":"1.2.3.4:5","lent":false,"sockets":9999999}]}"#;
         assert!(refused(&text(one)).contains("more sockets than anybody has"));
         assert_eq!(
             refused(&text(&one.replace("9999999", "1"))),
