@@ -38,6 +38,8 @@ mod view;
 
 /// Open admin connections. For one more, the one that has asked nothing for longest is closed.
 const CONNECTIONS_MAX: usize = 128;
+/// Connections that wait to be taken; who comes when the queue is full tries again a second later.
+const QUEUE_MAX: i32 = 1024;
 /// From the start of a connection, or the end of an answer, to the end of the next request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same, for a connection that comes when places are scarce.
@@ -242,6 +244,8 @@ pub async fn serve(
         places: Places::new(CONNECTIONS_MAX),
         stopping: watch::Sender::new(None),
     };
+    // Without it, the queue stays shorter.
+    let _ = rustix::net::listen(&listener, QUEUE_MAX);
     let mut connections = JoinSet::new();
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
