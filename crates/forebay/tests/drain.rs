@@ -52,6 +52,27 @@ fn a_request_in_flight_is_finished_and_then_the_process_ends() {
 }
 
 #[test]
+fn logs_are_reopened_to_the_end() {
+    let (origin, gate) = gated();
+    let logs = "logs: { access: json, to: access.log }";
+    let mut gateway = gateway!("{}", in_front_of(origin.address(), logs));
+    let mut client = gateway.client();
+    client.send("GET /held HTTP/1.1\r\nHost: t\r\n\r\n").expect("connected");
+    origin.await_count(1);
+    gateway.signal(Signal::Terminate);
+    await_closed_door(&gateway);
+    let log = gateway.directory().join("access.log");
+    std::fs::rename(&log, gateway.directory().join("access.log.1")).expect("it is there");
+    gateway.signal(Signal::Hangup);
+    eventually("a new log", || gateway.stderr().contains("access_log_reopened").then_some(()));
+    gate.open();
+    assert_eq!(client.response("GET").unwrap_or_else(|failed| panic!("{failed}")).status, 200);
+    assert!(gateway.await_exit().success());
+    let lines = std::fs::read_to_string(log).unwrap_or_default();
+    assert!(lines.contains("/held"), "{lines}");
+}
+
+#[test]
 fn nothing_to_finish_means_ending_at_once() {
     for signal in [Signal::Terminate, Signal::Interrupt] {
         let origin = Origin::echo();

@@ -165,6 +165,18 @@ fn a_request_that_began_under_an_old_endpoint_ends_there() {
 }
 
 #[test]
+fn what_only_a_new_process_can_apply_is_refused_and_the_way_is_told() {
+    let origin = Origin::echo();
+    let gateway = gateway!("{}", settings(&origin, "old"));
+    gateway.write_settings(&settings(&origin, "new").replace("workers: 1", "workers: 2"));
+    let response = post_reload(&gateway);
+    assert_eq!(response.status, 422, "{response}");
+    assert!(response.text().contains("`workers` changed"), "{response}");
+    assert!(response.text().contains("`forebay upgrade`"), "{response}");
+    assert_eq!(plan_of(&gateway), "old");
+}
+
+#[test]
 fn memory_does_not_grow_with_reloads() {
     let origin = Origin::echo();
     let gateway = gateway!("{}", settings(&origin, "0"));

@@ -308,12 +308,11 @@ fn what_operators_did_to_endpoints_goes_along() {
     assert_eq!((drained.count(), disabled.count(), plain.count()), (0, 0, 16));
 }
 
-#[test]
-fn the_new_process_serves_only_once_it_has_checked_endpoints() {
-    // It answers checks, and requests only while the checks of the first process are what it has seen.
-    let (well, gate) = (Origin::echo(), Gate::new());
+/// Answers health checks once the gate is open, and everything else at once.
+fn slow_to_check() -> (Origin, Gate) {
+    let gate = Gate::new();
     let wait = gate.clone();
-    let slow = Origin::start(move |conn| {
+    let origin = Origin::start(move |conn| {
         while let Ok(request) = conn.request() {
             if request.target == "/up" {
                 wait.pass();
@@ -321,16 +320,32 @@ fn the_new_process_serves_only_once_it_has_checked_endpoints() {
             conn.echo(&request);
         }
     });
+    (origin, gate)
+}
+
+/// Settings with these endpoints, which are checked once.
+fn checked(endpoints: &[&Origin]) -> String {
+    let all: Vec<_> = endpoints.iter().map(|origin| format!("\"{}\"", origin.address())).collect();
     let health = "health: { path: /up, interval: 10m, timeout: 1m }";
-    let with = |origin: &Origin| {
-        let endpoints = format!("endpoints: [\"{}\"]", origin.address());
-        settings(origin.address(), 1).replace(&endpoints, &format!("{endpoints}, {health}"))
-    };
-    let mut lineage = lineage!("{}", with(&well));
-    let pid = lineage.pid();
-    lineage.write_settings(&with(&slow));
-    lineage.signal(pid, Signal::Upgrade);
+    let one = format!("endpoints: [\"{}\"]", endpoints[0].address());
+    settings(endpoints[0].address(), 1).replace(&one, &format!("endpoints: [{}], {health}", all.join(", ")))
+}
+
+/// A gateway in front of `well`, and a process that is to take its place and waits for `slow`, beside these.
+fn with_an_heir(well: &[&Origin], slow: &Origin) -> Lineage {
+    let lineage = lineage!("{}", checked(well));
+    let both: Vec<&Origin> = well.iter().copied().chain([slow]).collect();
+    lineage.write_settings(&checked(&both));
+    lineage.signal(lineage.pid(), Signal::Upgrade);
     slow.await_count(1);
+    lineage
+}
+
+#[test]
+fn the_new_process_serves_only_once_it_has_checked_endpoints() {
+    let (well, (slow, gate)) = (Origin::echo(), slow_to_check());
+    let mut lineage = with_an_heir(&[&well], &slow);
+    let pid = lineage.pid();
     // The check is under way; until it has passed the first process serves.
     assert_eq!(lineage.pid(), pid);
     assert_eq!(lineage.client().get("/x").status, 200);
@@ -340,4 +355,69 @@ fn the_new_process_serves_only_once_it_has_checked_endpoints() {
     lineage.await_end(pid);
     assert_eq!(lineage.client().get("/x").status, 200);
     assert_eq!(endpoint(&lineage, slow.address())["state"], "up");
+}
+
+#[test]
+fn settings_that_change_while_the_new_process_starts_are_not_lost() {
+    let (well, (slow, gate)) = (Origin::echo(), slow_to_check());
+    let mut lineage = with_an_heir(&[&well], &slow);
+    let pid = lineage.pid();
+    let marked = "to: app, headers: { response: { set: { x-plan: late } } }";
+    lineage.write_settings(&checked(&[&well]).replace("to: app", marked));
+    gate.open();
+    lineage.await_successor(pid);
+    lineage.await_end(pid);
+    eventually("the new settings", || {
+        (lineage.client().get("/x").headers.get("x-plan") == Some("late")).then_some(())
+    });
+}
+
+#[test]
+fn what_operators_do_while_the_new_process_starts_is_not_lost() {
+    let (one, two, added) = (Origin::echo(), Origin::echo(), Origin::echo());
+    let (slow, gate) = slow_to_check();
+    let mut lineage = lineage!("{}", checked(&[&one, &two]));
+    let do_to = |lineage: &Lineage, rest: &str, body: &str| {
+        let answer = lineage.admin_ask("POST", &format!("/api/v1/services/app/endpoints{rest}"), body);
+        assert!(answer.status < 300, "{answer}");
+    };
+    do_to(&lineage, &format!("/{}/drain", one.address()), "");
+    let pid = lineage.pid();
+    lineage.write_settings(&checked(&[&one, &two, &slow]));
+    lineage.signal(pid, Signal::Upgrade);
+    slow.await_count(1);
+    // Each is the other way round now.
+    do_to(&lineage, &format!("/{}/enable", one.address()), "");
+    do_to(&lineage, &format!("/{}/drain", two.address()), "");
+    do_to(&lineage, "", &format!("{{\"address\":\"{}\"}}", added.address()));
+    gate.open();
+    lineage.await_successor(pid);
+    lineage.await_end(pid);
+    assert_eq!(endpoint(&lineage, one.address())["state"], "up");
+    assert_eq!(endpoint(&lineage, two.address())["state"], "drained");
+    assert_eq!(endpoint(&lineage, added.address())["source"], "admin");
+}
+
+#[test]
+fn told_to_end_both_do_and_nobody_was_accepted_by_the_new_one() {
+    let (well, (slow, _never)) = (Origin::echo(), slow_to_check());
+    let mut lineage = with_an_heir(&[&well], &slow);
+    let (pid, address) = (lineage.pid(), lineage.addr());
+    lineage.signal(pid, Signal::Terminate);
+    lineage.await_end(pid);
+    assert!(TcpStream::connect(address).is_err());
+    assert!(!lineage.stderr().contains(r#""event":"upgraded""#));
+}
+
+#[test]
+fn a_new_process_that_cannot_write_its_ready_file_serves_all_the_same() {
+    let origin = Origin::echo();
+    let mut lineage = lineage!("{}", settings(origin.address(), 1));
+    let (pid, address) = (lineage.pid(), lineage.addr());
+    std::fs::create_dir(lineage.directory().join("ready.half")).expect("it is gone again");
+    let answer = lineage.ask_for_upgrade();
+    assert_eq!(answer.status, 200, "{answer}");
+    lineage.await_end(pid);
+    assert_eq!(Client::connect(address).get("/x").status, 200);
+    assert!(lineage.stderr().contains("cannot write FOREBAY_READY_FILE"), "{}", lineage.stderr());
 }

@@ -21,7 +21,7 @@ use std::time::Duration;
 use forebay_base::time::Instant;
 use forebay_telemetry::log::{Event, Log};
 use rustix::net::sockopt::socket_peercred;
-use rustix::process::{Pid, Signal, getuid, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, getuid, kill_process, waitpid};
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
@@ -309,9 +309,18 @@ impl Started {
 
 impl Drop for Started {
     fn drop(&mut self) {
-        if !self.let_go && self.ended().is_none() {
-            self.end();
+        if self.ended().is_some() {
+            return;
         }
+        if !self.let_go {
+            return self.end();
+        }
+        // It is our child to our end: should it end before, it must not stay in the table of processes.
+        let pid = Pid::from_child(&self.child);
+        let reap = move || {
+            let _ = waitpid(Some(pid), WaitOptions::empty());
+        };
+        let _ = thread::Builder::new().name("upgraded".to_owned()).spawn(reap);
     }
 }
 
