@@ -226,6 +226,8 @@ pub enum SteerError {
     Full(usize),
     /// Link-local addresses and those that serve a cloud's metadata need `endpoints_allow`.
     Denied,
+    /// Another process is taking over, and has been told the state of everything.
+    HandedOver,
     /// Out of range: the weight or the priority.
     OutOfRange(&'static str),
 }
@@ -252,6 +254,7 @@ impl fmt::Display for SteerError {
             Self::Denied => f.write_str(
                 "link-local and metadata addresses are not taken; list them in the service's `endpoints_allow`",
             ),
+            Self::HandedOver => f.write_str("another process has taken over; ask again"),
             Self::OutOfRange(what) => f.write_str(what),
         }
     }

@@ -157,6 +157,7 @@ fn refused(error: &SteerError) -> Reply {
         SteerError::AlreadyThere => (StatusCode::CONFLICT, "already_there"),
         SteerError::Full(_) => (StatusCode::CONFLICT, "service_full"),
         SteerError::Denied => (StatusCode::UNPROCESSABLE_ENTITY, "address_denied"),
+        SteerError::HandedOver => (StatusCode::SERVICE_UNAVAILABLE, "succeeded"),
         SteerError::OutOfRange(_) => (StatusCode::UNPROCESSABLE_ENTITY, "out_of_range"),
     };
     reply::problem(status, reason, &error.to_string())

@@ -55,13 +55,14 @@ impl Control for Controls {
 
     fn change(&self, service: &str, endpoint: SocketAddr, wish: Change) -> Result<(), SteerError> {
         let (supervisor, now) = (self.supervisor(), Instant::now());
-        match wish {
+        let change = || match wish {
             Change::Add { weight, priority } => {
                 supervisor.add(service, Found { address: endpoint, weight, priority }, now)
             }
             Change::Remove => supervisor.remove(service, endpoint, now),
             Change::Steer(steer) => supervisor.steer(service, endpoint, steer, now),
-        }
+        };
+        self.upgrader.while_in_charge(change).unwrap_or(Err(SteerError::HandedOver))
     }
 
     fn listen(&self) -> Vec<SocketAddr> {

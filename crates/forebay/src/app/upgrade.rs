@@ -146,7 +146,6 @@ impl Upgrader {
     }
 
     /// Does something to what the new process is told of our state; `None`: it has been told already.
-    #[allow(dead_code, reason = "for the admin side's changes of endpoints")]
     pub(super) fn while_in_charge<T>(&self, act: impl FnOnce() -> T) -> Option<T> {
         // Held meanwhile, so that the stage cannot change.
         let stage = self.stage.borrow();
