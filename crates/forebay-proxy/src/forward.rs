@@ -1,11 +1,11 @@
 //! Forwarding: to which endpoint, over which connection, and what if that fails.
 
+mod choice;
 mod download;
 mod upload;
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::net::IpAddr;
 use std::ops::Range;
 use std::pin::pin;
 use std::rc::Rc;
@@ -13,20 +13,18 @@ use std::task::Poll;
 use std::time::Duration;
 
 use forebay_base::time::Instant;
-use forebay_net::h1::{CHUNK_END, Field, Framing, Version, chunk_start};
-use forebay_net::link::{Ended, Link, LinkError};
-use forebay_policy::balance::stable_hash;
+use forebay_net::h1::{CHUNK_END, Framing, Version, chunk_start};
+use forebay_net::link::{Link, LinkError};
 use forebay_telemetry::log::Event;
 use forebay_telemetry::stats::Class;
 
-use crate::cookie;
 use crate::exchange::{Client, Record, Scratch};
 use crate::heads::{self, RequestParts};
 use crate::pipeline::{self, Next, Turn};
-use crate::plan::{Balance, HalfClose, HashBy, Route, TimeoutOverrides, Timeouts};
+use crate::plan::{Balance, Route, TimeoutOverrides, Timeouts};
 use crate::refusal::{Refusal, Side};
 use crate::route::{HeaderEdits, Values};
-use crate::upstream::{ConnectError, Endpoint, InFlight, Key, Picked, Pooled, QueueError, Upstream, connect};
+use crate::upstream::{ConnectError, Endpoint, Picked, Pooled, Upstream, connect};
 
 /// Endpoints tried for one request while none accepts a connection.
 const ENDPOINTS_TRIED_MAX: usize = 3;
@@ -199,7 +197,7 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
     let to_head = method == b"HEAD";
 
     let upstream = &*record.active.upstreams[service];
-    let key = key(turn, upstream);
+    let key = choice::key(turn, upstream);
     let mut tried: Vec<Rc<Endpoint>> = Vec::new();
     let mut again = None;
     let mut moves = 0;
@@ -212,15 +210,17 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
             Some(same) => (same, record.started),
             None => match upstream.pick_at_once(key, record.started, &tried) {
                 Picked::Endpoint(in_flight) => (in_flight, record.started),
-                Picked::Full => match Box::pin(wait_for_room(turn, upstream, key, &times, &tried)).await {
-                    Ok(Some(in_flight)) => (in_flight, Instant::now()),
-                    Ok(None) => break,
-                    Err(Fault::Refuse(refusal)) => return Err(refusal),
-                    Err(_) => {
-                        record.aborted.set(true);
-                        return Ok(Next::Reset);
+                Picked::Full => {
+                    match Box::pin(choice::wait_for_room(turn, upstream, key, &times, &tried)).await {
+                        Ok(Some(in_flight)) => (in_flight, Instant::now()),
+                        Ok(None) => break,
+                        Err(Fault::Refuse(refusal)) => return Err(refusal),
+                        Err(_) => {
+                            record.aborted.set(true);
+                            return Ok(Next::Reset);
+                        }
                     }
-                },
+                }
                 Picked::None => break,
             },
         };
@@ -258,7 +258,7 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
             upstream,
             observed: upstream.balance == Balance::PeakEwma,
         };
-        remember(&call, upstream, key);
+        choice::remember(&call, upstream, key);
         match attempt(turn, &call, pooled, beside.clone(), replayable).await {
             Ok(next) => return Ok(next),
             // The server had closed it already. A new connection tells whether the server is still there.
@@ -296,83 +296,6 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
         }
     }
     Err(last)
-}
-
-/// What the request brings along for picking an endpoint.
-#[inline]
-fn key(turn: &Turn<'_>, upstream: &Upstream) -> Key {
-    match &upstream.balance {
-        Balance::LeastLoaded | Balance::RoundRobin | Balance::PeakEwma => Key::None,
-        Balance::Hash(by) => Key::Hash(hash(turn, by)),
-        Balance::Sticky(sticky) => {
-            let head = &turn.input.filled()[..turn.head_len];
-            let value = cookie::find(&turn.scratch.request, head, &sticky.cookie);
-            let hash = value.and_then(|value| std::str::from_utf8(value).ok());
-            hash.and_then(|hash| u64::from_str_radix(hash, 16).ok()).map_or(Key::None, Key::Sticky)
-        }
-    }
-}
-
-fn hash(turn: &Turn<'_>, by: &HashBy) -> u64 {
-    let Scratch { request, target, .. } = &*turn.scratch;
-    let head = &turn.input.filled()[..turn.head_len];
-    let found = match by {
-        HashBy::Header(name) => {
-            let is_it = |field: &&Field| field.name.of_head(head).eq_ignore_ascii_case(name.as_bytes());
-            request.fields.iter().find(is_it).map(|field| field.value.of_head(head))
-        }
-        HashBy::Cookie(name) => cookie::find(request, head, name),
-        HashBy::Path => Some(target.path().as_bytes()),
-        HashBy::Client => None,
-    };
-    match (found, turn.record.address.get()) {
-        (Some(bytes), _) => stable_hash(bytes),
-        (None, IpAddr::V4(address)) => stable_hash(&address.octets()),
-        (None, IpAddr::V6(address)) => stable_hash(&address.octets()),
-    }
-}
-
-/// Gives the client the cookie that leads it back to this endpoint, if it has another one or none.
-fn remember(call: &Call<'_>, upstream: &Upstream, key: Key) {
-    if let Balance::Sticky(sticky) = &upstream.balance
-        && upstream.needs_cookie(key, call.endpoint)
-    {
-        let value = format!("{:016x}", call.endpoint.shared.hash);
-        // Only the last attempt's counts.
-        call.record.give_cookie(|lines| {
-            cookie::take_back(lines, &sticky.cookie);
-            cookie::set(lines, &sticky.cookie, &value, sticky.ttl);
-        });
-    }
-}
-
-/// Waits until an endpoint can take one more request. `None`: there is none left to wait for.
-async fn wait_for_room(
-    turn: &Turn<'_>,
-    upstream: &Upstream,
-    key: Key,
-    times: &Times,
-    tried: &[Rc<Endpoint>],
-) -> Result<Option<InFlight>, Fault> {
-    let finish = turn.record.limits().half_close == HalfClose::Finish;
-    let watches = turn.body.is_done();
-    let gone = |cx: &mut std::task::Context<'_>| match turn.client.link.poll_ended(cx) {
-        _ if !watches => false,
-        Poll::Ready(Ended::Reset) => true,
-        Poll::Ready(Ended::Closed) => !finish,
-        Poll::Ready(Ended::Sending) | Poll::Pending => false,
-    };
-    match upstream.wait_for_room(key, &turn.client.alarm, times.total, tried, gone).await {
-        Ok(Picked::Endpoint(in_flight)) => Ok(Some(in_flight)),
-        Ok(Picked::Full | Picked::None) => Ok(None),
-        Err(QueueError::None) => Err(Fault::Refuse(Refusal::PoolFull)),
-        Err(QueueError::Full) => Err(Fault::Refuse(Refusal::QueueFull)),
-        Err(QueueError::TimedOut) if Instant::now() >= times.total => {
-            Err(Fault::Refuse(Refusal::RequestTimeout))
-        }
-        Err(QueueError::TimedOut) => Err(Fault::Refuse(Refusal::QueueTimeout)),
-        Err(QueueError::ClientGone) => Err(Fault::ClientGone),
-    }
 }
 
 fn no_connection(error: ConnectError) -> Refusal {
