@@ -206,13 +206,29 @@ async fn the_status_says_what_the_page_needs() {
     assert_eq!(admin.get("/api/v1/routes").await.json(), json!([{ "name": "shop" }]));
 }
 
+/// The same without what the clock says: between two questions it goes on.
+fn timeless(mut value: Value) -> Value {
+    match &mut value {
+        Value::Object(members) => {
+            let is_time =
+                |name: &str| name.contains("since") || name.contains("until") || name.contains("seconds");
+            members.retain(|name, _| !is_time(name));
+            members.values_mut().for_each(|member| *member = timeless(member.take()));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = timeless(item.take())),
+        _ => {}
+    }
+    value
+}
+
 #[tokio::test]
 async fn services_and_endpoints_are_shown_in_every_grain() {
     let admin = Admin::open().await;
     let services = admin.get("/api/v1/services").await.json();
     assert_eq!(services.as_array().map(Vec::len), Some(1));
     assert_eq!(services[0]["states"], json!({ "up": 1, "drained": 1 }));
-    assert_eq!(services[0], admin.get("/api/v1/services/shop").await.json(), "but for the clock");
+    let one = admin.get("/api/v1/services/shop").await.json();
+    assert_eq!(timeless(services[0].clone()), timeless(one));
     let flat = admin.get("/api/v1/endpoints").await.json();
     assert_eq!((&flat["total"], &flat["endpoints"][0]["service"]), (&json!(2), &json!("shop")));
     let out = admin.get("/api/v1/endpoints?state=out").await.json();
