@@ -114,7 +114,7 @@ impl Call<'_> {
         self.endpoint.failed();
         let now = Instant::now();
         self.observe(now, now.since(self.sent_at.get().unwrap_or(now)), true);
-        if Instant::now() >= self.times.total {
+        if now >= self.times.total {
             Fault::Refuse(Refusal::RequestTimeout)
         } else {
             Fault::Refuse(Refusal::UpstreamTimeout)

@@ -296,10 +296,8 @@ impl Supervisor {
     /// As `steer`, for an endpoint that is not there yet: it holds from when it comes.
     pub fn foresee(&self, service: &str, endpoint: SocketAddr, steer: Steer, now: Instant) {
         let endpoint = canonical(endpoint);
-        self.change(service, |service, _| match steer {
-            Steer::Enable => service.wishes.remove(&endpoint),
-            Steer::Drain | Steer::Disable => service.wishes.insert(endpoint, (steer, now)),
-        });
+        let wish = (steer != Steer::Enable).then_some((steer, now));
+        self.change(service, |service, _| service.note_wish(endpoint, wish));
     }
 
     /// Adds an endpoint at run time; it stays through reloads, until it is removed or the process ends.

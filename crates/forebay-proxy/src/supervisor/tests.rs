@@ -715,3 +715,17 @@ fn an_address_is_the_same_however_it_is_written() {
     fixture.supervisor.steer("app", mapped, Steer::Drain, fixture.now).expect("it is there");
     assert_eq!(fixture.ports(), [2]);
 }
+
+#[test]
+fn wishes_for_endpoints_that_never_come_are_not_kept_without_end() {
+    let fixture = three(|_| {});
+    fixture.steer(2, Steer::Drain);
+    for port in 10..=2 * ENDPOINTS_MAX as u16 {
+        fixture.supervisor.foresee("app", at(port), Steer::Drain, fixture.now);
+        let known = fixture.supervisor.lock().services[0].wishes.len();
+        assert!(known <= ENDPOINTS_MAX, "{known}");
+    }
+    // Those of endpoints that are there outlive the rest.
+    fixture.reload();
+    assert_eq!(fixture.ports(), [1, 3]);
+}
