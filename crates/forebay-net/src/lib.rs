@@ -1,12 +1,16 @@
-//! Bytes in, bytes out: the HTTP/1 codec, links, buffers, timers and the like. Knows no route.
+//! Bytes in, bytes out: HTTP codecs, TLS, links, buffers, timers and the like. Knows no route.
 
+pub mod address;
 pub mod buffer;
 pub mod cidr;
 pub mod dns;
 pub mod forwarded;
 pub mod h1;
+pub mod h2;
 pub mod host;
 pub mod link;
 pub mod listen;
+pub mod stream;
+pub mod tls;
 pub mod uri;
 pub mod wheel;

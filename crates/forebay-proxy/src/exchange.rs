@@ -326,6 +326,8 @@ impl<'a> Record<'a> {
             protocol: match scratch.request.version {
                 Version::Http10 => "HTTP/1.0",
                 Version::Http11 => "HTTP/1.1",
+                Version::Http2 => "HTTP/2",
+                Version::Http3 => "HTTP/3",
             },
             status: self.status.get(),
             reason: self.refusal.get().map(Refusal::reason).or(self.cut_off.get().then_some(CUT_OFF)),

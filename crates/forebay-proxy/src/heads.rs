@@ -265,6 +265,8 @@ fn push_via(out: &mut Vec<u8>, parts: &RequestParts<'_>, seen: &Forwarding) {
     out.extend_from_slice(match parts.request.version {
         Version::Http10 => b"1.0 ",
         Version::Http11 => b"1.1 ",
+        Version::Http2 => b"2.0 ",
+        Version::Http3 => b"3.0 ",
     });
     out.extend_from_slice(PSEUDONYM.as_bytes());
     out.extend_from_slice(b"\r\n");
@@ -407,7 +409,7 @@ pub(crate) fn push_edits(out: &mut Vec<u8>, edits: Option<&HeaderEdits>) {
 #[inline]
 pub(crate) fn push_persistence(out: &mut Vec<u8>, version: Version, keep_alive: bool) {
     match (version, keep_alive) {
-        (Version::Http11, true) | (Version::Http10, false) => {}
+        (Version::Http11, true) | (Version::Http10, false) | (Version::Http2 | Version::Http3, _) => {}
         (Version::Http11, false) => out.extend_from_slice(b"Connection: close\r\n"),
         (Version::Http10, true) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
     }

@@ -1,11 +1,16 @@
 //! What one settings file means, checked and ready to serve: immutable, swapped whole.
 
+mod protocols;
+
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_net::cidr::CidrSet;
 use forebay_telemetry::recording;
+
+pub use protocols::{Acme, Challenge, Listener, Protocol, ProxyProtocol, Tls, Upgrades};
 
 use crate::route::{HeaderEdits, Matcher, Rewrite, Router, Template};
 
@@ -26,6 +31,11 @@ pub struct Plan {
     pub record: Option<Recorded>,
     /// How names are looked up.
     pub dns: Dns,
+    /// What comes in at each address listened on, in the order of the settings. An index beyond them is a plain
+    /// listener.
+    pub listeners: Vec<Listener>,
+    /// How connections with clients are secured, where they are.
+    pub tls: Option<Tls>,
 }
 
 /// How names among endpoints are looked up.
@@ -105,6 +115,10 @@ pub struct Route {
     pub rewrite: Option<Rewrite>,
     /// Largest request body in bytes; `None`: `Limits::body_max`.
     pub body_max: Option<u64>,
+    /// What connections may turn into.
+    pub upgrade: Upgrades,
+    /// Requests in gRPC-Web are translated to gRPC, and the answers back.
+    pub grpc_web: bool,
 }
 
 /// What a matched route does.
@@ -196,6 +210,12 @@ pub struct Service {
     pub timeout: Timeouts,
     /// Bounds on connections to each endpoint, and on requests.
     pub pool: PoolLimits,
+    /// What is spoken with its endpoints.
+    pub protocol: Protocol,
+    /// How connections to its endpoints are secured; `None`: they are not.
+    pub tls: Option<Arc<forebay_net::tls::Client>>,
+    /// The PROXY protocol header that connections to its endpoints begin with. Each then serves one client only.
+    pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 impl Service {
@@ -214,6 +234,9 @@ impl Service {
             panic_below: PANIC_BELOW,
             timeout: Timeouts::default(),
             pool: PoolLimits::default(),
+            protocol: Protocol::default(),
+            tls: None,
+            proxy_protocol: None,
         }
     }
 }
@@ -536,6 +559,10 @@ pub struct Limits {
     pub merge_slashes: bool,
     /// Clients that close their sending side early.
     pub half_close: HalfClose,
+    /// From accepting a connection to the end of its TLS handshake, and of a PROXY protocol header before it.
+    pub handshake_timeout: Duration,
+    /// Bounds on HTTP/2 connections. Head bytes and fields are those above, and `stall` is `write_stall`.
+    pub http2: forebay_net::h2::Limits,
 }
 
 impl Default for Limits {
@@ -556,6 +583,8 @@ impl Default for Limits {
             header_underscores: Underscores::default(),
             merge_slashes: false,
             half_close: HalfClose::default(),
+            handshake_timeout: Duration::from_secs(10),
+            http2: forebay_net::h2::Limits::default(),
         }
     }
 }

@@ -14,6 +14,8 @@ pub enum Body {
     Chunked(Box<Chunked>),
     /// Everything until the connection ends.
     UntilClose,
+    /// Whatever the protocol around it says: it does not come from the input.
+    Outside,
 }
 
 /// What one step found in the input.
@@ -52,7 +54,7 @@ impl Body {
         match self {
             Self::Done => true,
             Self::Chunked(chunked) => chunked.is_done(),
-            Self::Length(_) | Self::UntilClose => false,
+            Self::Length(_) | Self::UntilClose | Self::Outside => false,
         }
     }
 
@@ -62,7 +64,7 @@ impl Body {
         match self {
             Self::Done => Some(0),
             Self::Length(left) => Some(*left),
-            Self::Chunked(_) | Self::UntilClose => None,
+            Self::Chunked(_) | Self::UntilClose | Self::Outside => None,
         }
     }
 
@@ -72,7 +74,7 @@ impl Body {
         match self {
             Self::Length(left) => *left,
             Self::Chunked(chunked) => chunked.announced(),
-            Self::Done | Self::UntilClose => 0,
+            Self::Done | Self::UntilClose | Self::Outside => 0,
         }
     }
 
@@ -82,7 +84,7 @@ impl Body {
     /// The chunked coding is broken; the connection must be closed.
     pub fn take(&mut self, input: &mut [u8]) -> Result<Part, BodyError> {
         match self {
-            Self::Done => Ok(Part::default()),
+            Self::Done | Self::Outside => Ok(Part::default()),
             Self::Length(left) => {
                 let take = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
                 *left -= take as u64;

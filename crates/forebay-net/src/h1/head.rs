@@ -21,12 +21,23 @@ pub struct HeadLimits {
     pub target: usize,
 }
 
-/// HTTP/1.0 or HTTP/1.1.
+/// The version of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the versions")]
 pub enum Version {
     Http10,
     Http11,
+    Http2,
+    Http3,
+}
+
+impl Version {
+    /// Whether a message says by itself where it ends, so that its head need not (RFC 9113 §8.1).
+    #[must_use]
+    #[inline]
+    pub const fn is_framed(self) -> bool {
+        matches!(self, Self::Http2 | Self::Http3)
+    }
 }
 
 /// Where a message's body ends (RFC 9112 §6.3).
@@ -221,7 +232,7 @@ impl RequestHead {
         }
         self.connection_upgrade = facts.upgrade;
         self.keep_alive = match self.version {
-            Version::Http11 => !facts.close,
+            Version::Http11 | Version::Http2 | Version::Http3 => !facts.close,
             Version::Http10 => facts.keep_alive && !facts.close,
         };
         if self.version == Version::Http11 && self.host.is_none() {
@@ -301,7 +312,7 @@ impl ResponseHead {
             }
         }
         self.keep_alive = match self.version {
-            Version::Http11 => !facts.close,
+            Version::Http11 | Version::Http2 | Version::Http3 => !facts.close,
             Version::Http10 => facts.keep_alive && !facts.close,
         };
         let framing = facts.framing(self.version)?;

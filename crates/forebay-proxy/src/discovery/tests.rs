@@ -91,6 +91,8 @@ impl Bench {
             limits: Limits::default(),
             trusted_proxies: "".parse().expect("nothing is a list"),
             record: None,
+            listeners: Vec::new(),
+            tls: None,
             dns,
         };
         Self { server, scratch, heard, discovery, log, plan }

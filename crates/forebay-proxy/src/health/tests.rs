@@ -26,6 +26,8 @@ fn plan(endpoints: &[SocketAddr], health: Health) -> Plan {
         trusted_proxies: Default::default(),
         record: None,
         dns: Dns::default(),
+        listeners: Vec::new(),
+        tls: None,
     }
 }
 

@@ -40,6 +40,8 @@ impl Fixture {
             trusted_proxies: forebay_net::cidr::CidrSet::default(),
             record: None,
             dns: plan::Dns::default(),
+            listeners: Vec::new(),
+            tls: None,
         };
         self.supervisor.reconcile(&plan, self.now);
     }

@@ -58,7 +58,17 @@ impl Changes {
     #[must_use]
     pub fn between(old: &Plan, new: &Plan) -> Self {
         // Taken apart, so that what is added to plans is compared too. The router is made of the routes.
-        let Plan { router: _, routes: _, services: _, limits, trusted_proxies, record, dns } = new;
+        let Plan {
+            router: _,
+            routes: _,
+            services: _,
+            limits,
+            trusted_proxies,
+            record,
+            dns,
+            listeners: _,
+            tls: _,
+        } = new;
         Self {
             services: Group::between(
                 &old.services,
@@ -271,6 +281,9 @@ fn service_keys(old: &Service, new: &Service) -> Vec<&'static str> {
         panic_below,
         timeout,
         pool,
+        protocol,
+        tls,
+        proxy_protocol,
     } = new;
     set([
         ("endpoints", old.endpoints != *endpoints),
@@ -283,12 +296,25 @@ fn service_keys(old: &Service, new: &Service) -> Vec<&'static str> {
         ("panic_below", old.panic_below != *panic_below),
         ("timeout", old.timeout != *timeout),
         ("pool", old.pool != *pool),
+        ("protocol", old.protocol != *protocol),
+        ("tls", old.tls != *tls),
+        ("proxy_protocol", old.proxy_protocol != *proxy_protocol),
     ])
 }
 
 fn route_keys((old_plan, old): (&Plan, &Route), (new_plan, new): (&Plan, &Route)) -> Vec<&'static str> {
-    let Route { name: _, matcher, action, timeout, request_headers, response_headers, rewrite, body_max } =
-        new;
+    let Route {
+        name: _,
+        matcher,
+        action,
+        timeout,
+        request_headers,
+        response_headers,
+        rewrite,
+        body_max,
+        upgrade,
+        grpc_web,
+    } = new;
     let headers = old.request_headers != *request_headers || old.response_headers != *response_headers;
     set([
         ("match", old.matcher != *matcher),
@@ -297,6 +323,8 @@ fn route_keys((old_plan, old): (&Plan, &Route), (new_plan, new): (&Plan, &Route)
         ("headers", headers),
         ("rewrite", old.rewrite != *rewrite),
         ("body_max", old.body_max != *body_max),
+        ("upgrade", old.upgrade != *upgrade),
+        ("grpc_web", old.grpc_web != *grpc_web),
     ])
 }
 
@@ -356,9 +384,13 @@ fn limit_keys(old: &Limits, new: &Limits) -> Vec<&'static str> {
         header_underscores,
         merge_slashes,
         half_close,
+        handshake_timeout,
+        http2,
     } = new;
     set([
         ("head_bytes", old.head_bytes != *head_bytes),
+        ("handshake_timeout", old.handshake_timeout != *handshake_timeout),
+        ("http2", old.http2 != *http2),
         ("headers", old.headers != *headers),
         ("uri_bytes", old.uri_bytes != *uri_bytes),
         ("body_max", old.body_max != *body_max),

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use forebay_base::problem::Problem;
 use forebay_net::cidr::CidrSet;
-use forebay_proxy::plan::{Action, Dns, Endpoint, Limits, Plan, Route, Service, Target, TimeoutOverrides};
+use forebay_proxy::plan::{
+    Action, Dns, Endpoint, Limits, Plan, Route, Service, Target, TimeoutOverrides, Upgrades,
+};
 use forebay_proxy::route::{HeaderEdits, Matcher, Router};
 
 use super::problems::{Mark, Problems};
@@ -137,6 +139,8 @@ fn forward_all(endpoints: Vec<Endpoint>) -> Plan {
         response_headers: HeaderEdits::default(),
         rewrite: None,
         body_max: None,
+        upgrade: Upgrades::default(),
+        grpc_web: false,
     };
     Plan {
         router,
@@ -146,6 +150,8 @@ fn forward_all(endpoints: Vec<Endpoint>) -> Plan {
         trusted_proxies: CidrSet::default(),
         record: None,
         dns: Dns::default(),
+        listeners: Vec::new(),
+        tls: None,
     }
 }
 

@@ -42,6 +42,8 @@ fn plan(lower: &mut Lower<'_, '_>, top: &Fields) -> Plan {
         trusted_proxies,
         record,
         dns: dns::lower(lower, top),
+        listeners: Vec::new(),
+        tls: None,
     }
 }
 
@@ -96,6 +98,8 @@ fn limits(lower: &mut Lower<'_, '_>, top: &Fields) -> Limits {
             Some("abort") => HalfClose::Abort,
             _ => HalfClose::Finish,
         },
+        handshake_timeout: usual.handshake_timeout,
+        http2: usual.http2,
     };
     if limits.uri_bytes > limits.head_bytes {
         let field = fields.field("uri_bytes").or_else(|| fields.field("head_bytes"));

@@ -112,6 +112,8 @@ fn lower_route(
             response_headers: response.over(&usual.response),
             rewrite: rewrite.clone(),
             body_max: fields.number("body_max").or(usual.body_max),
+            upgrade: forebay_proxy::plan::Upgrades::default(),
+            grpc_web: false,
         };
         routes.push(Placed { route, at });
     }

@@ -111,6 +111,7 @@ fn service(lower: &mut Lower<'_, '_>, name: &str, fields: &Fields, usual: Timeou
         panic_below: fields.count("panic_below").unwrap_or(PANIC_BELOW),
         timeout: timeouts(Some(fields), usual),
         pool: pool(lower, fields.table("pool")),
+        ..Service::new("")
     }
 }
 
