@@ -43,6 +43,13 @@ pub enum Reset {
 /// One request and its response on a connection that carries several at a time. All methods take `&self`: both
 /// directions may use it at the same time, in one task. Dropping it before both have ended resets the stream.
 pub trait Stream: std::fmt::Debug {
+    /// Waits until there is something to read, holding no buffer meanwhile: a head for whoever has sent a request and
+    /// not yet read the final one, else body, or its end.
+    ///
+    /// # Errors
+    /// The stream or its connection is gone.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>>;
+
     /// Reads body that has arrived into `into`'s space, which must not be empty; 0: the body is over, and its
     /// trailers are known.
     ///
