@@ -132,14 +132,17 @@ impl Bound {
         let mut listeners: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
         let mut listen = Vec::new();
         let (mut shared, mut taken_over, mut groups) = (Vec::new(), Vec::new(), Vec::new());
-        for wanted in &server.listen {
-            let group = inherited.take(Purpose::Clients, *wanted);
+        for asked in &server.listen {
+            let Some(wanted) = asked.address.ip() else {
+                bail!("cannot listen on {asked}: Unix sockets are not available in this version");
+            };
+            let group = inherited.take(Purpose::Clients, wanted);
             match &group {
                 Some(group) => taken_over.push(group.address),
-                None if listen::is_taken(*wanted) => shared.push(*wanted),
+                None if listen::is_taken(wanted) => shared.push(wanted),
                 None => {}
             }
-            let (group, all) = clients(group, *wanted, workers).with_context(|| cannot_listen(*wanted))?;
+            let (group, all) = clients(group, wanted, workers).with_context(|| cannot_listen(wanted))?;
             listen.push(group.address);
             groups.push(group);
             for (worker, mine) in listeners.iter_mut().zip(all) {

@@ -43,7 +43,7 @@ mod tests;
 
 pub use endpoints_file::read_endpoints;
 pub use flags::{from_flags, override_server};
-pub use server::{ADMIN_DEFAULT, AccessFormat, Admin, LogTarget, Logs, Secret, Server, Workers};
+pub use server::{ADMIN_DEFAULT, AccessFormat, Admin, Listen, LogTarget, Logs, Secret, Server, Workers};
 
 use problems::Problems;
 

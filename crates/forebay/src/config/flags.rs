@@ -11,7 +11,7 @@ use forebay_proxy::route::{HeaderEdits, Matcher, Router};
 
 use super::problems::{Mark, Problems};
 use super::read::short;
-use super::{ADMIN_DEFAULT, Admin, Loaded, Logs, Server, Workers, address};
+use super::{ADMIN_DEFAULT, Admin, Listen, Loaded, Logs, Server, Workers, address, server};
 
 /// Where `run --to` listens unless told otherwise.
 const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
@@ -47,7 +47,12 @@ pub fn from_flags(to: &[String], listen: &[String]) -> Result<Loaded, Vec<Proble
             let admin = Some(Admin { listen: ADMIN_DEFAULT, token: None });
             let workers = Workers::Auto;
             Ok(Loaded {
-                server: Server { listen: listen?, admin, workers, logs: Logs::default() },
+                server: Server {
+                    listen: listen?.into_iter().map(Listen::from).collect(),
+                    admin,
+                    workers,
+                    logs: Logs::default(),
+                },
                 plan: forward_all(endpoints),
                 warnings: Vec::new(),
             })
@@ -69,7 +74,7 @@ pub fn override_server(
     let mut problems = Vec::new();
     if !listen.is_empty() {
         match addresses("--listen", listen) {
-            Ok(listen) => changed.listen = listen,
+            Ok(listen) => changed.listen = listen.into_iter().map(Listen::from).collect(),
             Err(wrong) => problems.extend(wrong),
         }
     }
@@ -100,7 +105,7 @@ fn override_admin(settings: &Server, address: &str) -> Result<Admin, Vec<Problem
             "take a loopback address, or give `admin` a `token` in a settings file",
         );
     }
-    if settings.listen.contains(&listen) && listen.port() != 0 {
+    if server::is_wanted(&settings.listen, listen) {
         let what = format!("requests and the admin side both want {listen}");
         problems.error_fix(Mark::FILE, what, "give one of them another port");
     }
@@ -171,7 +176,7 @@ mod tests {
     #[test]
     fn everything_is_forwarded_to_the_addresses_given() {
         let loaded = from_flags(&strings(&["127.0.0.1:3000", "app:3001"]), &[]).unwrap();
-        assert_eq!(loaded.server.listen, ["127.0.0.1:8080".parse().unwrap()]);
+        assert_eq!(loaded.server.listen, [Listen::from(SocketAddr::from(([127, 0, 0, 1], 8080)))]);
         let endpoints: Vec<_> = loaded.plan.services[0].endpoints.iter().map(|end| &*end.address).collect();
         assert_eq!(endpoints, ["127.0.0.1:3000", "app:3001"]);
     }
@@ -197,6 +202,6 @@ mod tests {
         assert!(override_server(&mut settings, &strings(&[":80"]), Some("0.0.0.0:9")).is_err());
         assert_eq!(settings, before);
         override_server(&mut settings, &strings(&[":80"]), Some("off")).unwrap();
-        assert_eq!((settings.listen[0].port(), settings.admin), (80, None));
+        assert_eq!((settings.listen[0].to_string(), settings.admin), ("0.0.0.0:80".to_owned(), None));
     }
 }

@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use forebay_net::address::Address;
+use forebay_proxy::plan::Listener;
 use forebay_telemetry::log::Level;
 
 use super::address;
@@ -25,13 +27,22 @@ const SECRET_MAX: u64 = 64 << 10;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// Where clients connect. Never empty; no address twice.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Listen>,
     /// Where metrics, health and status are served; `None`: nowhere.
     pub admin: Option<Admin>,
     /// Threads that serve requests.
     pub workers: Workers,
     /// What is written down, and where.
     pub logs: Logs,
+}
+
+/// An address that clients connect to, and what is spoken there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Where. Port 0: any that is free.
+    pub address: Address,
+    /// What.
+    pub listener: Listener,
 }
 
 /// The admin side.
@@ -109,6 +120,28 @@ impl Server {
     }
 }
 
+impl Listen {
+    /// Whether both want the same place; port 0 is never the same.
+    pub(super) fn is_at(&self, address: &Address) -> bool {
+        self.address == *address && address.ip().is_none_or(|address| address.port() != 0)
+    }
+}
+
+impl From<SocketAddr> for Listen {
+    /// Without TLS, with the usual protocols.
+    fn from(address: SocketAddr) -> Self {
+        Self { address: address.into(), listener: Listener::default() }
+    }
+}
+
+impl fmt::Display for Listen {
+    /// As settings have it, but for `http://`, which goes without saying.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.listener.tls { "https://" } else { "" };
+        write!(f, "{scheme}{}", self.address)
+    }
+}
+
 impl Workers {
     /// The number of threads.
     #[must_use]
@@ -138,7 +171,7 @@ impl fmt::Debug for Secret {
 pub(super) fn lower(lower: &mut Lower<'_, '_>, top: &Fields) -> Server {
     let listen = listeners(lower, top);
     let admin = admin(lower, top);
-    let clash = admin.as_ref().filter(|admin| listen.contains(&admin.listen) && admin.listen.port() != 0);
+    let clash = admin.as_ref().filter(|admin| is_wanted(&listen, admin.listen));
     if let Some(admin) = clash {
         let at =
             top.field("admin").or_else(|| top.field("listen")).map_or(Mark::FILE, |field| field.value.at);
@@ -150,19 +183,24 @@ pub(super) fn lower(lower: &mut Lower<'_, '_>, top: &Fields) -> Server {
     Server { listen, admin, workers, logs }
 }
 
-fn listeners(lower: &mut Lower<'_, '_>, top: &Fields) -> Vec<SocketAddr> {
-    let mut addresses = Vec::new();
+/// Whether one of them wants this address.
+pub(super) fn is_wanted(listen: &[Listen], address: SocketAddr) -> bool {
+    listen.iter().any(|listen| listen.is_at(&address.into()))
+}
+
+fn listeners(lower: &mut Lower<'_, '_>, top: &Fields) -> Vec<Listen> {
+    let mut addresses: Vec<Listen> = Vec::new();
     if let Some(one_more) = top.list("listen").get(LISTEN_MAX) {
         lower.problems.error(one_more.at, format!("more than {LISTEN_MAX} addresses to listen on"));
         return addresses;
     }
     for text in top.list("listen").iter().filter_map(Spanned::text) {
         let Some(address) = address(lower, text) else { continue };
-        if address.port() != 0 && addresses.contains(&address) {
+        if is_wanted(&addresses, address) {
             let what = format!("{address} is listened on twice");
             lower.problems.error_fix(text.at, what, "keep one of them");
         }
-        addresses.push(address);
+        addresses.push(address.into());
     }
     addresses
 }

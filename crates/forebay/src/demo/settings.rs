@@ -34,13 +34,14 @@ pub(crate) struct Wanted {
 pub(crate) fn wanted(args: &cli::Demo) -> Result<(Wanted, Option<Wanted>), Vec<Problem>> {
     let cli::Demo { seconds: _, once: _, listen, admin } = args;
     let mut server = Server {
-        listen: vec![LISTEN_DEFAULT],
+        listen: vec![LISTEN_DEFAULT.into()],
         admin: Some(Admin { listen: ADMIN_DEFAULT, token: None }),
         workers: Workers::default(),
         logs: Logs::default(),
     };
     config::override_server(&mut server, listen.as_slice(), admin.as_deref())?;
-    let gateway = Wanted { address: server.listen[0], flag: "--listen", named: listen.is_some() };
+    let address = server.listen[0].address.ip().unwrap_or(LISTEN_DEFAULT);
+    let gateway = Wanted { address, flag: "--listen", named: listen.is_some() };
     let named = admin.is_some();
     let admin = server.admin.map(|admin| Wanted { address: admin.listen, flag: "--admin", named });
     Ok((gateway, admin))
@@ -166,7 +167,8 @@ mod tests {
         for listen in ["127.0.0.1:8080", "[::1]:8080"] {
             let loaded = load(&text(listen.parse().unwrap(), None, &services)).unwrap();
             assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
-            assert_eq!(loaded.server.listen, [listen.parse().unwrap()]);
+            let address: SocketAddr = listen.parse().unwrap();
+            assert_eq!(loaded.server.listen, [address.into()]);
             let mut routes: Vec<&str> = loaded.plan.routes.iter().map(|route| &*route.name).collect();
             let mut rows: Vec<&str> = Row::ALL.map(Row::label).to_vec();
             rows.retain(|row| *row != Row::Nowhere.label());

@@ -428,7 +428,7 @@ fn variables_are_filled_in_before_values_are_read() {
     let around = Surroundings { env: &env, base: None };
     let text = "listen: 127.0.0.1:${PORT}\nworkers: ${WORKERS:-3}\nroutes: [{match: /*, respond: 200}]\n";
     let settings = load_text("f", text, around).unwrap().server;
-    assert_eq!(settings.listen[0].port(), 3000);
+    assert_eq!(settings.listen[0].to_string(), "127.0.0.1:3000");
     assert_eq!(settings.workers.count().get(), 3);
     check(
         text,
