@@ -1,6 +1,7 @@
 //! The request path: which route, which endpoint, what goes in and what comes out. Start at `pipeline.rs`.
 
 mod census;
+pub mod challenge;
 mod connection;
 mod cookie;
 mod date;
