@@ -1,9 +1,15 @@
 //! Secured connections (RFC 8446, RFC 5246): who we are, whom we believe.
 
-/// The server's side: its certificates, and what it asks of clients.
-#[derive(Debug)]
-pub struct Server {}
+mod certificate;
+mod client;
+mod der;
+mod error;
+mod handshake;
+mod resolve;
+mod server;
 
-/// The client's side: whom it believes, and who it is. Two are equal if connections made by one may serve the other.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Client {}
+pub use certificate::{Certificate, CertificateInfo};
+pub use client::{Client, ClientSettings, Offer};
+pub use error::{Failure, TlsError};
+pub use handshake::{Alpn, ClientCertificate, Handshake, Version};
+pub use server::{ClientAuth, Server, ServerSettings, UnknownName};

@@ -1,0 +1,1 @@
+//! Which certificate is shown to whom.
