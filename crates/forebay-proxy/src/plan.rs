@@ -361,6 +361,8 @@ pub enum Check {
     Tcp,
     /// A GET is answered as expected.
     Http(HttpCheck),
+    /// The gRPC health service says that this service of it is serving; empty: the server as a whole.
+    Grpc(Box<str>),
 }
 
 /// An HTTP health check.

@@ -40,6 +40,7 @@ pub(crate) async fn probe(target: &Target) -> Result<(), Failure> {
     match &health.check {
         Check::Tcp => Ok(()),
         Check::Http(check) => http::ask(stream, check, &target.host, deadline).await,
+        Check::Grpc(_) => Err(Failure::Local("gRPC checks are not available in this version".into())),
     }
 }
 

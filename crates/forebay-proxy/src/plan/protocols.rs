@@ -29,8 +29,9 @@ impl Default for Listener {
 pub struct Tls {
     /// Certificates, versions, who must prove who they are.
     pub server: Arc<tls::Server>,
-    /// Requests that come in unsecured are redirected.
-    pub redirect: bool,
+    /// Requests that come in unsecured are redirected (308) to this port of the same host; `None`: they are served.
+    /// What ACME servers ask for is not redirected.
+    pub redirect: Option<u16>,
     /// Value of `Strict-Transport-Security` on secured responses (RFC 6797); `None`: it is not sent.
     pub hsts: Option<Box<str>>,
     /// Certificates that renew themselves.

@@ -136,6 +136,8 @@ fn health(health: &Health) -> String {
     let Health { check, interval, timeout, rise, fall, fast_interval, port } = health;
     let what = match check {
         Check::Tcp => "a connection".to_owned(),
+        Check::Grpc(service) if service.is_empty() => "gRPC health of the server".to_owned(),
+        Check::Grpc(service) => format!("gRPC health of {service}"),
         Check::Http(HttpCheck { path, host, headers: _, status, body }) => {
             let host = host.as_ref().map(|host| format!(" of {host}")).unwrap_or_default();
             let expected = match (status.as_slice(), body) {
