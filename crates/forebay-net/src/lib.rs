@@ -10,6 +10,7 @@ pub mod h2;
 pub mod host;
 pub mod link;
 pub mod listen;
+pub mod socket;
 pub mod stream;
 pub mod tls;
 pub mod uri;

@@ -37,33 +37,57 @@ impl Census {
     /// Counts a connection from `address`, which has a place; `None`: the address has `max` already, and the
     /// place is given back. Without an address there is no such bound.
     pub(crate) fn enter(self: &Arc<Self>, address: Option<IpAddr>, max: usize) -> Option<Counted> {
-        let address = address.map(network);
-        if let Some(address) = address {
-            let mut by_address = self.by_address.lock().expect("no panic under this lock");
-            let open = by_address.entry(address).or_default();
-            if *open >= max {
-                if *open == 0 {
-                    by_address.remove(&address);
-                }
-                self.all.fetch_sub(1, Ordering::Relaxed);
-                return None;
+        let mut counted = Counted { census: Arc::clone(self), address: None };
+        counted.rename(address, max).then_some(counted)
+    }
+
+    fn add(&self, address: IpAddr, max: usize) -> bool {
+        let mut by_address = self.by_address.lock().expect("no panic under this lock");
+        let open = by_address.entry(address).or_default();
+        if *open >= max {
+            if *open == 0 {
+                by_address.remove(&address);
             }
-            *open += 1;
+            return false;
         }
-        Some(Counted { census: Arc::clone(self), address })
+        *open += 1;
+        true
+    }
+
+    fn subtract(&self, address: IpAddr) {
+        let mut by_address = self.by_address.lock().expect("no panic under this lock");
+        if let Some(open) = by_address.get_mut(&address) {
+            *open -= 1;
+            if *open == 0 {
+                by_address.remove(&address);
+            }
+        }
+    }
+}
+
+impl Counted {
+    /// Counts the connection under another address from now on, since a proxy has told whose it is, or under none;
+    /// `false`: that address has `max` already, and it is counted as before.
+    pub(crate) fn rename(&mut self, address: Option<IpAddr>, max: usize) -> bool {
+        let address = address.map(network);
+        if address == self.address {
+            return true;
+        }
+        if address.is_some_and(|address| !self.census.add(address, max)) {
+            return false;
+        }
+        if let Some(before) = std::mem::replace(&mut self.address, address) {
+            self.census.subtract(before);
+        }
+        true
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
         self.census.all.fetch_sub(1, Ordering::Relaxed);
-        let Some(address) = self.address else { return };
-        let mut by_address = self.census.by_address.lock().expect("no panic under this lock");
-        if let Some(open) = by_address.get_mut(&address) {
-            *open -= 1;
-            if *open == 0 {
-                by_address.remove(&address);
-            }
+        if let Some(address) = self.address {
+            self.census.subtract(address);
         }
     }
 }
@@ -101,6 +125,22 @@ mod tests {
         drop(one);
         assert!(enter(&census, Some("192.0.2.1"), 2).is_some());
         drop(two);
+        assert_eq!(census.open(), 0);
+        assert!(census.by_address.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_connection_counts_for_whom_it_is_made_once_that_is_told() {
+        let census = Arc::new(Census::default());
+        let one = "192.0.2.1".parse().ok();
+        let mut first = enter(&census, Some("198.51.100.1"), 1).unwrap();
+        let mut second = enter(&census, None, 1).unwrap();
+        assert!(first.rename(one, 1) && first.rename(one, 0), "it has its place already");
+        assert!(!second.rename(one, 1), "there is one");
+        assert!(enter(&census, Some("198.51.100.1"), 1).is_some(), "the place of before is free");
+        drop(first);
+        assert!(second.rename(one, 1) && second.rename(None, 0) && second.rename(one, 1));
+        drop(second);
         assert_eq!(census.open(), 0);
         assert!(census.by_address.lock().unwrap().is_empty());
     }

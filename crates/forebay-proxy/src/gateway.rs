@@ -1,11 +1,11 @@
 //! The workers and their control: start, open the doors, change the plan, drain, stop.
 
 mod accept;
+pub(crate) mod arrival;
 mod supervise;
 
 use std::collections::HashSet;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,6 +13,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use forebay_base::time::Instant;
+use forebay_net::address::Address;
+use forebay_net::listen::Listener;
 use forebay_telemetry::access::AccessLog;
 use forebay_telemetry::log::Log;
 use forebay_telemetry::recording::Recording;
@@ -45,8 +47,8 @@ const FLUSH_EVERY: Duration = Duration::from_millis(200);
 
 /// What a gateway starts with.
 pub struct Start<'a> {
-    /// For each worker, its own listeners. Their number is the number of workers.
-    pub listeners: Vec<Vec<TcpListener>>,
+    /// For each worker, its own doors. Their number is the number of workers.
+    pub doors: Vec<Vec<Door>>,
     /// The first plan.
     pub plan: Arc<Plan>,
     /// Where workers count; made for as many workers.
@@ -65,6 +67,15 @@ pub struct Start<'a> {
     pub restore: Box<dyn FnOnce(&Supervisor) + 'a>,
     /// The first health checks are waited for so long before the workers are made. Zero: not at all.
     pub checks_wait: Duration,
+}
+
+/// Where a worker's clients come in.
+#[derive(Debug)]
+pub struct Door {
+    /// Bound; it must not block.
+    pub socket: Listener,
+    /// Which of `Plan::listeners` it is.
+    pub listener: usize,
 }
 
 /// A running gateway.
@@ -106,7 +117,7 @@ struct Drain {
     /// What is not finished then is cut off.
     until: Instant,
     /// Addresses where somebody else goes on listening, with the same sockets.
-    kept: Arc<[SocketAddr]>,
+    kept: Arc<[Address]>,
 }
 
 impl Gateway {
@@ -118,7 +129,7 @@ impl Gateway {
     /// A thread or its event loop cannot be made.
     pub async fn start(start: Start<'_>) -> io::Result<Self> {
         let Start {
-            listeners,
+            doors,
             plan,
             telemetry,
             access,
@@ -146,11 +157,11 @@ impl Gateway {
         let cut = Arc::new(AtomicUsize::new(0));
         let writers = Writers::default();
         let mut workers = Vec::new();
-        for (index, listeners) in listeners.into_iter().enumerate() {
+        for (index, doors) in doors.into_iter().enumerate() {
             let (orders, inbox) = mpsc::channel(ORDERS_MAX);
             let birth = Birth {
                 index,
-                listeners,
+                doors,
                 plan: Arc::clone(&plan),
                 registry: Arc::clone(&registry),
                 writers: writers.clone(),
@@ -253,7 +264,7 @@ impl Gateway {
     ///
     /// Where somebody else goes on listening with the same sockets, at the addresses `kept`, they are just let
     /// go of: who waits there is served by them.
-    pub async fn drain(&self, limit: Duration, kept: &[SocketAddr]) -> usize {
+    pub async fn drain(&self, limit: Duration, kept: &[Address]) -> usize {
         let order = Drain { until: Instant::now() + limit, kept: kept.into() };
         for worker in &self.workers {
             // One that has ended has nothing to drain.
@@ -281,7 +292,7 @@ impl Gateway {
 /// What a worker thread is born with.
 struct Birth {
     index: usize,
-    listeners: Vec<TcpListener>,
+    doors: Vec<Door>,
     plan: Arc<Plan>,
     registry: Arc<Registry>,
     writers: Writers,
@@ -325,7 +336,7 @@ impl Birth {
     async fn work(self) -> (Rc<Worker>, mpsc::Receiver<Order>) {
         let Self {
             index,
-            listeners,
+            doors,
             plan,
             registry,
             writers,
@@ -352,7 +363,7 @@ impl Birth {
         let worker = Rc::new(Worker::new(active, stats, census, access, log, connections_cap, making));
         tokio::task::spawn_local(worker.wheel.clone().run());
         let stop = Rc::new(accept::Stop::default());
-        let mut doors = Doors { closed: listeners, accepting: Vec::new(), stop: Rc::clone(&stop) };
+        let mut doors = Doors { closed: doors, accepting: Vec::new(), stop: Rc::clone(&stop) };
         if flushes {
             tokio::task::spawn_local(flush(Rc::clone(&worker)));
         }
@@ -385,17 +396,17 @@ impl Birth {
     }
 }
 
-/// Where a worker's clients come in.
+/// The doors of a worker.
 struct Doors {
-    closed: Vec<TcpListener>,
+    closed: Vec<Door>,
     accepting: Vec<tokio::task::JoinHandle<()>>,
     stop: Rc<accept::Stop>,
 }
 
 impl Doors {
     fn open(&mut self, worker: &Rc<Worker>) {
-        for listener in self.closed.drain(..) {
-            let task = accept::accept(Rc::clone(worker), listener, Rc::clone(&self.stop));
+        for door in self.closed.drain(..) {
+            let task = accept::accept(Rc::clone(worker), door, Rc::clone(&self.stop));
             self.accepting.push(tokio::task::spawn_local(task));
         }
     }

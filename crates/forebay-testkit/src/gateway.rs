@@ -125,7 +125,7 @@ impl Gateway {
         self.listen[0]
     }
 
-    /// Where it listens for clients.
+    /// Where it listens for clients, but for Unix sockets.
     #[must_use]
     pub fn listen(&self) -> &[SocketAddr] {
         &self.listen
@@ -265,9 +265,13 @@ fn await_ready(child: &mut Child, scratch: &Scratch, ready: &Path) -> (Vec<Socke
     let ready: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
     let address = |value: &Value| {
         let text = value.as_str().unwrap_or_else(|| panic!("no address: {ready}"));
+        let text = text.strip_prefix("https://").unwrap_or(text);
         text.parse().unwrap_or_else(|_| panic!("no address: {text}"))
     };
-    let listen = ready["listen"].as_array().map(|all| all.iter().map(address).collect()).unwrap_or_default();
+    // Whoever asks for a Unix socket knows its path.
+    let is_unix = |value: &&Value| value.as_str().is_some_and(|text| text.contains("unix:"));
+    let all = ready["listen"].as_array().into_iter().flatten();
+    let listen = all.filter(|value| !is_unix(value)).map(address).collect();
     (listen, address(&ready["admin"]))
 }
 

@@ -77,7 +77,7 @@ pub trait Control: Send + Sync + 'static {
     fn change(&self, service: &str, endpoint: SocketAddr, wish: Change) -> Result<(), SteerError>;
 
     /// Where clients connect.
-    fn listen(&self) -> Vec<SocketAddr>;
+    fn listen(&self) -> Vec<String>;
 
     /// Loads the settings anew and puts them in use.
     fn reload(&self) -> Pin<Box<dyn Future<Output = Reload> + Send + '_>>;

@@ -17,8 +17,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use forebay_base::time::Instant;
-use forebay_net::listen;
-use forebay_proxy::gateway::{Gateway, Start};
+use forebay_net::address::Address;
+use forebay_net::listen::{self, Listener};
+use forebay_proxy::gateway::{Door, Gateway, Start};
 use forebay_proxy::plan::Plan;
 use forebay_proxy::refusal::Refusal;
 use forebay_proxy::supervisor::Supervisor;
@@ -30,7 +31,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::admin::{self, AdminState, Phase};
-use crate::config::{self, Loaded, Server};
+use crate::config::{self, Listen, Loaded, Server};
 pub use changes::Changes;
 use control::Controls;
 use record::Recorder;
@@ -64,8 +65,10 @@ pub const READY_FILE: &str = "FOREBAY_READY_FILE";
 pub struct Bound {
     server: Server,
     plan: Plan,
-    listeners: Vec<Vec<TcpListener>>,
-    listen: Vec<SocketAddr>,
+    /// For each worker.
+    doors: Vec<Vec<Door>>,
+    /// Where clients connect, with real ports.
+    listen: Vec<Listen>,
     admin: Option<(TcpListener, SocketAddr)>,
     connections_cap: usize,
     /// Addresses that another process listens on as well.
@@ -74,7 +77,7 @@ pub struct Bound {
     /// Every socket once more.
     sockets: Sockets,
     /// Those of the process before that are used.
-    taken_over: Vec<SocketAddr>,
+    taken_over: Vec<Address>,
     /// What the process before knew and settings do not tell.
     state: Value,
 }
@@ -87,7 +90,7 @@ pub struct App {
     recorder: Arc<Recorder>,
     state: Arc<AdminState>,
     reloader: Arc<Reloader>,
-    listen: Vec<SocketAddr>,
+    listen: Vec<Listen>,
     admin: Option<AdminSide>,
     logs_to: config::LogTarget,
     upgrader: Arc<Upgrader>,
@@ -129,32 +132,31 @@ impl Bound {
         let program = Program::own();
         let connections_cap = raise_file_limit();
         let workers = server.workers.count().get();
-        let mut listeners: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+        let mut doors: Vec<Vec<Door>> = (0..workers).map(|_| Vec::new()).collect();
         let mut listen = Vec::new();
         let (mut shared, mut taken_over, mut groups) = (Vec::new(), Vec::new(), Vec::new());
-        for asked in &server.listen {
-            let Some(wanted) = asked.address.ip() else {
-                bail!("cannot listen on {asked}: Unix sockets are not available in this version");
-            };
-            let group = inherited.take(Purpose::Clients, wanted);
-            match &group {
-                Some(group) => taken_over.push(group.address),
-                None if listen::is_taken(wanted) => shared.push(wanted),
-                None => {}
+        for (index, asked) in server.listen.iter().enumerate() {
+            let group = inherited.take(Purpose::Clients, &asked.address);
+            match (&group, &asked.address) {
+                (Some(group), _) => taken_over.push(group.address.clone()),
+                (None, Address::Ip(wanted)) if listen::is_taken(*wanted) => shared.push(*wanted),
+                (None, _) => {}
             }
-            let (group, all) = clients(group, wanted, workers).with_context(|| cannot_listen(wanted))?;
-            listen.push(group.address);
+            let (group, all) =
+                clients(group, &asked.address, workers).with_context(|| cannot_listen(&asked.address))?;
+            listen.push(Listen { address: group.address.clone(), listener: asked.listener });
             groups.push(group);
-            for (worker, mine) in listeners.iter_mut().zip(all) {
-                worker.extend(mine);
+            for (worker, mine) in doors.iter_mut().zip(all) {
+                worker.extend(mine.into_iter().map(|socket| Door { socket, listener: index }));
             }
         }
         let mut admin = None;
         if let Some(wanted) = server.admin.as_ref().map(|admin| admin.listen) {
-            let group = inherited.take(Purpose::Admin, wanted);
-            taken_over.extend(group.as_ref().map(|group| group.address));
-            let (group, listener) = admin_side(group, wanted).with_context(|| cannot_listen(wanted))?;
-            admin = Some((listener, group.address));
+            let group = inherited.take(Purpose::Admin, &wanted.into());
+            taken_over.extend(group.as_ref().map(|group| group.address.clone()));
+            let (group, listener, address) =
+                admin_side(group, wanted).with_context(|| cannot_listen(&wanted.into()))?;
+            admin = Some((listener, address));
             groups.push(group);
         }
         if let Some(address) = inherited.unclaimed().next() {
@@ -167,7 +169,7 @@ impl Bound {
         Ok(Self {
             server,
             plan,
-            listeners,
+            doors,
             listen,
             admin,
             connections_cap,
@@ -201,7 +203,7 @@ impl Bound {
         let Self {
             server,
             plan,
-            listeners,
+            doors,
             listen,
             admin,
             connections_cap,
@@ -217,16 +219,16 @@ impl Bound {
         // A panic costs one connection; the operator gets a line to report, and nobody a stack trace.
         let tell = log.clone();
         std::panic::set_hook(Box::new(move |what| tell.emit(&Event::Panicked { what })));
-        let telemetry = Telemetry::new(listeners.len(), Refusal::REASONS);
+        let telemetry = Telemetry::new(doors.len(), Refusal::REASONS);
         let access = start_access_log(&server, &telemetry)?;
         let recorder = Arc::new(Recorder::new(Arc::clone(telemetry.recorded()), log.clone()));
         let recording = recorder.turn_to(&plan)?;
         let logs_to = server.logs.to.clone();
         let (routes, services) = (plan.routes.len(), plan.services.len());
-        log.emit(&Event::Starting { version: env!("CARGO_PKG_VERSION"), workers: listeners.len() });
+        log.emit(&Event::Starting { version: env!("CARGO_PKG_VERSION"), workers: doors.len() });
         warn_of(&log, &shared, plan.limits.connections, connections_cap);
         let start = Start {
-            listeners,
+            doors,
             plan: Arc::new(plan),
             telemetry: Arc::clone(&telemetry),
             access: access.as_ref(),
@@ -263,7 +265,7 @@ impl Bound {
             Arc::clone(&gateway),
             Arc::clone(&reloader),
             Arc::clone(&upgrader),
-            listen.clone(),
+            listen.iter().map(ToString::to_string).collect(),
         ));
         let state = Arc::new(AdminState::new(telemetry, controls, log.clone(), Vec::new()));
         let token = server.admin.and_then(|admin| admin.token).map(|token| token.reveal().to_owned());
@@ -293,8 +295,8 @@ impl Bound {
         if opening.is_none() {
             gateway.checked(CHECKED_WAIT).await;
         }
-        for address in &listen {
-            log.emit(&Event::Listening { address: *address });
+        for listen in &listen {
+            log.emit(&Event::Listening { address: &listen.to_string() });
         }
         state.set_phase(Phase::Ready);
         log.emit(&Event::Ready { routes, services });
@@ -331,8 +333,14 @@ impl Bound {
 impl App {
     /// Where clients connect; port 0 has become a real one.
     #[must_use]
-    pub fn listen(&self) -> &[SocketAddr] {
+    pub fn listen(&self) -> &[Listen] {
         &self.listen
+    }
+
+    /// The first IP address that clients connect to; `None`: there are Unix sockets only.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listen.iter().find_map(|listen| listen.address.ip())
     }
 
     /// Where the admin side is served.
@@ -432,7 +440,7 @@ impl App {
                 (Vec::new(), self.delay().await)
             }
         };
-        kept.extend(self.upgrader.release_sockets());
+        kept.extend(self.upgrader.release_sockets(&kept));
         // While we drain alone, the admin side says so to the end.
         let admin = if successor.is_some() { self.admin.take() } else { None };
         let leave = async {
@@ -455,7 +463,7 @@ impl App {
     }
 
     /// Finishes what is in flight, until the limit, or another signal, or at once; then cuts off the rest.
-    async fn drain_until_told(&mut self, kept: &[SocketAddr], hasty: bool) {
+    async fn drain_until_told(&mut self, kept: &[Address], hasty: bool) {
         let gateway = Arc::clone(&self.gateway);
         let limit = if hasty { Duration::ZERO } else { gateway.plan().limits.drain };
         let connections = gateway.connections() as u64;
@@ -493,7 +501,7 @@ impl App {
     pub async fn drain(self) {
         let limit = self.gateway.plan().limits.drain;
         self.state.set_phase(Phase::Draining);
-        let kept = self.upgrader.release_sockets();
+        let kept = self.upgrader.release_sockets(&[]);
         self.gateway.drain(limit, &kept).await;
         self.finish();
     }
@@ -537,21 +545,23 @@ impl AdminSide {
 /// worker.
 fn clients(
     group: Option<Group>,
-    wanted: SocketAddr,
+    wanted: &Address,
     workers: usize,
-) -> std::io::Result<(Group, Vec<Vec<TcpListener>>)> {
+) -> std::io::Result<(Group, Vec<Vec<Listener>>)> {
     let (lent, all) = match group {
         Some(group) => (group.lent, listen::deal(group.listeners, workers)?),
         None => (false, listen::listeners(wanted, workers)?.into_iter().map(|one| vec![one]).collect()),
     };
-    let again: Vec<TcpListener> =
-        all.iter().flatten().map(TcpListener::try_clone).collect::<std::io::Result<_>>()?;
-    let address = all[0][0].local_addr()?;
-    Ok((Group { purpose: Purpose::Clients, wanted, address, lent, listeners: again }, all))
+    let address = all[0][0].address()?;
+    // All of a path are the same socket.
+    let distinct = if address.path().is_some() { 1 } else { usize::MAX };
+    let again = all.iter().flatten().take(distinct).map(Listener::try_clone);
+    let listeners = again.collect::<std::io::Result<_>>()?;
+    Ok((Group { purpose: Purpose::Clients, wanted: wanted.clone(), address, lent, listeners }, all))
 }
 
 /// The admin side's socket: the one there is, or a new one.
-fn admin_side(group: Option<Group>, wanted: SocketAddr) -> std::io::Result<(Group, TcpListener)> {
+fn admin_side(group: Option<Group>, wanted: SocketAddr) -> std::io::Result<(Group, TcpListener, SocketAddr)> {
     let lent = group.as_ref().is_some_and(|group| group.lent);
     let listener = match group.map(|group| group.listeners) {
         None => TcpListener::bind(wanted)?,
@@ -559,19 +569,27 @@ fn admin_side(group: Option<Group>, wanted: SocketAddr) -> std::io::Result<(Grou
         Some(listeners) if listeners.len() > 1 => {
             return Err(std::io::Error::other("the admin side takes one socket, and there are several"));
         }
-        Some(listeners) => {
-            listeners.into_iter().next().ok_or_else(|| std::io::Error::other("there is no socket"))?
-        }
+        Some(mut listeners) => match listeners.pop() {
+            Some(Listener::Tcp(listener)) => listener,
+            _ => return Err(std::io::Error::other("there is no TCP socket")),
+        },
     };
     listener.set_nonblocking(true)?;
-    let (address, again) = (listener.local_addr()?, vec![listener.try_clone()?]);
-    Ok((Group { purpose: Purpose::Admin, wanted, address, lent, listeners: again }, listener))
+    let (address, again) = (listener.local_addr()?, vec![Listener::Tcp(listener.try_clone()?)]);
+    let group = Group {
+        purpose: Purpose::Admin,
+        wanted: wanted.into(),
+        address: address.into(),
+        lent,
+        listeners: again,
+    };
+    Ok((group, listener, address))
 }
 
 /// Tells the process before that all is ready, waits for it to let go, and takes over what has changed meanwhile.
 async fn take_over(
     heir: Heir,
-    kept: Vec<SocketAddr>,
+    kept: Vec<Address>,
     before: &Value,
     supervisor: &Supervisor,
 ) -> anyhow::Result<Opening> {
@@ -613,10 +631,13 @@ fn start_access_log(server: &Server, telemetry: &Telemetry) -> anyhow::Result<Op
     Ok(Some(log))
 }
 
-fn cannot_listen(address: SocketAddr) -> String {
-    format!(
-        "cannot listen on {address}; is another program using it? choose another with `listen` or `admin`"
-    )
+fn cannot_listen(address: &Address) -> String {
+    match address {
+        Address::Ip(_) => format!(
+            "cannot listen on {address}; is another program using it? choose another with `listen` or `admin`"
+        ),
+        Address::Unix(_) => format!("cannot listen on {address}; choose another path with `listen`"),
+    }
 }
 
 /// What works, and may still surprise.

@@ -1,18 +1,20 @@
 //! Taking clients in, within bounds.
 
 use std::cell::OnceCell;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forebay_net::link::Link;
+use forebay_net::address::Address;
 use forebay_net::listen;
+use forebay_net::socket::{Acceptor, Socket};
 use forebay_telemetry::log::Event;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::connection;
+use super::Door;
+use super::arrival::Arrival;
+use crate::welcome;
 use crate::worker::Worker;
 
 /// Wait before accepting again when there are too many connections, or no file descriptors.
@@ -26,12 +28,12 @@ const HANDSHAKES: Duration = Duration::from_millis(200);
 pub(super) struct Stop {
     told: Notify,
     /// Where somebody else goes on listening with the same sockets.
-    kept: OnceCell<Arc<[SocketAddr]>>,
+    kept: OnceCell<Arc<[Address]>>,
 }
 
 impl Stop {
     /// To be called once.
-    pub(super) fn stop(&self, kept: Arc<[SocketAddr]>) {
+    pub(super) fn stop(&self, kept: Arc<[Address]>) {
         let _ = self.kept.set(kept);
         self.told.notify_waiters();
     }
@@ -40,16 +42,18 @@ impl Stop {
         self.kept.get().is_some()
     }
 
-    fn keeps(&self, address: SocketAddr) -> bool {
-        self.kept.get().is_some_and(|kept| kept.contains(&address))
+    fn keeps(&self, address: &Address) -> bool {
+        self.kept.get().is_some_and(|kept| kept.contains(address))
     }
 }
 
-/// Accepts connections on `listener` and serves each in a task of its own, until `stop`.
-pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener, stop: Rc<Stop>) {
+/// Accepts connections at `door` and serves each in a task of its own, until `stop`.
+pub(super) async fn accept(worker: Rc<Worker>, door: Door, stop: Rc<Stop>) {
+    let Door { socket, listener: index } = door;
     // A socket that is to join others may not listen yet; others do, and what fails there fails for them too.
-    let _ = listen::open(&listener);
-    let listener = tokio::net::TcpListener::from_std(listener).expect("the listener does not block");
+    let _ = listen::open(&socket);
+    let address = socket.address();
+    let listener = Acceptor::new(socket).expect("the listener does not block");
     let stopped = stop.told.notified();
     let mut stopped = std::pin::pin!(stopped);
     // It may have been told before this task first ran.
@@ -57,18 +61,19 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener, stop: Rc<S
         tokio::select! {
             () = &mut stopped => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
+                Ok((socket, peer)) => {
+                    let newcomer = Newcomer { socket, peer, listener: index };
                     // One waits here for a place, and those after it in the kernel's queue.
                     while !worker.take_place() {
                         tokio::select! {
                             () = &mut stopped => {
-                                take_in_at_last(&worker, stream, peer);
+                                take_in_at_last(&worker, newcomer);
                                 break 'open;
                             }
                             () = tokio::time::sleep(BACK_OFF) => {}
                         }
                     }
-                    take_in(&worker, stream, peer);
+                    take_in(&worker, newcomer);
                 }
                 Err(error) if is_of_connection(&error) => {}
                 // Out of file descriptors or memory: those we have will end some time.
@@ -80,19 +85,31 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener, stop: Rc<S
         }
     }
     // A filter would make it deaf for the other process too, and whoever is in its queue is served there.
-    if !listener.local_addr().is_ok_and(|address| stop.keeps(address)) {
-        close(&worker, listener).await;
+    if !address.is_ok_and(|address| stop.keeps(&address)) {
+        close(&worker, listener, index).await;
     }
+}
+
+/// A connection that has just been accepted.
+struct Newcomer {
+    socket: Socket,
+    peer: SocketAddr,
+    /// As in `Arrival`.
+    listener: usize,
 }
 
 /// Closes the door so that nobody who got through it is thrown out again: first no new connection may
 /// begin, then those whose handshake is under way are taken in, then the listener is closed.
-async fn close(worker: &Rc<Worker>, listener: tokio::net::TcpListener) {
-    listen::stop_connecting(&listener);
+///
+/// Whoever owns the file of a Unix socket has removed it by now, so that nobody comes in there either.
+async fn close(worker: &Rc<Worker>, listener: Acceptor, index: usize) {
+    if let Acceptor::Tcp(listener) = &listener {
+        listen::stop_connecting(listener);
+    }
     let until = tokio::time::Instant::now() + HANDSHAKES;
     while let Ok(accepted) = tokio::time::timeout_at(until, listener.accept()).await {
-        if let Ok((stream, peer)) = accepted {
-            take_in_at_last(worker, stream, peer);
+        if let Ok((socket, peer)) = accepted {
+            take_in_at_last(worker, Newcomer { socket, peer, listener: index });
         }
     }
 }
@@ -107,14 +124,15 @@ fn is_of_connection(error: &std::io::Error) -> bool {
 }
 
 /// Serves a connection whatever the limit says: the door is closed, and the queue behind it is bounded.
-fn take_in_at_last(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+fn take_in_at_last(worker: &Rc<Worker>, newcomer: Newcomer) {
     if worker.census.take_place(usize::MAX) {
-        take_in(worker, stream, peer);
+        take_in(worker, newcomer);
     }
 }
 
 /// Serves a connection that has a place, unless its address has too many.
-fn take_in(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+fn take_in(worker: &Rc<Worker>, newcomer: Newcomer) {
+    let Newcomer { socket, peer, listener } = newcomer;
     let active = worker.active();
     worker.stats.connections_accepted.inc();
     let trusted = active.plan.trusted_proxies.contains(peer.ip());
@@ -125,6 +143,10 @@ fn take_in(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
         worker.stats.connections_refused_per_ip.inc();
         return;
     };
-    let worker = Rc::clone(worker);
-    tokio::task::spawn_local(connection::serve(worker, Link::new(stream), peer, counted));
+    begin(Rc::clone(worker), Arrival { socket, peer, listener, trusted, counted });
+}
+
+/// Serves a connection in a task of its own.
+fn begin(worker: Rc<Worker>, arrival: Arrival) {
+    tokio::task::spawn_local(welcome::serve(worker, arrival));
 }

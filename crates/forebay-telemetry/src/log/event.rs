@@ -20,8 +20,8 @@ pub enum Event<'a> {
     },
     /// A listener for clients is open.
     Listening {
-        /// Where.
-        address: SocketAddr,
+        /// Where, as settings have it.
+        address: &'a str,
     },
     /// The admin listener is open.
     AdminListening {

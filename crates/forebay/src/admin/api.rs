@@ -275,7 +275,7 @@ fn ready(phase: Phase) -> Reply {
 fn status(state: &AdminState) -> Reply {
     let mut status = state.with_recorder(|recorder| recorder.to_json());
     status["phase"] = json!(state.phase().label());
-    status["listen"] = state.control.listen().iter().map(ToString::to_string).collect();
+    status["listen"] = state.control.listen().into();
     reply::json(StatusCode::OK, &status)
 }
 

@@ -42,8 +42,8 @@ impl Control for Plugged {
         }
     }
 
-    fn listen(&self) -> Vec<SocketAddr> {
-        vec![SocketAddr::from(([127, 0, 0, 1], 8080))]
+    fn listen(&self) -> Vec<String> {
+        vec!["127.0.0.1:8080".to_owned()]
     }
 
     fn reload(&self) -> Pin<Box<dyn Future<Output = Reload> + Send + '_>> {

@@ -19,7 +19,7 @@ pub(super) struct Controls {
     gateway: Arc<Gateway>,
     reloader: Arc<Reloader>,
     upgrader: Arc<Upgrader>,
-    listen: Vec<SocketAddr>,
+    listen: Vec<String>,
     supervisor: Arc<Supervisor>,
 }
 
@@ -28,7 +28,7 @@ impl Controls {
         gateway: Arc<Gateway>,
         reloader: Arc<Reloader>,
         upgrader: Arc<Upgrader>,
-        listen: Vec<SocketAddr>,
+        listen: Vec<String>,
     ) -> Self {
         let supervisor = Arc::clone(gateway.supervisor());
         Self { gateway, reloader, upgrader, listen, supervisor }
@@ -65,7 +65,7 @@ impl Control for Controls {
         self.upgrader.while_in_charge(change).unwrap_or(Err(SteerError::HandedOver))
     }
 
-    fn listen(&self) -> Vec<SocketAddr> {
+    fn listen(&self) -> Vec<String> {
         self.listen.clone()
     }
 

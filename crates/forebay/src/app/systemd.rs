@@ -3,14 +3,15 @@
 //! Messages are those of `sd_notify(3)`, sent to the datagram socket that `NOTIFY_SOCKET` names.
 
 use std::ffi::OsStr;
-use std::net::SocketAddr;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::net::{SocketAddr as Address, UnixDatagram};
+use std::os::unix::net::{SocketAddr as Name, UnixDatagram};
 use std::time::Duration;
 use std::{env, io};
 
 use anyhow::{Context as _, bail};
+use forebay_net::address::Address;
+use forebay_net::listen::Listener;
 use listenfd::ListenFd;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -88,8 +89,8 @@ impl Notifier {
 fn connect(name: &OsStr) -> Option<UnixDatagram> {
     let name = name.as_bytes();
     let address = match name.strip_prefix(b"@") {
-        Some(name) => Address::from_abstract_name(name),
-        None => Address::from_pathname(OsStr::from_bytes(name)),
+        Some(name) => Name::from_abstract_name(name),
+        None => Name::from_pathname(OsStr::from_bytes(name)),
     };
     let socket = UnixDatagram::unbound().ok()?;
     socket.set_nonblocking(true).ok()?;
@@ -110,7 +111,7 @@ pub(super) fn watchdog_interval() -> Option<Duration> {
 /// The sockets that `LISTEN_FDS` speaks of, if `LISTEN_PID` says they are for us.
 ///
 /// # Errors
-/// One of them is not a TCP socket that listens.
+/// One of them is neither a TCP nor a Unix socket that listens.
 pub(super) fn sockets() -> anyhow::Result<Inherited> {
     let ours = env::var("LISTEN_PID").is_ok_and(|pid| pid.parse() == Ok(std::process::id()));
     let count = env::var("LISTEN_FDS").ok().and_then(|count| count.parse::<usize>().ok());
@@ -126,30 +127,38 @@ pub(super) fn sockets() -> anyhow::Result<Inherited> {
         let which = || {
             let name = names.get(index).filter(|name| !name.is_empty()).unwrap_or(&"no name");
             format!(
-                "the socket passed as descriptor {} ({name}) is not of use: only listening TCP sockets are; see `ListenStream=` of its socket unit",
+                "the socket passed as descriptor {} ({name}) is not of use: only listening TCP and Unix stream sockets are; see `ListenStream=` of its socket unit",
                 FIRST + index
             )
         };
-        let taken = passed.take_tcp_listener(index).with_context(which)?;
-        let Some(listener) = taken else { bail!(which()) };
+        let listener = take(&mut passed, index).with_context(which)?;
+        let Some(listener) = listener else { bail!(which()) };
         let listens = rustix::net::sockopt::socket_acceptconn(&listener).with_context(which)?;
         if !listens {
             bail!(which());
         }
-        let address = listener.local_addr().with_context(which)?;
-        listener.set_nonblocking(true).with_context(which)?;
+        let address = listener.address().with_context(which)?;
+        listener.set_nonblocking().with_context(which)?;
         add(&mut groups, address, listener);
     }
     Ok(Inherited { groups, ..Inherited::default() })
 }
 
+/// The socket with this index, of whichever kind. One that is of the wrong kind is left where it is.
+fn take(passed: &mut ListenFd, index: usize) -> io::Result<Option<Listener>> {
+    match passed.take_unix_listener(index) {
+        Ok(listener) => Ok(listener.map(Listener::Unix)),
+        Err(_) => passed.take_tcp_listener(index).map(|listener| listener.map(Listener::Tcp)),
+    }
+}
+
 /// Sockets of one address stay together: the kernel deals connections out to all of them.
-fn add(groups: &mut Vec<Group>, address: SocketAddr, listener: std::net::TcpListener) {
+fn add(groups: &mut Vec<Group>, address: Address, listener: Listener) {
     match groups.iter_mut().find(|group| group.address == address) {
         Some(group) => group.listeners.push(listener),
         None => groups.push(Group {
             purpose: Purpose::Clients,
-            wanted: address,
+            wanted: address.clone(),
             address,
             lent: true,
             listeners: vec![listener],
@@ -170,7 +179,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_outside_the_file_system_can_be_reached() {
         let name = format!("forebay-test-{}", std::process::id());
-        let address = Address::from_abstract_name(&name).expect("a short name");
+        let address = Name::from_abstract_name(&name).expect("a short name");
         let manager = UnixDatagram::bind_addr(&address).expect("the name is free");
         manager.set_nonblocking(true).expect("it is a socket");
         let notifier = Notifier { socket: connect(OsStr::new(&format!("@{name}"))) };
@@ -193,7 +202,7 @@ mod tests {
     #[test]
     fn a_manager_that_does_not_read_holds_nobody_up() {
         let name = format!("forebay-test-deaf-{}", std::process::id());
-        let address = Address::from_abstract_name(&name).expect("a short name");
+        let address = Name::from_abstract_name(&name).expect("a short name");
         let _manager = UnixDatagram::bind_addr(&address).expect("the name is free");
         let notifier = Notifier { socket: connect(OsStr::new(&format!("@{name}"))) };
         for _ in 0..10_000 {
@@ -204,7 +213,7 @@ mod tests {
     #[tokio::test]
     async fn a_manager_that_reads_late_misses_nothing_that_counts() {
         let name = format!("forebay-test-late-{}", std::process::id());
-        let address = Address::from_abstract_name(&name).expect("a short name");
+        let address = Name::from_abstract_name(&name).expect("a short name");
         let manager = UnixDatagram::bind_addr(&address).expect("the name is free");
         manager.set_nonblocking(true).expect("it is a socket");
         let notifier = Notifier { socket: connect(OsStr::new(&format!("@{name}"))) };

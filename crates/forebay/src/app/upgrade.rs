@@ -10,7 +10,6 @@ mod program;
 mod wire;
 
 use std::io::{self, Read};
-use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Child;
@@ -19,6 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use forebay_base::time::Instant;
+use forebay_net::address::Address;
 use forebay_telemetry::log::{Event, Log};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Pid, Signal, WaitOptions, getuid, kill_process, waitpid};
@@ -80,7 +80,7 @@ enum Stage {
 pub(super) struct Successor {
     pub(super) pid: u32,
     /// Where it goes on listening: those sockets are shared with it.
-    pub(super) kept: Vec<SocketAddr>,
+    pub(super) kept: Vec<Address>,
 }
 
 impl Upgrader {
@@ -153,8 +153,8 @@ impl Upgrader {
     }
 
     /// Closes our second descriptors of the sockets: see `Sockets::release`.
-    pub(super) fn release_sockets(&self) -> Vec<SocketAddr> {
-        self.sockets.release()
+    pub(super) fn release_sockets(&self, kept: &[Address]) -> Vec<Address> {
+        self.sockets.release(kept)
     }
 
     /// Claims the one upgrade there may be at a time.
@@ -232,7 +232,7 @@ impl Upgrader {
         &self,
         stream: &UnixStream,
         mut started: Started,
-        kept: Vec<SocketAddr>,
+        kept: Vec<Address>,
     ) -> Result<Successor, String> {
         let wanted = self.stage.send_if_modified(|stage| {
             let wanted = *stage == Stage::Starting;

@@ -69,7 +69,7 @@ fn introduce(
     let traffic = if traffic { ", and traffic through it" } else { "" };
     out.line(out.bold(&format!("Three sample services, the gateway in front of them{traffic}")))?;
     out.line("")?;
-    let listen = app.listen()[0];
+    let listen = app.address().expect("the demo listens at an IP address");
     let pairs = [Some((gateway, listen)), admin.zip(app.admin())];
     for (wanted, actual) in pairs.into_iter().flatten().filter(|(wanted, actual)| wanted.differs(*actual)) {
         let (taken, actual) = (wanted.address, settings::reachable(actual));
@@ -99,7 +99,7 @@ async fn show(
     services: &Services,
     signals: &mut Signals,
 ) -> anyhow::Result<(bool, bool)> {
-    let address = settings::reachable(app.listen()[0]);
+    let address = settings::reachable(app.address().expect("the demo listens at an IP address"));
     let before = closing::cpu();
     let length = Duration::from_secs(u64::from(args.seconds));
     let mut traffic = Traffic::start(address, length).context("cannot make traffic")?;

@@ -2,13 +2,13 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use forebay_net::address::Address;
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{getppid, getuid};
 use serde_json::Value;
@@ -60,7 +60,7 @@ impl Heir {
     ///
     /// # Errors
     /// The old one does not want us any more, or has ended. Nobody has been accepted, and nobody must be.
-    pub(in crate::app) fn ready(self, kept: Vec<SocketAddr>) -> anyhow::Result<(Value, Opening)> {
+    pub(in crate::app) fn ready(self, kept: Vec<Address>) -> anyhow::Result<(Value, Opening)> {
         // However long it takes: it ends us when it does not want us, and this when it ends itself.
         self.stream.set_read_timeout(None)?;
         let state = wire::answer(&self.stream, &Answer::Ready { kept })

@@ -6,10 +6,11 @@
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
-use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+use forebay_net::address::Address;
+use forebay_net::listen::Listener;
 use rustix::cmsg_space;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
@@ -32,7 +33,7 @@ const SOCKETS_MAX: usize = 64 * 256 + 1;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// It could serve at once, and would listen on these addresses of those it was given.
-    Ready { kept: Vec<SocketAddr> },
+    Ready { kept: Vec<Address> },
     /// It cannot.
     Failed { why: String },
 }
@@ -78,14 +79,15 @@ pub(super) fn accept(mut stream: &UnixStream) -> io::Result<Inherited> {
     }
     let mut sockets = receive_sockets(stream, total)?.into_iter();
     for (group, count) in groups.iter_mut().zip(counts) {
-        group.listeners = sockets.by_ref().take(count).map(TcpListener::from).collect();
+        let taken = sockets.by_ref().take(count).map(Listener::from_fd);
+        group.listeners = taken.collect::<io::Result<_>>()?;
     }
     Ok(Inherited { groups, state: offer["state"].clone() })
 }
 
 /// A group without its sockets, and how many it has.
 fn group(told: &Value) -> Option<(Group, usize)> {
-    let address = |key: &str| told[key].as_str()?.parse::<SocketAddr>().ok();
+    let address = |key: &str| told[key].as_str()?.parse::<Address>().ok();
     let group = Group {
         purpose: Purpose::by_label(told["purpose"].as_str()?)?,
         wanted: address("wanted")?,
@@ -201,24 +203,37 @@ fn broken(what: &str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use forebay_net::listen;
+    use forebay_testkit::scratch::Scratch;
+
     use super::*;
 
-    fn any_port() -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], 0))
+    fn any_port() -> Address {
+        SocketAddr::from(([127, 0, 0, 1], 0)).into()
     }
 
-    fn group_of(count: usize, purpose: Purpose) -> Group {
-        let listeners = forebay_net::listen::listeners(any_port(), count).expect("ports are free");
-        let address = listeners[0].local_addr().expect("it is bound");
-        Group { purpose, wanted: any_port(), address, lent: purpose == Purpose::Admin, listeners }
+    fn group_of(count: usize, purpose: Purpose, wanted: Address) -> Group {
+        let listeners = listen::listeners(&wanted, count).expect("it is free");
+        let address = listeners[0].address().expect("it is bound");
+        Group { purpose, wanted, address, lent: purpose == Purpose::Admin, listeners }
     }
 
     #[test]
     fn sockets_arrive_as_they_are_in_their_groups() {
         let (old, new) = UnixStream::pair().expect("sockets can be made");
-        let groups = [group_of(BATCH + 7, Purpose::Clients), group_of(1, Purpose::Admin)];
-        // One waits in a queue: it must be there on the other side.
-        let _client = std::net::TcpStream::connect(groups[1].address).expect("it listens");
+        let scratch = Scratch::new("wire");
+        let path = scratch.path().join("s.sock");
+        let unix = Address::Unix(path.to_str().expect("the directory is text").into());
+        let groups = [
+            group_of(BATCH + 7, Purpose::Clients, any_port()),
+            group_of(1, Purpose::Clients, unix),
+            group_of(1, Purpose::Admin, any_port()),
+        ];
+        // One waits in each queue: it must be there on the other side.
+        let _client = groups[2].address.ip().map(std::net::TcpStream::connect).expect("it listens");
+        let _client = UnixStream::connect(path).expect("it listens");
         let state = json!({ "services": { "app": [] } });
         let taken = std::thread::scope(|scope| {
             let taking = scope.spawn(|| accept(&new).expect("all is well"));
@@ -229,17 +244,22 @@ mod tests {
         assert_eq!(taken.state, state);
         let told: Vec<_> =
             taken.groups.iter().map(|group| (group.purpose, group.lent, group.listeners.len())).collect();
-        assert_eq!(told, [(Purpose::Clients, false, BATCH + 7), (Purpose::Admin, true, 1)]);
+        assert_eq!(told, [(Purpose::Clients, false, BATCH + 7), (Purpose::Clients, false, 1), (Purpose::Admin, true, 1)]);
         for group in &taken.groups {
-            let address = |listener: &TcpListener| listener.local_addr().ok();
-            assert!(group.listeners.iter().all(|listener| address(listener) == Some(group.address)));
+            let is_there = |listener: &Listener| listener.address().is_ok_and(|at| at == group.address);
+            assert!(group.listeners.iter().all(is_there));
         }
-        assert!(taken.groups[1].listeners[0].accept().is_ok());
+        for group in &taken.groups[1..] {
+            assert!(match &group.listeners[0] {
+                Listener::Tcp(listener) => listener.accept().is_ok(),
+                Listener::Unix(listener) => listener.accept().is_ok(),
+            });
+        }
     }
 
     #[test]
     fn answers_arrive_as_they_were_given() {
-        let ready = Answer::Ready { kept: vec![SocketAddr::from(([127, 0, 0, 1], 80))] };
+        let ready = Answer::Ready { kept: vec![any_port(), Address::Unix("/run/a.sock".into())] };
         for given in [ready, Answer::Failed { why: "line 3: no\nline 4: no".to_owned() }] {
             let (old, new) = UnixStream::pair().expect("sockets can be made");
             answer(&new, &given).expect("all is well");

@@ -1,0 +1,70 @@
+//! Connections that have come in, whatever kind of socket they came in by, before anything is said on them.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use crate::address::Address;
+use crate::listen::Listener;
+
+/// Who is at the other end of a Unix socket, for everything that asks for an IP address: this machine. No IP connection
+/// comes from port 0.
+pub const LOCAL_PEER: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
+
+/// A connected socket.
+#[derive(Debug)]
+pub enum Socket {
+    /// Over TCP.
+    Tcp(TcpStream),
+    /// Within this machine.
+    Unix(UnixStream),
+}
+
+/// A listening socket of an event loop.
+#[derive(Debug)]
+pub enum Acceptor {
+    /// At an IP address and port.
+    Tcp(TcpListener),
+    /// At a path of this machine.
+    Unix(UnixListener),
+}
+
+impl Acceptor {
+    /// Must be called within a tokio runtime; `listener` must not block.
+    ///
+    /// # Errors
+    /// The event loop does not take it.
+    pub fn new(listener: Listener) -> io::Result<Self> {
+        Ok(match listener {
+            Listener::Tcp(listener) => Self::Tcp(TcpListener::from_std(listener)?),
+            Listener::Unix(listener) => Self::Unix(UnixListener::from_std(listener)?),
+        })
+    }
+
+    /// The next connection, and who is at its other end. Nothing is lost if it is not waited for to the end.
+    ///
+    /// # Errors
+    /// The client has gone already, or there are no descriptors or no memory for it.
+    pub async fn accept(&self) -> io::Result<(Socket, SocketAddr)> {
+        match self {
+            Self::Tcp(listener) => listener.accept().await.map(|(stream, peer)| (Socket::Tcp(stream), peer)),
+            Self::Unix(listener) => {
+                listener.accept().await.map(|(stream, _)| (Socket::Unix(stream), LOCAL_PEER))
+            }
+        }
+    }
+}
+
+impl Socket {
+    /// Connects to `address`.
+    ///
+    /// # Errors
+    /// Nobody is there, or it is not to be reached.
+    pub async fn connect(address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Ip(address) => TcpStream::connect(address).await.map(Self::Tcp),
+            Address::Unix(path) => UnixStream::connect(&**path).await.map(Self::Unix),
+        }
+    }
+}
