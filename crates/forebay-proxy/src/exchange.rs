@@ -1,19 +1,18 @@
 //! One request and its response: the memory it borrows, what is known of it, and its account at the end.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use forebay_base::time::Instant;
 use forebay_net::h1::{Name, RequestHead, ResponseHead, Version};
-use forebay_net::link::Link;
 use forebay_net::uri::Target;
-use forebay_net::wheel::Alarm;
 use forebay_telemetry::access::AccessRecord;
 use forebay_telemetry::recording::Tape;
 use forebay_telemetry::stats::Class;
 
+use crate::client::Client;
 use crate::plan::{Limits, Route};
 use crate::recording;
 use crate::refusal::Refusal;
@@ -28,33 +27,6 @@ pub(crate) const REQUEST_ID_MAX: usize = 64;
 const CUT_OFF: &str = "drain_limit";
 /// A scratch pad that has grown beyond this is not kept.
 const SCRATCH_BYTES_MAX: usize = 64 << 10;
-
-/// A client's connection.
-pub(crate) struct Client {
-    pub(crate) link: Link,
-    pub(crate) alarm: Alarm,
-    pub(crate) peer: SocketAddr,
-    /// The peer's address as text.
-    peer_text: [u8; 45],
-    peer_text_len: u8,
-}
-
-impl Client {
-    pub(crate) fn new(link: Link, alarm: Alarm, peer: SocketAddr) -> Self {
-        use std::io::Write as _;
-        let mut peer_text = [0; 45];
-        let mut rest = &mut peer_text[..];
-        // The longest IPv6 address takes 45 bytes.
-        let _ = write!(rest, "{}", peer.ip().to_canonical());
-        let peer_text_len = 45 - rest.len() as u8;
-        Self { link, alarm, peer, peer_text, peer_text_len }
-    }
-
-    /// The peer's address as text.
-    pub(crate) fn peer_text(&self) -> &[u8] {
-        &self.peer_text[..usize::from(self.peer_text_len)]
-    }
-}
 
 /// Memory that outlives an exchange, so that the next one need not allocate.
 #[derive(Default)]
@@ -144,10 +116,10 @@ impl<'a> Record<'a> {
             active,
             client,
             started,
-            trusted: active.plan.trusted_proxies.contains(client.peer.ip()),
+            trusted: active.plan.trusted_proxies.contains(client.who.peer.ip()),
             route: Cell::new(None),
             endpoint: Cell::new(None),
-            address: Cell::new(client.peer.ip().to_canonical()),
+            address: Cell::new(client.who.peer.ip().to_canonical()),
             refusal: Cell::new(None),
             status: Cell::new(0),
             bytes_in: Cell::new(0),
@@ -318,7 +290,7 @@ impl<'a> Record<'a> {
         sink.record(&AccessRecord {
             unix_nanos: self.worker.unix_nanos(self.started),
             client: self.address.get(),
-            peer: self.client.peer,
+            peer: self.client.who.peer,
             method: if head.is_empty() { b"" } else { scratch.request.method.of_head(head) },
             host: scratch.host.as_bytes(),
             path: scratch.target.path().as_bytes(),

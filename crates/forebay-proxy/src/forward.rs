@@ -2,6 +2,7 @@
 
 mod choice;
 mod download;
+mod over;
 mod upload;
 
 use std::borrow::Cow;
@@ -14,17 +15,20 @@ use std::time::Duration;
 
 use forebay_base::time::Instant;
 use forebay_net::h1::{CHUNK_END, Framing, Version, chunk_start};
-use forebay_net::link::{Link, LinkError};
+use forebay_net::link::LinkError;
+use forebay_net::stream::Reset;
 use forebay_telemetry::log::Event;
 use forebay_telemetry::stats::Class;
 
-use crate::exchange::{Client, Record, Scratch};
+use crate::client::{self, Client};
+use crate::exchange::{Record, Scratch};
 use crate::heads::{self, RequestParts};
 use crate::pipeline::{self, Next, Turn};
 use crate::plan::{Balance, Route, TimeoutOverrides, Timeouts};
 use crate::refusal::{Refusal, Side};
 use crate::route::{HeaderEdits, Values};
-use crate::upstream::{ConnectError, Endpoint, Picked, Pooled, Upstream, connect};
+use crate::upstream::{Ask, Carrier, ConnectError, Endpoint, Picked, Pooled, Upstream, connect};
+use over::Over;
 
 /// Endpoints tried for one request while none accepts a connection.
 const ENDPOINTS_TRIED_MAX: usize = 3;
@@ -35,6 +39,18 @@ const MOVES_MAX: u32 = 1;
 /// A body (or the part of it that is there) up to this size is copied behind its head, so that one plain
 /// write sends both; a larger one is sent from where it is.
 const COPY_BYTES_MAX: usize = 4 << 10;
+
+/// A request as far as it is ready to be sent: in `scratch.out`, and in `input`.
+#[derive(Clone)]
+struct Message {
+    /// Length of the head at the front of `scratch.out`. What follows is what has come of the body, as HTTP/1 sends
+    /// it, but for what is `beside`.
+    head_len: usize,
+    /// Where in `input` that is.
+    data: Range<usize>,
+    /// The part of it that was not worth copying.
+    beside: Range<usize>,
+}
 
 /// What upload and download of one attempt need to know.
 pub(crate) struct Call<'a> {
@@ -54,6 +70,8 @@ pub(crate) struct Call<'a> {
     complete: Cell<bool>,
     /// It may be sent to another endpoint if this one breaks down before it answers.
     movable: bool,
+    /// All of it was there before it was sent, so that it can be sent again.
+    whole: bool,
     /// It was sent before, on a connection that turned out to be closed. A second one that breaks speaks against
     /// the request.
     resent: bool,
@@ -119,6 +137,11 @@ impl Call<'_> {
         } else {
             Fault::Refuse(Refusal::UpstreamTimeout)
         }
+    }
+
+    /// What to do when the endpoint says that it has not looked at the request (RFC 9113 §8.7).
+    fn refused(&self) -> Fault {
+        if self.whole && !self.resent { Fault::Stale } else { self.broken_off() }
     }
 
     /// What to do when the connection broke before anything of the response had come.
@@ -190,7 +213,7 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
         return Err(Refusal::BodyTooLarge);
     }
     let expect = !turn.body.is_done() && pipeline::expects_continue(&turn.scratch.request);
-    let beside = write_message(turn, route, &spec.name, data, expect)?;
+    let message = write_message(turn, route, &spec.name, data, expect)?;
     let head = &turn.input.filled()[..turn.head_len];
     let method = turn.scratch.request.method.of_head(head);
     let replayable = turn.body.is_done() && pipeline::is_idempotent(method);
@@ -228,7 +251,8 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
         record.attempts.set(record.attempts.get() + 1);
         record.endpoint.set(Some(Rc::clone(endpoint)));
         let until = lazily(|| (Instant::now() + times.connect).min(times.total));
-        let pooled = match connect(endpoint, &turn.client.alarm, now, until, times.tcp_user, fresh).await {
+        let ask = Ask { alarm: &turn.client.alarm, now, silence: times.tcp_user, fresh };
+        let pooled = match connect(endpoint, &ask, until).await {
             Ok(pooled) => pooled,
             Err(error) => {
                 last = no_connection(error);
@@ -254,12 +278,13 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
             sent_at: Cell::new(None),
             complete: Cell::new(false),
             movable: replayable && moves < MOVES_MAX,
+            whole: turn.body.is_done(),
             resent,
             upstream,
             observed: upstream.balance == Balance::PeakEwma,
         };
         choice::remember(&call, upstream, key);
-        match attempt(turn, &call, pooled, beside.clone(), replayable).await {
+        match attempt(turn, &call, pooled, &message, replayable).await {
             Ok(next) => return Ok(next),
             // The server had closed it already. A new connection tells whether the server is still there.
             Err(Fault::Stale) => {
@@ -307,16 +332,15 @@ fn no_connection(error: ConnectError) -> Refusal {
     }
 }
 
-/// Writes head and buffered body into `scratch.out`. Returns where in `input` the part of the body is that
-/// was not worth copying.
+/// Writes head and buffered body into `scratch.out`.
 fn write_message(
     turn: &mut Turn<'_>,
     route: &Route,
     service: &str,
     data: Range<usize>,
     expect: bool,
-) -> Result<Range<usize>, Refusal> {
-    let Turn { client, record, input, scratch, head_len, body, .. } = turn;
+) -> Result<Message, Refusal> {
+    let Turn { client, record, input, scratch, head_len, body, trailers, .. } = turn;
     let Scratch { request, target, rewritten, host, port, out, .. } = &mut **scratch;
     let plan = &record.active.plan;
     let mut host_override = None;
@@ -348,18 +372,19 @@ fn write_message(
         expect,
     };
     heads::write_request(out, &parts);
+    let mut message = Message { head_len: out.len(), data: data.clone(), beside: 0..0 };
     if request.framing == Framing::Chunked {
         push_chunk(out, &bytes[data]);
         if body.is_done() {
-            push_last_chunk(out, body.trailers(), record.request_edits());
+            let trailers = if trailers.is_empty() { body.trailers() } else { trailers };
+            push_last_chunk(out, trailers, record.request_edits());
         }
-        return Ok(0..0);
+    } else if data.len() > COPY_BYTES_MAX {
+        message.beside = data;
+    } else {
+        out.extend_from_slice(&bytes[data]);
     }
-    if data.len() > COPY_BYTES_MAX {
-        return Ok(data);
-    }
-    out.extend_from_slice(&bytes[data]);
-    Ok(0..0)
+    Ok(message)
 }
 
 /// Appends one chunk, unless it is empty: an empty one would be the last.
@@ -394,15 +419,12 @@ async fn attempt(
     turn: &mut Turn<'_>,
     call: &Call<'_>,
     pooled: Pooled,
-    beside: Range<usize>,
+    message: &Message,
     replayable: bool,
 ) -> Result<Next, Fault> {
-    let link = &pooled.held.link;
+    let over = Over::of(&pooled.held);
     let may_be_stale = pooled.reused && replayable;
-    let until = || (Instant::now() + call.times.idle).min(call.times.total);
-    let alarm = &call.client.alarm;
-    let first = [&*turn.scratch.out, &turn.input.filled()[beside]];
-    match link.write_all(first, alarm, until).await {
+    match begin(turn, call, over, message).await {
         Ok(()) => call.complete.set(turn.body.is_done()),
         Err(LinkError::Io(error)) if may_be_stale => {
             return Err(call.broken_silently(may_be_stale, Some(&error)));
@@ -417,15 +439,20 @@ async fn attempt(
         let at_once = pooled.reused && call.record.attempts.get() == 1;
         call.sent_at.set(Some(if at_once { call.record.started } else { Instant::now() }));
         let Scratch { response, reply, .. } = &mut *turn.scratch;
-        download::download(call, link, response, reply, may_be_stale).await?
+        download::download(call, over, response, reply, may_be_stale).await?
     } else {
         // Boxed: few requests need both directions at once, and all would carry the size.
-        Box::pin(both(turn, call, link)).await?
+        Box::pin(both(turn, call, over)).await?
     };
     let now = Instant::now();
     let uploaded = call.complete.get();
-    if received.reusable && uploaded {
-        call.endpoint.pool.give_back(call.endpoint, pooled.held, now, received.patience);
+    match pooled.held {
+        Carrier::Link(held) if received.reusable && uploaded => {
+            call.endpoint.pool.give_back(call.endpoint, held, now, received.patience);
+        }
+        Carrier::Link(_) => {}
+        // The service has answered, and what is left of the request is not wanted.
+        Carrier::Stream(stream) => stream.reset(Reset::NoError),
     }
     Ok(match (received.keep_alive && uploaded, uploaded) {
         (true, _) => Next::Keep(now),
@@ -434,13 +461,52 @@ async fn attempt(
     })
 }
 
+/// Sends the head, and what has come of the body.
+async fn begin(turn: &Turn<'_>, call: &Call<'_>, over: Over<'_>, message: &Message) -> Result<(), LinkError> {
+    let until = || (Instant::now() + call.times.idle).min(call.times.total);
+    let alarm = &call.client.alarm;
+    match over {
+        Over::Link(link) => {
+            let first = [&*turn.scratch.out, &turn.input.filled()[message.beside.clone()]];
+            link.write_all(first, alarm, until).await
+        }
+        Over::Stream(stream) => {
+            let head = &turn.scratch.out[..message.head_len];
+            let data = &turn.input.filled()[message.data.clone()];
+            let done = turn.body.is_done();
+            let trailers = if done {
+                edited_trailers(turn.trailers(), call.record.request_edits())
+            } else {
+                Cow::default()
+            };
+            let end = done && trailers.is_empty();
+            let ends_here = end && data.is_empty();
+            stream.send_head(head, ends_here).map_err(client::broken)?;
+            if ends_here || (data.is_empty() && !done) {
+                return Ok(());
+            }
+            upload::send_on(stream, data, done, &trailers, alarm, until).await
+        }
+    }
+}
+
+/// Trailers without those the route removes or sets.
+fn edited_trailers<'t>(trailers: &'t [u8], edits: Option<&HeaderEdits>) -> Cow<'t, [u8]> {
+    if trailers.is_empty() || edits.is_none() {
+        return Cow::Borrowed(trailers);
+    }
+    let mut kept = Vec::new();
+    heads::push_trailers(&mut kept, trailers, edits);
+    Cow::Owned(kept)
+}
+
 /// Uploads the rest of the body and downloads the response at the same time: the response may begin, and
 /// even end, before the request has.
-async fn both(turn: &mut Turn<'_>, call: &Call<'_>, link: &Link) -> Result<download::Received, Fault> {
+async fn both(turn: &mut Turn<'_>, call: &Call<'_>, over: Over<'_>) -> Result<download::Received, Fault> {
     let Scratch { request, response, reply, .. } = &mut *turn.scratch;
     let chunked = request.framing == Framing::Chunked;
-    let mut uploading = pin!(upload::upload(call, link, &mut turn.body, chunked, &mut turn.following));
-    let mut downloading = pin!(download::download(call, link, response, reply, false));
+    let mut uploading = pin!(upload::upload(call, over, &mut turn.body, chunked, &mut turn.following));
+    let mut downloading = pin!(download::download(call, over, response, reply, false));
     let mut uploaded = false;
     std::future::poll_fn(|cx| {
         if !uploaded && let Poll::Ready(result) = uploading.as_mut().poll(cx) {

@@ -3,7 +3,8 @@
 use forebay_net::forwarded;
 use forebay_net::h1::{Field, Framing, Name, RequestHead, ResponseHead, Version};
 
-use crate::exchange::{Client, Record};
+use crate::client::Client;
+use crate::exchange::Record;
 use crate::plan::Underscores;
 use crate::route::HeaderEdits;
 
@@ -205,11 +206,11 @@ fn passes_to_upstream(field: &Field, parts: &RequestParts<'_>, seen: &mut Forwar
 /// All say the same: what the gateway itself takes for the truth. Names that the route edits are left to it.
 fn push_forwarding(out: &mut Vec<u8>, parts: &RequestParts<'_>, seen: &Forwarding) {
     let RequestParts { record, client, host, port, edits, .. } = parts;
-    let peer = client.peer_text();
+    let peer = client.who.text();
     let edited = !edits.is_empty();
     let wanted = |name: &[u8]| !edited || !edits.drops(name);
     // A proxy in front that speaks only one of the two dialects, or only of `X-Real-IP`.
-    let farther = record.address.get() != client.peer.ip().to_canonical();
+    let farther = record.address.get() != client.who.peer.ip().to_canonical();
     if wanted(b"x-forwarded-for") {
         out.extend_from_slice(b"X-Forwarded-For: ");
         if seen.xff {
@@ -222,7 +223,7 @@ fn push_forwarding(out: &mut Vec<u8>, parts: &RequestParts<'_>, seen: &Forwardin
         out.extend_from_slice(b"\r\n");
     }
     if !seen.proto && wanted(b"x-forwarded-proto") {
-        out.extend_from_slice(b"X-Forwarded-Proto: http\r\n");
+        push_field(out, b"X-Forwarded-Proto", client.who.scheme().as_bytes());
     }
     if !seen.host && !host.is_empty() && wanted(b"x-forwarded-host") {
         out.extend_from_slice(b"X-Forwarded-Host: ");
@@ -243,7 +244,7 @@ fn push_forwarding(out: &mut Vec<u8>, parts: &RequestParts<'_>, seen: &Forwardin
             forwarded::write_for(record.address.get(), out);
             out.extend_from_slice(b", ");
         }
-        push_forwarded_element(out, peer, host, *port);
+        push_forwarded_element(out, peer, host, *port, client.who.scheme());
         out.extend_from_slice(b"\r\n");
     }
     if wanted(b"via") {
@@ -275,15 +276,15 @@ fn push_via(out: &mut Vec<u8>, parts: &RequestParts<'_>, seen: &Forwarding) {
 /// The address the request is attributed to: the peer's, or what trusted peers say.
 fn push_client(out: &mut Vec<u8>, record: &Record<'_>, client: &Client) {
     let address = record.address.get();
-    if address == client.peer.ip().to_canonical() {
-        out.extend_from_slice(client.peer_text());
+    if address == client.who.peer.ip().to_canonical() {
+        out.extend_from_slice(client.who.text());
     } else {
         forwarded::write_address(address, out);
     }
 }
 
 /// `for=192.0.2.1;host=shop.test;proto=http`, quoted where RFC 7239 §4 asks for it.
-fn push_forwarded_element(out: &mut Vec<u8>, peer: &[u8], host: &str, port: Option<u16>) {
+fn push_forwarded_element(out: &mut Vec<u8>, peer: &[u8], host: &str, port: Option<u16>, scheme: &str) {
     if peer.contains(&b':') {
         out.extend_from_slice(b"for=\"[");
         out.extend_from_slice(peer);
@@ -295,14 +296,13 @@ fn push_forwarded_element(out: &mut Vec<u8>, peer: &[u8], host: &str, port: Opti
     if port.is_some() || host.starts_with('[') {
         out.extend_from_slice(b";host=\"");
         push_authority(out, host, port);
-        out.extend_from_slice(b"\";proto=http");
-    } else if host.is_empty() {
-        out.extend_from_slice(b";proto=http");
-    } else {
+        out.push(b'"');
+    } else if !host.is_empty() {
         out.extend_from_slice(b";host=");
         out.extend_from_slice(host.as_bytes());
-        out.extend_from_slice(b";proto=http");
     }
+    out.extend_from_slice(b";proto=");
+    out.extend_from_slice(scheme.as_bytes());
 }
 
 /// All values of the fields `name`, each followed by `, `.

@@ -2,6 +2,7 @@
 
 mod census;
 pub mod challenge;
+mod client;
 mod connection;
 mod cookie;
 mod date;
@@ -11,6 +12,7 @@ mod forward;
 pub mod gateway;
 mod heads;
 pub mod health;
+mod multiplexed;
 mod pipeline;
 pub mod plan;
 mod recording;
@@ -20,4 +22,5 @@ pub mod route;
 pub mod split;
 pub mod supervisor;
 mod upstream;
+mod welcome;
 mod worker;

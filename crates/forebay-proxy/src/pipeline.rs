@@ -4,15 +4,18 @@
 use std::net::IpAddr;
 use std::ops::Range;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 
 use forebay_base::time::Instant;
 use forebay_net::buffer::Lent;
 use forebay_net::forwarded;
 use forebay_net::h1::{Body, Framing, Name, RequestHead, Version};
 use forebay_net::host;
+use forebay_net::stream::Stream;
 use forebay_net::uri::{Form, Scheme, TargetError, TargetOptions, parse_target};
 
-use crate::exchange::{Client, Record, Scratch};
+use crate::client::Client;
+use crate::exchange::{Record, Scratch};
 use crate::forward;
 use crate::heads;
 use crate::plan::{Action, Plan, Route, Target, Underscores};
@@ -52,6 +55,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) body_used: usize,
     /// What was read beyond the end of a body that `input` could not hold.
     pub(crate) following: Option<Lent>,
+    /// Trailers of a stream's body, once it is done.
+    pub(crate) trailers: Vec<u8>,
 }
 
 /// Why a request is not served, with the methods that would be if that is the reason.
@@ -76,9 +81,22 @@ pub(crate) async fn serve(
     head_len: usize,
 ) -> Next {
     let record = Record::new(worker, active, client, Instant::now());
-    let body = Body::new(scratch.request.framing);
-    let mut turn =
-        Turn { client, record: &record, input, scratch, head_len, body, body_used: 0, following: None };
+    let body = match client.stream() {
+        None => Body::new(scratch.request.framing),
+        Some(stream) if stream.is_finished() => Body::Done,
+        Some(_) => Body::Outside,
+    };
+    let mut turn = Turn {
+        client,
+        record: &record,
+        input,
+        scratch,
+        head_len,
+        body,
+        body_used: 0,
+        following: None,
+        trailers: Vec::new(),
+    };
     let next = match turn.find_route() {
         Ok(Some(route)) => turn.act(route).await,
         // `OPTIONS *` asks the gateway itself whether it is there (RFC 9110 §9.3.7).
@@ -110,9 +128,10 @@ pub(crate) async fn refuse_unread(
     scratch.host.clear();
     scratch.reply.clear();
     let now = Instant::now();
-    respond::write_refusal(&mut scratch.reply, &record, refusal, b"", Manner::BLIND, now);
+    let manner = Manner::blind(client.stream().is_some());
+    let head_len = respond::write_refusal(&mut scratch.reply, &record, refusal, b"", manner, now);
     let until = || Instant::now() + record.limits().write_stall;
-    let wrote = client.link.write_all([&scratch.reply], &client.alarm, until).await;
+    let wrote = client.answer(&scratch.reply, head_len, until).await;
     record.aborted.set(wrote.is_err());
     record.settle(now, scratch, b"");
     if wrote.is_ok() { Next::Linger } else { Next::Close }
@@ -126,7 +145,7 @@ impl Drop for Turn<'_> {
         }
         if self.record.status.get() != 0 {
             // The client must not take what it got for a whole response.
-            self.client.link.reset_on_close();
+            self.client.break_off();
         }
         let head = self.input.filled().get(..self.head_len).unwrap_or_default();
         self.record.cut_off(self.scratch, head);
@@ -141,7 +160,7 @@ impl<'a> Turn<'a> {
         let head = &self.input.filled()[..self.head_len];
         identify(record, plan, &self.scratch.request, head);
         read_target(plan, self.scratch, head)?;
-        read_host(self.scratch, head)?;
+        read_host(self.scratch, head, record.client.who.listener.tls)?;
         check_fields(plan, &self.scratch.request, head)?;
         if self.scratch.target.form() == Form::Asterisk {
             return Ok(None);
@@ -200,8 +219,8 @@ impl<'a> Turn<'a> {
         let manner = Manner::new(&self.scratch.request, head, keep);
         self.record.status.set(answer.status);
         self.scratch.reply.clear();
-        respond::write(&mut self.scratch.reply, self.record, answer, manner, now);
-        self.send_reply(next).await
+        let head_len = respond::write(&mut self.scratch.reply, self.record, answer, manner, now);
+        self.send_reply(head_len, next).await
     }
 
     /// Sends a refusal, unless a response is already on its way: then the connection is broken off.
@@ -218,14 +237,15 @@ impl<'a> Turn<'a> {
         let manner = Manner::new(&self.scratch.request, head, keep);
         self.record.status.set(refusal.status());
         self.scratch.reply.clear();
-        respond::write_refusal(&mut self.scratch.reply, self.record, *refusal, allow, manner, now);
-        self.send_reply(next).await
+        let head_len =
+            respond::write_refusal(&mut self.scratch.reply, self.record, *refusal, allow, manner, now);
+        self.send_reply(head_len, next).await
     }
 
-    async fn send_reply(&mut self, next: Next) -> Next {
+    async fn send_reply(&mut self, head_len: usize, next: Next) -> Next {
         let Self { client, record, scratch, .. } = self;
         let until = || Instant::now() + record.limits().write_stall;
-        if client.link.write_all([&scratch.reply], &client.alarm, until).await.is_err() {
+        if client.answer(&scratch.reply, head_len, until).await.is_err() {
             record.aborted.set(true);
             return Next::Close;
         }
@@ -235,6 +255,10 @@ impl<'a> Turn<'a> {
     /// Sees to the request body before an answer that did not need it: whether the connection can be kept,
     /// and what becomes of it.
     fn finish_body(&mut self, now: Instant, lost: bool) -> (bool, Next) {
+        if self.client.stream().is_some() {
+            // What is left of the body ends with its stream.
+            return (true, Next::Keep(now));
+        }
         if lost || self.take_buffered_body().is_err() || !self.body.is_done() {
             return (false, Next::Linger);
         }
@@ -245,12 +269,28 @@ impl<'a> Turn<'a> {
     /// Takes what `input` already holds of the body; returns where in it the data is.
     pub(crate) fn take_buffered_body(&mut self) -> Result<Range<usize>, Refusal> {
         let from = self.head_len + self.body_used;
+        if let Some(stream) = self.client.stream().filter(|_| !self.body.is_done()) {
+            take_arrived(stream, self.input, &mut self.body)?;
+            if self.body.is_done() {
+                self.trailers = stream.take_trailers();
+            }
+            let data = from..self.input.len();
+            self.body_used += data.len();
+            self.record.count_in(data.len());
+            self.record.show_body(&self.input.filled()[data.clone()], self.body.is_done());
+            return Ok(data);
+        }
         let part = self.body.take(&mut self.input.filled_mut()[from..])?;
         self.body_used += part.consumed;
         let data = from..from + part.data;
         self.record.count_in(part.data);
         self.record.show_body(&self.input.filled()[data.clone()], self.body.is_done());
         Ok(data)
+    }
+
+    /// Trailers of a body that is done, lines of `name: value`.
+    pub(crate) fn trailers(&self) -> &[u8] {
+        if self.trailers.is_empty() { self.body.trailers() } else { &self.trailers }
     }
 
     /// Tells metrics and log, and leaves in `input` what belongs to the next request.
@@ -269,6 +309,23 @@ impl<'a> Turn<'a> {
     }
 }
 
+/// Takes what has arrived of a stream's body, as far as there is space for it.
+fn take_arrived(stream: &dyn Stream, input: &mut Lent, body: &mut Body) -> Result<(), Refusal> {
+    let mut cx = Context::from_waker(Waker::noop());
+    while !stream.is_finished() && !input.space().is_empty() {
+        match stream.poll_data(&mut cx, input) {
+            Poll::Ready(Ok(n)) if n > 0 => {}
+            Poll::Ready(Ok(_)) => break,
+            Poll::Ready(Err(_)) => return Err(Refusal::BodyTruncated),
+            Poll::Pending => return Ok(()),
+        }
+    }
+    if stream.is_finished() {
+        *body = Body::Done;
+    }
+    Ok(())
+}
+
 /// Who asks, and under which id.
 fn identify(record: &Record<'_>, plan: &Plan, request: &RequestHead, head: &[u8]) {
     let client = record.client;
@@ -281,7 +338,7 @@ fn identify(record: &Record<'_>, plan: &Plan, request: &RequestHead, head: &[u8]
         field.map(|field| field.value.of_head(head))
     };
     record.set_request_id(value(Name::XRequestId));
-    record.address.set(client_address(client.peer.ip(), plan, request, head));
+    record.address.set(client_address(client.who.peer.ip(), plan, request, head));
 }
 
 fn client_address(peer: IpAddr, plan: &Plan, request: &RequestHead, head: &[u8]) -> IpAddr {
@@ -321,7 +378,7 @@ fn read_target(plan: &Plan, scratch: &mut Scratch, head: &[u8]) -> Result<(), Re
 }
 
 /// One host, the same in `Host` and in an absolute target (RFC 9112 §3.2).
-fn read_host(scratch: &mut Scratch, head: &[u8]) -> Result<(), Refusal> {
+fn read_host(scratch: &mut Scratch, head: &[u8], secured: bool) -> Result<(), Refusal> {
     scratch.host.clear();
     scratch.port = None;
     if let Some(sent) = scratch.request.host {
@@ -330,12 +387,12 @@ fn read_host(scratch: &mut Scratch, head: &[u8]) -> Result<(), Refusal> {
         scratch.port = host.port;
     }
     if let (Form::Absolute(scheme), Some(authority)) = (scratch.target.form(), scratch.target.authority()) {
-        // Nobody gets what is meant for a secured connection over this one (RFC 9110 §7.4).
-        if scheme != Scheme::Http {
+        // Nobody gets what is meant for a secured connection over one that is not (RFC 9110 §7.4).
+        if (scheme != Scheme::Http) != secured {
             return Err(Refusal::BadTarget);
         }
         let named = host::parse(authority.as_bytes()).map_err(|_| Refusal::BadHost)?;
-        let port = |port: Option<u16>| port.unwrap_or(80);
+        let port = |port: Option<u16>| port.unwrap_or(if secured { 443 } else { 80 });
         let differs = *named.name != *scratch.host || port(named.port) != port(scratch.port);
         if scratch.request.host.is_some() && differs {
             return Err(Refusal::BadHost);

@@ -32,21 +32,24 @@ pub(crate) struct Manner {
 
 impl Manner {
     /// For a request whose head could not be read.
-    pub(crate) const BLIND: Self = Self { version: Version::Http11, to_head: false, keep_alive: false };
+    pub(crate) const fn blind(framed: bool) -> Self {
+        let version = if framed { Version::Http2 } else { Version::Http11 };
+        Self { version, to_head: false, keep_alive: false }
+    }
 
     pub(crate) fn new(request: &RequestHead, head: &[u8], keep_alive: bool) -> Self {
         Self { version: request.version, to_head: request.method.of_head(head) == b"HEAD", keep_alive }
     }
 }
 
-/// Writes the whole answer into `out`.
+/// Writes the whole answer into `out`, which is empty before. Returns the length of the head.
 pub(crate) fn write(
     out: &mut Vec<u8>,
     record: &Record<'_>,
     answer: &Answer<'_>,
     manner: Manner,
     now: Instant,
-) {
+) -> usize {
     let edits = record.response_edits();
     out.extend_from_slice(b"HTTP/1.1 ");
     heads::push_number(out, u64::from(answer.status));
@@ -78,10 +81,12 @@ pub(crate) fn write(
     record.push_cookies(out);
     heads::push_persistence(out, manner.version, manner.keep_alive);
     out.extend_from_slice(b"\r\n");
+    let head_len = out.len();
     if !manner.to_head && !matches!(answer.status, 204 | 304) {
         out.extend_from_slice(answer.body);
         record.count_out(answer.body.len());
     }
+    head_len
 }
 
 fn push(out: &mut Vec<u8>, edits: Option<&HeaderEdits>, name: &str, value: &[u8]) {
@@ -90,7 +95,7 @@ fn push(out: &mut Vec<u8>, edits: Option<&HeaderEdits>, name: &str, value: &[u8]
     }
 }
 
-/// Writes a refusal into `out`: a problem document (RFC 9457) with `Proxy-Status` (RFC 9209).
+/// Writes a refusal into `out`, as `write` does: a problem document (RFC 9457) with `Proxy-Status` (RFC 9209).
 pub(crate) fn write_refusal(
     out: &mut Vec<u8>,
     record: &Record<'_>,
@@ -98,7 +103,7 @@ pub(crate) fn write_refusal(
     allow: &[u8],
     manner: Manner,
     now: Instant,
-) {
+) -> usize {
     let body = problem(record, refusal);
     let proxy_status = format!("{}; error={}", heads::PSEUDONYM, proxy_error(refusal));
     let retry_after = refusal.retry_after().map(|seconds| seconds.to_string());
@@ -117,7 +122,7 @@ pub(crate) fn write_refusal(
         fields: &fields,
         fixed: true,
     };
-    write(out, record, &answer, manner, now);
+    write(out, record, &answer, manner, now)
 }
 
 /// The problem document. Every part is made of characters that JSON needs no escapes for.

@@ -18,8 +18,8 @@ use forebay_policy::outlier::Cause;
 use forebay_telemetry::stats::{EndpointStats, WorkerStats};
 
 use crate::plan::{Balance, PoolLimits, Service};
-pub(crate) use connect::{ConnectError, connect};
-pub(crate) use pool::{Pool, Pooled, Warm};
+pub(crate) use connect::{Ask, ConnectError, connect};
+pub(crate) use pool::{Carrier, Pool, Pooled, Warm};
 pub(crate) use queue::{Queue, QueueError, Queues};
 pub(crate) use roster::{Grief, Members, News, Registry, Report, Roster, Shared};
 use view::View;

@@ -75,7 +75,7 @@ pub(super) async fn wait_for_room(
 ) -> Result<Option<InFlight>, Fault> {
     let finish = turn.record.limits().half_close == HalfClose::Finish;
     let watches = turn.body.is_done();
-    let gone = |cx: &mut std::task::Context<'_>| match turn.client.link.poll_ended(cx) {
+    let gone = |cx: &mut std::task::Context<'_>| match turn.client.poll_ended(cx) {
         _ if !watches => false,
         Poll::Ready(Ended::Reset) => true,
         Poll::Ready(Ended::Closed) => !finish,

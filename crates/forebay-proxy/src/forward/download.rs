@@ -1,7 +1,7 @@
 //! A response on its way from the upstream to the client.
 
 use std::borrow::Cow;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use forebay_base::time::Instant;
@@ -9,10 +9,14 @@ use forebay_net::buffer::Lent;
 use forebay_net::h1::{
     Body, CHUNK_END, Framing, HeadError, HeadLimits, Name, Outcome, ResponseHead, Version, chunk_start,
 };
-use forebay_net::link::{Ended, Link, LinkError};
+use forebay_net::link::{Ended, LinkError};
+use forebay_net::stream::{Stream, StreamError};
 use forebay_telemetry::stats::Class;
 
-use super::{COPY_BYTES_MAX, Call, Fault, last_chunk, lazily, push_chunk, push_last_chunk};
+use super::over::Over;
+use super::upload::send_on;
+use super::{COPY_BYTES_MAX, Call, Fault, edited_trailers, last_chunk, lazily, push_chunk, push_last_chunk};
+use crate::client::Wire;
 use crate::heads::{self, ResponseParts};
 use crate::plan::HalfClose;
 use crate::refusal::Refusal;
@@ -36,27 +40,33 @@ pub(super) struct Received {
 /// A request must have reached the server before it gives the connection up.
 const PATIENCE_MARGIN: Duration = Duration::from_secs(1);
 
-/// Receives one response from `link` and sends it to the client.
+/// Receives one response and sends it to the client.
 pub(super) async fn download(
     call: &Call<'_>,
-    link: &Link,
+    over: Over<'_>,
     response: &mut ResponseHead,
     reply: &mut Vec<u8>,
     may_be_stale: bool,
 ) -> Result<Received, Fault> {
     // No buffer is held while the upstream thinks.
-    wait_for_response(call, link).await?;
+    wait_for_response(call, over).await?;
     let mut buffer = call.record.worker.buffers.take();
-    let head_len = read_head(call, link, response, reply, &mut buffer, may_be_stale).await?;
+    let head_len = match over {
+        Over::Link(_) => read_head(call, over, response, reply, &mut buffer, may_be_stale).await?,
+        Over::Stream(stream) => {
+            let reading = read_stream_head(call, stream, response, reply, &mut buffer, may_be_stale);
+            Box::pin(reading).await?
+        }
+    };
     let (mut body, keep_alive, chunked, clean) =
-        send_head(call, response, reply, &mut buffer, head_len).await?;
+        send_head(call, over, response, reply, &mut buffer, head_len).await?;
     let patience = patience(response, &buffer.filled()[..head_len]);
     drop(buffer);
     let clean = if body.is_done() {
         clean
     } else {
         // Boxed: only bodies that come in several pieces need it, and every exchange would carry its size.
-        Box::pin(relay(call, link, &mut body, chunked, clean)).await?
+        Box::pin(relay(call, over, &mut body, chunked, clean)).await?
     };
     let delimited = response.framing != Framing::UntilClose;
     Ok(Received { reusable: clean && delimited && response.keep_alive, keep_alive, patience })
@@ -80,19 +90,21 @@ fn promised(value: &[u8]) -> Option<Duration> {
 
 /// Waits for the first byte; gives up when the client is gone, so that nobody works for nobody. A client
 /// that has only closed its sending side is gone if the settings say so.
-async fn wait_for_response(call: &Call<'_>, link: &Link) -> Result<(), Fault> {
+async fn wait_for_response(call: &Call<'_>, over: Over<'_>) -> Result<(), Fault> {
     let finish = call.record.limits().half_close == HalfClose::Finish;
     let mut watching = true;
     std::future::poll_fn(|cx| {
-        if let Poll::Ready(result) = link.poll_readable(cx) {
-            return Poll::Ready(result.map_err(|_| call.broken_off()));
+        if let Poll::Ready(result) = over.poll_readable(cx) {
+            // What has become of a stream is told when its head is read.
+            let lost = || if matches!(over, Over::Link(_)) { Err(call.broken_off()) } else { Ok(()) };
+            return Poll::Ready(result.or_else(|_| lost()));
         }
         if call.should_move() {
             return Poll::Ready(Err(Fault::Moved));
         }
         // Until the request is complete the upload does the watching.
         if watching && call.sent_at.get().is_some() {
-            match call.client.link.poll_ended(cx) {
+            match call.client.poll_ended(cx) {
                 Poll::Ready(Ended::Reset) => return Poll::Ready(Err(Fault::ClientGone)),
                 Poll::Ready(Ended::Closed) if !finish => return Poll::Ready(Err(Fault::ClientGone)),
                 Poll::Ready(_) => watching = false,
@@ -107,7 +119,7 @@ async fn wait_for_response(call: &Call<'_>, link: &Link) -> Result<(), Fault> {
 /// Reads until the head of a final response is complete; relays interim ones. Returns the head's length.
 async fn read_head(
     call: &Call<'_>,
-    link: &Link,
+    over: Over<'_>,
     response: &mut ResponseHead,
     reply: &mut Vec<u8>,
     buffer: &mut Lent,
@@ -143,7 +155,7 @@ async fn read_head(
             let max = bounds.bytes.max(buffer.capacity());
             buffer.make_room(BUFFER_BYTES, max);
         }
-        match link.fill(buffer, &call.client.alarm, || call.head_deadline()).await {
+        match over.fill(buffer, &call.client.alarm, || call.head_deadline()).await {
             Ok(0) if silent => return Err(call.broken_silently(may_be_stale, None)),
             Err(LinkError::Io(error)) if silent => {
                 return Err(call.broken_silently(may_be_stale, Some(&error)));
@@ -151,6 +163,43 @@ async fn read_head(
             Ok(0) | Err(LinkError::Io(_)) => return Err(call.broken_off()),
             Err(LinkError::TimedOut) => return Err(call.timed_out()),
             Ok(_) => silent = false,
+        }
+    }
+}
+
+/// The same on a stream, whose connection has read the head already.
+async fn read_stream_head(
+    call: &Call<'_>,
+    stream: &dyn Stream,
+    response: &mut ResponseHead,
+    reply: &mut Vec<u8>,
+    buffer: &mut Lent,
+    may_be_stale: bool,
+) -> Result<usize, Fault> {
+    let mut interim = 0;
+    loop {
+        let read = std::future::poll_fn(|cx| match stream.poll_head(cx, response, buffer) {
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+            Poll::Pending => call.client.alarm.poll(cx, call.head_deadline()).map(|()| None),
+        });
+        match read.await {
+            Some(Ok(len)) if response.is_interim() => {
+                interim += 1;
+                if interim > INTERIM_MAX || response.status == 101 {
+                    return Err(call.malformed());
+                }
+                relay_interim(call, response, reply, &buffer.filled()[..len]).await?;
+                buffer.consume(len);
+            }
+            Some(Ok(len)) => return Ok(len),
+            Some(Err(StreamError::Refused)) => return Err(call.refused()),
+            Some(Err(StreamError::Closed)) => return Err(call.broken_silently(may_be_stale, None)),
+            Some(Err(StreamError::Reset(_))) => return Err(call.broken_off()),
+            Some(Err(StreamError::Malformed)) => return Err(call.malformed()),
+            Some(Err(StreamError::HeadTooLarge)) => {
+                return Err(Fault::Refuse(Refusal::UpstreamHeadTooLarge));
+            }
+            None => return Err(call.timed_out()),
         }
     }
 }
@@ -166,7 +215,10 @@ async fn relay_interim(
     }
     reply.clear();
     heads::write_interim(reply, response, head, call.record.response_edits());
-    write(call, [reply], false).await
+    match call.client.stream() {
+        Some(stream) => stream.send_head(reply, false).map_err(|_| Fault::ClientGone),
+        None => write(call, [reply], false).await,
+    }
 }
 
 /// Sends the head and what there is of the body. Returns the rest of the body, whether the client's
@@ -174,6 +226,7 @@ async fn relay_interim(
 /// beyond its response.
 async fn send_head(
     call: &Call<'_>,
+    over: Over<'_>,
     response: &ResponseHead,
     reply: &mut Vec<u8>,
     buffer: &mut Lent,
@@ -193,12 +246,21 @@ async fn send_head(
     }
     call.observe(now, waited, class == Class::ServerError);
 
-    let mut body = Body::new(response.framing);
-    let part = body.take(&mut buffer.filled_mut()[head_len..]).map_err(|_| call.malformed())?;
-    let clean = !body.is_done() || buffer.len() == head_len + part.consumed;
+    let (body, consumed, data_len) = match over {
+        Over::Link(_) => {
+            let mut body = Body::new(response.framing);
+            let part = body.take(&mut buffer.filled_mut()[head_len..]).map_err(|_| call.malformed())?;
+            (body, part.consumed, part.data)
+        }
+        Over::Stream(stream) => {
+            let body = take_arrived(call, stream, buffer)?;
+            (body, buffer.len() - head_len, buffer.len() - head_len)
+        }
+    };
+    let clean = !body.is_done() || buffer.len() == head_len + consumed;
     let framing = match (response.framing, call.version) {
         (Framing::Chunked | Framing::UntilClose, Version::Http11) => Framing::Chunked,
-        (Framing::Chunked, Version::Http10) => Framing::UntilClose,
+        (Framing::Chunked, _) => Framing::UntilClose,
         (framing, _) => framing,
     };
     // While the request is still being sent, nobody knows whether it will end before the response; and once
@@ -220,11 +282,22 @@ async fn send_head(
     heads::write_response(reply, &parts);
     record.status.set(response.status);
     let chunked = framing == Framing::Chunked;
-    let data = &bytes[head_len..head_len + part.data];
+    let data = &bytes[head_len..head_len + data_len];
+    record.count_out(data_len);
+    let trailers = if body.is_done() { trailers(over, &body) } else { Cow::default() };
+    if let Wire::Stream(stream) = &call.client.wire {
+        let trailers = edited_trailers(&trailers, record.response_edits());
+        let ends_here = body.is_done() && data.is_empty() && trailers.is_empty();
+        stream.send_head(reply, ends_here).map_err(|_| Fault::ClientGone)?;
+        if !ends_here && (body.is_done() || !data.is_empty()) {
+            send_on_client(call, &**stream, data, body.is_done(), &trailers).await?;
+        }
+        return Ok((body, keep_alive, false, clean));
+    }
     let beside = if chunked {
         push_chunk(reply, data);
         if body.is_done() {
-            push_last_chunk(reply, body.trailers(), record.response_edits());
+            push_last_chunk(reply, &trailers, record.response_edits());
         }
         &[]
     } else if data.len() <= COPY_BYTES_MAX {
@@ -234,15 +307,36 @@ async fn send_head(
         data
     };
     write(call, [reply, beside], false).await?;
-    record.count_out(part.data);
     Ok((body, keep_alive, chunked, clean))
+}
+
+/// Takes what has arrived of a stream's body, as far as there is space for it. Returns what is left of it.
+fn take_arrived(call: &Call<'_>, stream: &dyn Stream, buffer: &mut Lent) -> Result<Body, Fault> {
+    let mut cx = Context::from_waker(Waker::noop());
+    while !stream.is_finished() && !buffer.space().is_empty() {
+        match stream.poll_data(&mut cx, buffer) {
+            Poll::Ready(Ok(n)) if n > 0 => {}
+            Poll::Ready(Ok(_)) => break,
+            Poll::Ready(Err(_)) => return Err(call.broken_off()),
+            Poll::Pending => return Ok(Body::Outside),
+        }
+    }
+    Ok(if stream.is_finished() { Body::Done } else { Body::Outside })
+}
+
+/// Trailers of a body that is done.
+fn trailers<'b>(over: Over<'_>, body: &'b Body) -> Cow<'b, [u8]> {
+    match over {
+        Over::Link(_) => Cow::Borrowed(body.trailers()),
+        Over::Stream(stream) => Cow::Owned(stream.take_trailers()),
+    }
 }
 
 /// Relays the rest of the body, a buffer at a time: the upstream is read no faster than the client reads.
 /// Returns whether the upstream has sent nothing beyond its response.
 async fn relay(
     call: &Call<'_>,
-    link: &Link,
+    over: Over<'_>,
     body: &mut Body,
     chunked: bool,
     mut clean: bool,
@@ -250,16 +344,20 @@ async fn relay(
     let worker = call.record.worker;
     let alarm = &call.client.alarm;
     let mut more = false;
+    let on_stream = call.client.stream();
     while !body.is_done() {
+        if let Some(stream) = on_stream {
+            let room = Over::Stream(stream).has_room(alarm, || stall(call)).await;
+            room.map_err(|_| Fault::ClientGone)?;
+        }
         let until = lazily(|| (Instant::now() + call.times.idle).min(call.times.total));
         let promised = std::mem::take(&mut more);
-        if let Err(error) = readable(call, link, promised, &until).await {
-            return Err(broken(call, &error));
-        }
-        let large = body.left().is_none_or(|left| left > BULK_FROM);
+        readable(call, over, promised, &until).await?;
+        // A stream sends no more at a time than its neighbours leave it.
+        let large = on_stream.is_none() && body.left().is_none_or(|left| left > BULK_FROM);
         let mut buffer = if large { worker.bulk.take() } else { worker.buffers.take() };
-        match link.fill(&mut buffer, alarm, &until).await {
-            Ok(0) if body.end_of_input().is_ok() => {}
+        match over.fill(&mut buffer, alarm, &until).await {
+            Ok(0) if matches!(over, Over::Stream(_)) || body.end_of_input().is_ok() => {}
             Ok(0) => {
                 call.endpoint.stats.resets.inc();
                 return Err(Fault::Broken);
@@ -267,18 +365,22 @@ async fn relay(
             Ok(_) => {}
             Err(error) => return Err(broken(call, &error)),
         }
-        let part = body.take(buffer.filled_mut()).map_err(|_| Fault::Broken)?;
-        clean = !body.is_done() || buffer.len() == part.consumed;
+        let (consumed, data_len) = over.take(body, &mut buffer).map_err(|_| Fault::Broken)?;
+        clean = !body.is_done() || buffer.len() == consumed;
         // A read that filled its buffer has most likely left something: then packets can be filled too.
         let filled = buffer.space().is_empty();
-        let data = &buffer.filled()[..part.data];
-        if chunked {
-            send_chunk(call, data, body).await?;
+        let data = &buffer.filled()[..data_len];
+        if let Some(stream) = on_stream {
+            let trailers = if body.is_done() { trailers(over, body) } else { Cow::default() };
+            let trailers = edited_trailers(&trailers, call.record.response_edits());
+            send_on_client(call, stream, data, body.is_done(), &trailers).await?;
+        } else if chunked {
+            send_chunk(call, over, data, body).await?;
         } else {
             more = filled && !body.is_done();
             write(call, [data], more).await?;
         }
-        call.record.count_out(part.data);
+        call.record.count_out(data_len);
         if filled {
             // There is more at once, but others wait too: one large body must not keep small ones waiting.
             drop(buffer);
@@ -292,27 +394,35 @@ async fn relay(
 /// gets what was kept back for it.
 async fn readable(
     call: &Call<'_>,
-    link: &Link,
+    over: Over<'_>,
     promised: bool,
     until: impl Fn() -> Instant,
-) -> Result<(), LinkError> {
+) -> Result<(), Fault> {
     let mut promised = promised;
     std::future::poll_fn(|cx| {
-        if let Poll::Ready(result) = link.poll_readable(cx) {
-            return Poll::Ready(result.map_err(LinkError::Io));
+        if let Poll::Ready(result) = over.poll_readable(cx) {
+            return Poll::Ready(result.map_err(|error| broken(call, &error)));
         }
-        if std::mem::take(&mut promised) {
-            call.client.link.push();
+        if std::mem::take(&mut promised)
+            && let Wire::Link(link) = &call.client.wire
+        {
+            link.push();
         }
-        call.client.alarm.poll(cx, until()).map(|()| Err(LinkError::TimedOut))
+        // Nobody reads from a stream that was reset, as nobody can write to it.
+        if let Some(stream) = call.client.stream()
+            && stream.poll_ended(cx).is_ready()
+        {
+            return Poll::Ready(Err(Fault::ClientGone));
+        }
+        call.client.alarm.poll(cx, until()).map(|()| Err(broken(call, &LinkError::TimedOut)))
     })
     .await
 }
 
-async fn send_chunk(call: &Call<'_>, data: &[u8], body: &Body) -> Result<(), Fault> {
+async fn send_chunk(call: &Call<'_>, over: Over<'_>, data: &[u8], body: &Body) -> Result<(), Fault> {
     let (start, len) = chunk_start(data.len());
     let end = if body.is_done() {
-        last_chunk(body.trailers(), call.record.response_edits())
+        last_chunk(&trailers(over, body), call.record.response_edits())
     } else {
         Cow::Borrowed(&[][..])
     };
@@ -322,8 +432,26 @@ async fn send_chunk(call: &Call<'_>, data: &[u8], body: &Body) -> Result<(), Fau
 
 /// Writes to the client, who may take `write_stall` to make room.
 async fn write<const N: usize>(call: &Call<'_>, slices: [&[u8]; N], more: bool) -> Result<(), Fault> {
-    let until = || (Instant::now() + call.record.limits().write_stall).min(call.times.total);
-    call.client.link.write(slices, more, &call.client.alarm, until).await.map_err(|_| Fault::ClientGone)
+    let Wire::Link(link) = &call.client.wire else { return Err(Fault::ClientGone) };
+    let until = || stall(call);
+    link.write(slices, more, &call.client.alarm, until).await.map_err(|_| Fault::ClientGone)
+}
+
+/// The same on the client's stream; if it is the last piece (`end`), with what ends the body.
+async fn send_on_client(
+    call: &Call<'_>,
+    stream: &dyn Stream,
+    data: &[u8],
+    end: bool,
+    trailers: &[u8],
+) -> Result<(), Fault> {
+    let sending = send_on(stream, data, end, trailers, &call.client.alarm, || stall(call));
+    sending.await.map_err(|_| Fault::ClientGone)
+}
+
+/// When a client that does not take what it gets is given up.
+fn stall(call: &Call<'_>) -> Instant {
+    (Instant::now() + call.record.limits().write_stall).min(call.times.total)
 }
 
 /// The response has begun, so all that is left is to break off.

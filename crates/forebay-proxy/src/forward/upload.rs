@@ -6,9 +6,13 @@ use std::time::Duration;
 use forebay_base::time::Instant;
 use forebay_net::buffer::Lent;
 use forebay_net::h1::{Body, CHUNK_END, chunk_start};
-use forebay_net::link::{Link, LinkError};
+use forebay_net::link::LinkError;
+use forebay_net::stream::Stream;
+use forebay_net::wheel::Alarm;
 
-use super::{Call, Fault, last_chunk, lazily};
+use super::over::Over;
+use super::{Call, Fault, edited_trailers, last_chunk, lazily};
+use crate::client::{self, Wire};
 use crate::refusal::Refusal;
 use crate::worker::BUFFER_BYTES;
 
@@ -19,42 +23,56 @@ const RATE_GRACE: Duration = Duration::from_secs(10);
 /// `following`. An upstream that stops reading is no fault: it may be answering early.
 pub(super) async fn upload(
     call: &Call<'_>,
-    link: &Link,
+    over: Over<'_>,
     body: &mut Body,
     chunked: bool,
     following: &mut Option<Lent>,
 ) -> Result<(), Fault> {
     let worker = call.record.worker;
     let alarm = &call.client.alarm;
+    let from = match &call.client.wire {
+        Wire::Link(link) => Over::Link(link),
+        Wire::Stream(stream) => Over::Stream(&**stream),
+    };
     while !body.is_done() {
+        let patient = || (Instant::now() + call.times.idle).min(call.times.total);
+        match over.has_room(alarm, patient).await {
+            Ok(()) => {}
+            Err(LinkError::TimedOut) => return Err(call.timed_out()),
+            Err(LinkError::Io(_)) => {
+                call.sent_at.set(Some(Instant::now()));
+                return Ok(());
+            }
+        }
         let until = lazily(|| deadline(call));
-        match call.client.link.readable(alarm, &until).await {
+        match from.readable(alarm, &until).await {
             // It waits for the upstream's `100 Continue`, so it is the upstream that is late.
             Err(LinkError::TimedOut) if call.expect && call.record.bytes_in.get() == 0 => {
                 return Err(call.timed_out());
             }
-            waited => wait(waited)?,
+            waited => wait(from, waited)?,
         }
-        let large = body.left().is_none_or(|left| left > BUFFER_BYTES as u64);
+        let large =
+            matches!(from, Over::Link(_)) && body.left().is_none_or(|left| left > BUFFER_BYTES as u64);
         let mut buffer = if large { worker.bulk.take() } else { worker.buffers.take() };
-        let n = wait(call.client.link.fill(&mut buffer, alarm, &until).await)?;
-        if n == 0 {
+        let n = wait(from, from.fill(&mut buffer, alarm, &until).await)?;
+        if n == 0 && matches!(from, Over::Link(_)) {
             return Err(Fault::Refuse(Refusal::BodyTruncated));
         }
-        let part = body.take(buffer.filled_mut()).map_err(|error| Fault::Refuse(error.into()))?;
-        call.record.count_in(part.data);
+        let (consumed, data) = from.take(body, &mut buffer).map_err(|error| Fault::Refuse(error.into()))?;
+        call.record.count_in(data);
         // A chunk that is announced too large need not come first.
         if call.record.bytes_in.get().saturating_add(body.announced()) > call.body_max {
             return Err(Fault::Refuse(Refusal::BodyTooLarge));
         }
         let end = body.is_done();
-        call.record.show_body(&buffer.filled()[..part.data], end);
-        if !pass_on(call, link, &buffer.filled()[..part.data], body, chunked).await? {
+        call.record.show_body(&buffer.filled()[..data], end);
+        if !pass_on(call, from, over, &buffer.filled()[..data], body, chunked).await? {
             call.sent_at.set(Some(Instant::now()));
             return Ok(());
         }
         if end {
-            buffer.consume(part.consumed);
+            buffer.consume(consumed);
             if !buffer.is_empty() {
                 *following = Some(buffer);
             }
@@ -68,30 +86,57 @@ pub(super) async fn upload(
 /// Writes `data` (and the end of a chunked body) to the upstream; `false`: it no longer reads.
 async fn pass_on(
     call: &Call<'_>,
-    link: &Link,
+    from: Over<'_>,
+    over: Over<'_>,
     data: &[u8],
     body: &Body,
     chunked: bool,
 ) -> Result<bool, Fault> {
     let until = || (Instant::now() + call.times.idle).min(call.times.total);
     let alarm = &call.client.alarm;
-    let wrote = if chunked {
-        let (start, len) = chunk_start(data.len());
-        let end = if body.is_done() {
-            last_chunk(body.trailers(), call.record.request_edits())
-        } else {
-            Cow::Borrowed(&[][..])
-        };
-        let chunk = if data.is_empty() { [&[][..]; 3] } else { [&start[..len], data, CHUNK_END] };
-        link.write_all([chunk[0], chunk[1], chunk[2], &end], alarm, until).await
-    } else {
-        link.write_all([data], alarm, until).await
+    let trailers = match from {
+        _ if !body.is_done() => Cow::default(),
+        Over::Link(_) => Cow::Borrowed(body.trailers()),
+        Over::Stream(stream) => Cow::Owned(stream.take_trailers()),
+    };
+    let edits = call.record.request_edits();
+    let wrote = match over {
+        Over::Link(link) if chunked => {
+            let (start, len) = chunk_start(data.len());
+            let end = if body.is_done() { last_chunk(&trailers, edits) } else { Cow::default() };
+            let chunk = if data.is_empty() { [&[][..]; 3] } else { [&start[..len], data, CHUNK_END] };
+            link.write_all([chunk[0], chunk[1], chunk[2], &end], alarm, until).await
+        }
+        Over::Link(link) => link.write_all([data], alarm, until).await,
+        Over::Stream(stream) => {
+            let trailers = edited_trailers(&trailers, edits);
+            send_on(stream, data, body.is_done(), &trailers, alarm, until).await
+        }
     };
     match wrote {
         Ok(()) => Ok(true),
         Err(LinkError::Io(_)) => Ok(false),
         Err(LinkError::TimedOut) => Err(call.timed_out()),
     }
+}
+
+/// Sends a piece of a body on `stream`; if it is the last one (`end`), with what ends it.
+pub(super) async fn send_on(
+    stream: &dyn Stream,
+    data: &[u8],
+    end: bool,
+    trailers: &[u8],
+    alarm: &Alarm,
+    until: impl Fn() -> Instant,
+) -> Result<(), LinkError> {
+    let ends_here = end && trailers.is_empty();
+    if !data.is_empty() || ends_here {
+        client::send(stream, data, ends_here, alarm, until).await?;
+    }
+    if end && !trailers.is_empty() {
+        stream.send_trailers(trailers).map_err(client::broken)?;
+    }
+    Ok(())
 }
 
 /// When the next bytes must have come: none of the waits may be too long, and the body as a whole must keep
@@ -110,9 +155,11 @@ fn deadline(call: &Call<'_>) -> Instant {
     in_all.min(Instant::now() + call.times.idle).min(call.times.total)
 }
 
-fn wait<T>(result: Result<T, LinkError>) -> Result<T, Fault> {
-    result.map_err(|error| match error {
-        LinkError::TimedOut => Fault::Refuse(Refusal::BodyTimeout),
-        LinkError::Io(_) => Fault::Refuse(Refusal::BodyTruncated),
+fn wait<T>(from: Over<'_>, result: Result<T, LinkError>) -> Result<T, Fault> {
+    result.map_err(|error| match (error, from) {
+        (LinkError::TimedOut, _) => Fault::Refuse(Refusal::BodyTimeout),
+        (LinkError::Io(_), Over::Link(_)) => Fault::Refuse(Refusal::BodyTruncated),
+        // A stream that is reset in one direction is of no use in the other.
+        (LinkError::Io(_), Over::Stream(_)) => Fault::ClientGone,
     })
 }

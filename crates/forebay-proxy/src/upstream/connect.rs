@@ -14,7 +14,7 @@ use forebay_net::wheel::Alarm;
 use tokio::net::TcpStream;
 
 use super::pool::Place;
-use super::{Endpoint, News, Pooled, Shared};
+use super::{Carrier, Endpoint, News, Pooled, Shared};
 
 /// Other workers are asked so often for an idle connection's place.
 const RECLAIM_TRIES: usize = 20;
@@ -36,32 +36,36 @@ pub(crate) enum ConnectError {
     Lost,
 }
 
-/// Takes an idle connection (unless `fresh`) or opens one until `deadline`. A new one breaks when the other side
-/// acknowledges nothing for as long as `silence`.
+/// What a request wants of its connection.
+pub(crate) struct Ask<'a> {
+    pub(crate) alarm: &'a Alarm,
+    pub(crate) now: Instant,
+    /// A new connection breaks when the other side acknowledges nothing for so long.
+    pub(crate) silence: Duration,
+    /// Not one that has been idle.
+    pub(crate) fresh: bool,
+}
+
+/// Takes an idle connection or opens one until `deadline`.
 #[inline]
 pub(crate) async fn connect(
     endpoint: &Rc<Endpoint>,
-    alarm: &Alarm,
-    now: Instant,
+    ask: &Ask<'_>,
     deadline: impl Fn() -> Instant,
-    silence: Duration,
-    fresh: bool,
 ) -> Result<Pooled, ConnectError> {
-    if !fresh && let Some(held) = endpoint.pool.take(endpoint, now) {
+    if !ask.fresh
+        && let Some(held) = endpoint.pool.take(endpoint, ask.now)
+    {
         endpoint.stats.reused.inc();
         held.link.expect_quick_acknowledgements();
-        return Ok(Pooled { held, reused: true });
+        return Ok(Pooled { held: Carrier::Link(held), reused: true });
     }
     // Boxed: opening a connection is rare, and every exchange would carry the size of its future.
-    Box::pin(open(endpoint, alarm, deadline(), silence)).await
+    Box::pin(open(endpoint, ask, deadline())).await
 }
 
-async fn open(
-    endpoint: &Rc<Endpoint>,
-    alarm: &Alarm,
-    deadline: Instant,
-    silence: Duration,
-) -> Result<Pooled, ConnectError> {
+async fn open(endpoint: &Rc<Endpoint>, ask: &Ask<'_>, deadline: Instant) -> Result<Pooled, ConnectError> {
+    let Ask { alarm, silence, .. } = *ask;
     let place = match endpoint.pool.place(&endpoint.shared) {
         Some(place) => place,
         None => reclaim(endpoint, alarm, deadline).await?,
@@ -72,7 +76,7 @@ async fn open(
             endpoint.connected();
             let link = Link::new(stream);
             link.break_when_silent(silence);
-            Ok(Pooled { held: place.fill(link), reused: false })
+            Ok(Pooled { held: Carrier::Link(place.fill(link)), reused: false })
         }
         Err(error) => {
             if !matches!(error, ConnectError::NoDescriptors | ConnectError::Lost) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use forebay_base::time::Instant;
 use forebay_net::link::Link;
+use forebay_net::stream::Stream;
 
 use super::{Endpoint, Shared};
 use crate::plan::PoolLimits;
@@ -66,10 +67,19 @@ impl Drop for Held {
     }
 }
 
+/// What carries one request to an endpoint.
+#[derive(Debug)]
+pub(crate) enum Carrier {
+    /// A connection of its own.
+    Link(Held),
+    /// A stream of one.
+    Stream(Rc<dyn Stream>),
+}
+
 /// A connection for one request.
 #[derive(Debug)]
 pub(crate) struct Pooled {
-    pub(crate) held: Held,
+    pub(crate) held: Carrier,
     /// It has served a request before, so the server may be about to close it.
     pub(crate) reused: bool,
 }
