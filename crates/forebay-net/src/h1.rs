@@ -10,7 +10,9 @@ mod head;
 
 pub use body::{Body, BodyError, Part};
 pub use chunked::{CHUNK_END, Chunked, ChunkedError, chunk_start};
+pub(crate) use chunked::{is_allowed_in_trailers, is_framing};
 pub use field::{Field, Name, Span};
+pub(crate) use head::{METHOD_BYTES_MAX, has_underscore, parse_length};
 pub use head::{Framing, HeadError, HeadLimits, Outcome, RequestHead, ResponseHead, Version};
 
 #[cfg(test)]

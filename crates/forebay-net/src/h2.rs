@@ -3,6 +3,10 @@
 //! `frame` and `hpack` know bytes; `connection` knows the rules, without I/O; `mux` drives a connection over a link
 //! and gives out [`crate::stream::Stream`]s.
 
+pub mod frame;
+pub mod head;
+pub mod hpack;
+
 use std::time::Duration;
 
 /// Bounds on what the other side of a connection may have us do and hold.

@@ -208,7 +208,7 @@ impl Chunked {
             if is_framing(name) {
                 return Err(ChunkedError::Syntax("framing field among the trailers"));
             }
-            if is_allowed(name) {
+            if is_allowed_in_trailers(name) {
                 kept.extend_from_slice(name);
                 kept.extend_from_slice(b": ");
                 kept.extend_from_slice(field.value);
@@ -224,12 +224,12 @@ fn expect(byte: u8, wanted: u8, next: State, error: &'static str) -> Result<Stat
     if byte == wanted { Ok(next) } else { Err(ChunkedError::Syntax(error)) }
 }
 
-fn is_framing(name: &[u8]) -> bool {
+pub(crate) fn is_framing(name: &[u8]) -> bool {
     [&b"content-length"[..], b"transfer-encoding", b"host"].iter().any(|bad| name.eq_ignore_ascii_case(bad))
 }
 
 /// Fields that steer routing, authentication, caching or the body's meaning have no place after the body.
-fn is_allowed(name: &[u8]) -> bool {
+pub(crate) fn is_allowed_in_trailers(name: &[u8]) -> bool {
     const BARRED: [&[u8]; 26] = [
         b"age",
         b"authorization",

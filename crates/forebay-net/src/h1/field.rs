@@ -14,6 +14,11 @@ impl Span {
         Self { start: clamp(start), len: clamp(part.len()) }
     }
 
+    /// `len` bytes from `start`.
+    pub(crate) fn new(start: usize, len: usize) -> Self {
+        Self { start: clamp(start), len: clamp(len) }
+    }
+
     /// The bytes of this span in `head`, the same buffer it was parsed from; empty if out of its bounds.
     #[must_use]
     #[inline]

@@ -8,7 +8,7 @@ use super::field::{Field, Name, Span};
 const FIELDS_INLINE: usize = 64;
 
 /// Longest method, in bytes; the longest registered one has 17.
-const METHOD_BYTES_MAX: usize = 64;
+pub(crate) const METHOD_BYTES_MAX: usize = 64;
 
 /// Bounds on a head.
 #[derive(Clone, Copy, Debug)]
@@ -205,6 +205,19 @@ impl RequestHead {
         }
     }
 
+    /// Makes it the empty head of a message that is framed by its protocol, for fields to be added.
+    pub(crate) fn begin(&mut self, version: Version) {
+        self.method = Span::default();
+        self.target = Span::default();
+        self.version = version;
+        self.fields.clear();
+        self.framing = Framing::None;
+        self.keep_alive = true;
+        self.host = None;
+        self.connection_upgrade = false;
+        self.connection_names.clear();
+    }
+
     fn partial(&self, bytes: &[u8], limits: &HeadLimits) -> Result<Outcome, HeadError> {
         let line_end = memchr::memchr(b'\n', bytes);
         if line_end.is_none() && bytes.len() > limits.target + TARGET_SLACK {
@@ -290,6 +303,18 @@ impl ResponseHead {
             Err(httparse::Error::Version) => Err(HeadError::Version),
             Err(error) => Err(syntax_error(error)),
         }
+    }
+
+    /// Makes it the empty head of a message that is framed by its protocol, for fields to be added.
+    pub(crate) fn begin(&mut self, version: Version) {
+        self.status = 0;
+        self.reason = Span::default();
+        self.version = version;
+        self.fields.clear();
+        self.framing = Framing::None;
+        self.keep_alive = true;
+        self.has_date = false;
+        self.connection_names.clear();
     }
 
     /// An interim response: 100 to 199.
@@ -396,7 +421,7 @@ impl Facts {
 }
 
 /// Digits and nothing else: no sign, no list, no white space, no overflow.
-fn parse_length(text: &[u8]) -> Result<u64, HeadError> {
+pub(crate) fn parse_length(text: &[u8]) -> Result<u64, HeadError> {
     let error = HeadError::Framing("Content-Length is not a number");
     if text.is_empty() || text.len() > 19 {
         return Err(error);
@@ -457,7 +482,7 @@ fn push_fields(fields: &mut Vec<Field>, headers: &[httparse::Header<'_>], bytes:
 
 /// Names are short: a loop without a branch beats a search.
 #[inline]
-fn has_underscore(name: &[u8]) -> bool {
+pub(crate) fn has_underscore(name: &[u8]) -> bool {
     name.iter().fold(false, |found, byte| found | (*byte == b'_'))
 }
 
