@@ -8,13 +8,17 @@ use clap::ValueEnum;
 use crate::{build, tools, tree};
 
 mod balance;
+mod certificate;
+mod client;
 mod closed;
 mod failover;
 mod generators;
+mod handshakes;
 mod headline;
 mod histogram;
 mod idle;
 pub(crate) mod machine;
+mod multiplexed;
 mod open;
 mod peer;
 mod process;

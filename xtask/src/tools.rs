@@ -19,9 +19,10 @@ pub(crate) struct Tool {
 }
 
 /// What `cargo xtask test` needs.
-pub(crate) const FOR_TESTS: &[Tool] = &[NGINX, HAPROXY, WRK, CURL, PYTHON, CHROMIUM, MAKE];
+pub(crate) const FOR_TESTS: &[Tool] =
+    &[NGINX, HAPROXY, WRK, CURL, PYTHON, CHROMIUM, MAKE, OPENSSL, NGHTTP2_CLIENT, PYTHON_WEBSOCKETS];
 /// What `cargo xtask bench` needs.
-pub(crate) const FOR_BENCH: &[Tool] = &[NGINX, HAPROXY, WRK, MAKE];
+pub(crate) const FOR_BENCH: &[Tool] = &[NGINX, HAPROXY, WRK, MAKE, CURL, OPENSSL, NGHTTP2_CLIENT];
 
 /// A load generator to compare with.
 pub(crate) const HEY: &[Tool] = &[Tool { programs: &["hey"], package: "hey", service: None }];
@@ -33,6 +34,15 @@ const CURL: Tool = Tool { programs: &["curl"], package: "curl", service: None };
 const PYTHON: Tool = Tool { programs: &["python3"], package: "python3", service: None };
 const CHROMIUM: Tool =
     Tool { programs: &["chromium", "chromium-browser", "google-chrome"], package: "chromium", service: None };
+const OPENSSL: Tool = Tool { programs: &["openssl"], package: "openssl", service: None };
+// `nghttp` is in the same package.
+const NGHTTP2_CLIENT: Tool = Tool { programs: &["h2load"], package: "nghttp2-client", service: None };
+// A module of the distribution's own Python: that of the search path may be another one.
+const PYTHON_WEBSOCKETS: Tool = Tool {
+    programs: &["/usr/lib/python3/dist-packages/websockets/__init__.py"],
+    package: "python3-websockets",
+    service: None,
+};
 // The allocator's build script runs it.
 const MAKE: Tool = Tool { programs: &["make"], package: "make", service: None };
 

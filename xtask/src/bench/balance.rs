@@ -103,6 +103,7 @@ impl Bench {
     /// The same for all.
     fn load<'a>(&'a self, peer: &Peer, cookies: &'a [String]) -> closed::Plan<'a> {
         closed::Plan {
+            entry: row::Entry::Plain,
             address: peer.address,
             path: "/small",
             connections: CONNECTIONS,

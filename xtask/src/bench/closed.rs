@@ -6,12 +6,15 @@ use anyhow::{Context, Result};
 
 use super::machine::Pinning;
 use super::peer;
+use super::row::Entry;
 use crate::{shell, tree};
 
 /// What to send, to whom, for how long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan<'a> {
     pub(crate) address: SocketAddr,
+    /// Plain or secured: wrk speaks HTTP/1.1 only.
+    pub(crate) entry: Entry,
     pub(crate) path: &'a str,
     pub(crate) connections: u32,
     pub(crate) body: u32,
@@ -38,14 +41,14 @@ pub(crate) struct Counts {
 
 /// Runs wrk to its end.
 pub(crate) fn run(plan: Plan<'_>) -> Result<Counts> {
-    let Plan { address, path, connections, body, cookies, seconds, pinning } = plan;
+    let Plan { address, entry, path, connections, body, cookies, seconds, pinning } = plan;
     let mut wrk = peer::wrk(pinning)?;
     wrk.args(["--threads", "1", "--timeout", "10s"])
         .args(["--connections", &connections.to_string()])
         .args(["--duration", &format!("{seconds}s")])
         .arg("--script")
         .arg(tree::root().join("benches/wrk.lua"))
-        .arg(format!("http://{address}{path}"))
+        .arg(format!("{}://{address}{path}", entry.scheme()))
         .args(["--", &body.to_string()])
         .args(cookies);
     let output = shell::read(&mut wrk)?;

@@ -10,7 +10,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::{shell, tools};
 
-/// Both ends of 5,000 connections in one process, and the upstream side.
+/// For 10,000 connections, the few of them that have one to the origin, and the proxy's own.
 const OPEN_FILES: u64 = 18_000;
 
 /// What every bench begins with: the programs it needs, enough open files, and a folder that is removed at the end,

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
+use super::certificate;
+use super::client::Connector;
 use super::machine::{self, Pinning};
 use super::process::{Process, launcher};
-use super::row::Tuning;
-use super::wire;
+use super::row::{Entry, Tuning};
 use crate::{tools, tree};
 
 /// Longest wait until a server answers.
@@ -60,17 +61,32 @@ pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     /// For CPU time and memory.
     pub(crate) process: Process,
+    /// By what is spoken there.
+    connector: Connector,
 }
 
 impl Peer {
     /// Writes the settings, starts the proxy, and waits until it answers.
-    pub(crate) fn start(kind: Kind, tuning: Tuning, site: Site<'_>) -> Result<Self> {
-        let template = choose(&kind.template("")?, "large", tuning == Tuning::Large);
-        Self::launch(kind, &template.replace("{{origin}}", &site.origin.to_string()), site)
+    pub(crate) fn start(kind: Kind, entry: Entry, tuning: Tuning, site: Site<'_>) -> Result<Self> {
+        let certificate = certificate::provide(site.folder)?;
+        let mut template = kind
+            .template("")?
+            .replace("{{certificate}}", &certificate.to_string_lossy())
+            .replace("{{origin}}", &site.origin.to_string());
+        let choices =
+            [("large", tuning == Tuning::Large), ("h2", entry == Entry::H2), ("tls", entry == Entry::Tls)];
+        for (word, is_first) in choices {
+            template = choose(&template, word, is_first);
+        }
+        Self::begin(kind, entry, &template, site)
     }
 
-    /// As `start`, with a template in which only what every peer needs is still to be filled in.
+    /// As `start`, with a template in which only what every peer needs is still to be filled in. HTTP/1.1 is spoken.
     pub(crate) fn launch(kind: Kind, template: &str, site: Site<'_>) -> Result<Self> {
+        Self::begin(kind, Entry::Plain, template, site)
+    }
+
+    fn begin(kind: Kind, entry: Entry, template: &str, site: Site<'_>) -> Result<Self> {
         let address = free_address()?;
         let folder = site.folder.join(format!("{kind}-{}", address.port()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -79,7 +95,7 @@ impl Peer {
         let log = folder.join("output.log");
         let program = kind.program(site.forebay)?;
         let process = Process::start(&program, &kind.arguments(&settings), &site.pinning.proxy, &log)?;
-        let mut peer = Self { address, process };
+        let mut peer = Self { address, process, connector: Connector::new(entry)? };
         peer.wait().with_context(|| {
             let words = fs::read_to_string(&log).unwrap_or_default();
             format!("{kind} does not serve: {}", words.trim())
@@ -91,8 +107,7 @@ impl Peer {
         let deadline = Instant::now() + START_WAIT;
         loop {
             self.process.check_alive()?;
-            let answer = wire::connect(self.address).and_then(|mut stream| wire::get(&mut stream, "/small"));
-            match answer {
+            match self.get("/small") {
                 Ok(_) => return Ok(()),
                 Err(error) if Instant::now() > deadline => return Err(error),
                 Err(_) => std::thread::sleep(Duration::from_millis(20)),
@@ -100,9 +115,13 @@ impl Peer {
         }
     }
 
+    fn get(&self, path: &str) -> Result<Vec<u8>> {
+        self.connector.connect(self.address)?.get(path)
+    }
+
     /// The names of the fields that it sends to the origin.
     pub(crate) fn fields(&self) -> Result<String> {
-        let head = wire::get(&mut wire::connect(self.address)?, "/head")?;
+        let head = self.get("/head")?;
         let head = String::from_utf8_lossy(&head);
         let mut names: Vec<&str> = head.lines().filter_map(|line| Some(line.split_once(": ")?.0)).collect();
         names.sort_by_key(|name| name.to_ascii_lowercase());
@@ -174,7 +193,7 @@ impl Backend {
         let arguments: Vec<OsString> = words.iter().map(OsString::from).collect();
         let log = folder.join("origin.log");
         let process = Process::start(&program, &arguments, &pinning.rest, &log)?;
-        let mut peer = Peer { address, process };
+        let mut peer = Peer { address, process, connector: Connector::new(Entry::Plain)? };
         peer.wait().context("the origin does not serve")?;
         Ok(Self { address, _process: peer.process })
     }

@@ -5,9 +5,11 @@ use std::fmt::Write;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::machine;
-use super::result::{Metric, Outcome};
+use super::peer::Kind;
+use super::result::{Metric, Outcome, Spread};
 use super::rounds::Plan;
+use super::row::Row;
+use super::{headline, machine, row};
 
 /// The whole report, as it is kept in benches/RESULTS.md.
 pub(crate) fn markdown(plan: &Plan, outcome: &Outcome) -> Result<String> {
@@ -15,6 +17,7 @@ pub(crate) fn markdown(plan: &Plan, outcome: &Outcome) -> Result<String> {
     writeln!(out, "# Side by side\n")?;
     writeln!(out, "Written by `{}`. What is measured and how: [README](README.md).\n", command())?;
     conditions(&mut out, plan, outcome)?;
+    goals(&mut out, plan, outcome)?;
     ratios(&mut out, plan, outcome)?;
     medians(&mut out, plan, outcome)?;
     faults(&mut out, plan, outcome)?;
@@ -67,6 +70,35 @@ fn conditions(out: &mut String, plan: &Plan, outcome: &Outcome) -> Result<()> {
     }
     writeln!(out)?;
     Ok(())
+}
+
+/// What was to be reached, of the rows that were run, by the first peer if that is us.
+fn goals(out: &mut String, plan: &Plan, outcome: &Outcome) -> Result<()> {
+    if plan.peers.first() != Some(&Kind::Forebay) {
+        return Ok(());
+    }
+    let goals: Vec<headline::Goal> =
+        plan.rows.iter().filter_map(|row| goal(plan, outcome, row, row.goal?)).collect();
+    if !goals.is_empty() {
+        writeln!(out, "{}", headline::goals(&[], &goals))?;
+    }
+    Ok(())
+}
+
+/// `None` when nobody of those it is about took part, or no round of it was sound.
+fn goal(plan: &Plan, outcome: &Outcome, row: &Row, goal: row::Goal) -> Option<headline::Goal> {
+    let row::Goal { metric, most, to } = goal;
+    let others = (1..plan.peers.len()).filter(|peer| to.is_none_or(|kind| plan.peers[*peer] == kind));
+    let other = outcome.least(row.name, metric, others)?;
+    let ratio = outcome.ratio(row.name, metric, 0, other)?;
+    let Spread { min, median, max } = ratio;
+    Some(headline::Goal {
+        what: format!("{}: {} over that of {}", row.title, metric.title(), label(plan, other)),
+        most: format!("{most:.2}"),
+        measured: format!("{median:.2} ({min:.2} to {max:.2})"),
+        reached: median <= most,
+        others: Vec::new(),
+    })
 }
 
 fn ratios(out: &mut String, plan: &Plan, outcome: &Outcome) -> Result<()> {
@@ -125,11 +157,7 @@ fn faults(out: &mut String, plan: &Plan, outcome: &Outcome) -> Result<()> {
 }
 
 /// Calls for each row with each metric that it has.
-fn each_line(
-    plan: &Plan,
-    outcome: &Outcome,
-    mut call: impl FnMut(&super::row::Row, Metric) -> Result<()>,
-) -> Result<()> {
+fn each_line(plan: &Plan, outcome: &Outcome, mut call: impl FnMut(&Row, Metric) -> Result<()>) -> Result<()> {
     for row in &plan.rows {
         for metric in Metric::ALL {
             let present = outcome.samples.iter().any(|sample| {

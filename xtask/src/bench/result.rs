@@ -9,6 +9,8 @@ pub(crate) enum Metric {
     Cpu,
     /// Answered requests per second.
     Rate,
+    /// User and system time of the proxy's processes per handshake, in µs.
+    Handshake,
     /// Median latency in µs.
     P50,
     /// 99th percentile of latency in µs.
@@ -21,13 +23,15 @@ pub(crate) enum Metric {
 
 impl Metric {
     /// In the order of the table.
-    pub(crate) const ALL: [Self; 6] = [Self::Cpu, Self::Rate, Self::P50, Self::P99, Self::Memory, Self::Base];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Cpu, Self::Rate, Self::Handshake, Self::P50, Self::P99, Self::Memory, Self::Base];
 
     /// With its unit, for readers.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Cpu => "CPU per request, µs",
             Self::Rate => "requests per second",
+            Self::Handshake => "CPU per handshake, µs",
             Self::P50 => "p50, µs",
             Self::P99 => "p99, µs",
             Self::Memory => "memory per connection, B",
@@ -40,6 +44,7 @@ impl Metric {
         match self {
             Self::Cpu => "cpu_us_per_request",
             Self::Rate => "requests_per_second",
+            Self::Handshake => "cpu_us_per_handshake",
             Self::P50 => "p50_us",
             Self::P99 => "p99_us",
             Self::Memory => "bytes_per_connection",
@@ -106,6 +111,19 @@ impl Outcome {
         Spread::of(pairs.filter(|(_, other)| *other > 0.0).map(|(value, other)| value / other))
     }
 
+    /// Of these peers, the one with the least median.
+    pub(crate) fn least(
+        &self,
+        row: Name,
+        metric: Metric,
+        peers: impl Iterator<Item = usize>,
+    ) -> Option<usize> {
+        peers
+            .filter_map(|peer| Some((peer, self.median(row, metric, peer)?)))
+            .min_by(|(_, one), (_, other)| one.total_cmp(other))
+            .map(|(peer, _)| peer)
+    }
+
     /// One peer's value less another's, round by round.
     pub(crate) fn difference(&self, row: Name, metric: Metric, peer: usize, other: usize) -> Option<Spread> {
         Spread::of(self.pairs(row, metric, peer, other).map(|(value, other)| value - other))
@@ -170,6 +188,15 @@ mod tests {
     fn sample(peer: usize, round: u32, value: f64, fault: Option<&str>) -> Sample {
         let figures = Figures { values: vec![(Metric::Cpu, value)], fault: fault.map(str::to_owned) };
         Sample { row: Name::Small, peer, round, figures }
+    }
+
+    #[test]
+    fn the_better_one_is_the_one_with_the_least_median() {
+        let mut outcome = Outcome::default();
+        outcome.samples.extend([1.0, 8.0, 9.0].map(|value| sample(1, 0, value, None)));
+        outcome.samples.extend([5.0, 6.0, 7.0].map(|value| sample(2, 0, value, None)));
+        assert_eq!(outcome.least(Name::Small, Metric::Cpu, 1..3), Some(2));
+        assert_eq!(outcome.least(Name::Small, Metric::Cpu, 3..4), None);
     }
 
     #[test]

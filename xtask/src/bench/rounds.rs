@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use super::machine::Pinning;
 use super::peer::{Backend, Kind, Peer, Site};
 use super::result::{Figures, Metric, Outcome, Sample, Spread};
-use super::row::{Load, Row, Tuning};
-use super::{closed, idle, open};
+use super::row::{Entry, Load, Row, Tuning};
+use super::{closed, handshakes, idle, multiplexed, open};
 
 /// Load before each measurement, so that connections, pools and caches are warm.
 const WARM_UP_SECONDS: u32 = 1;
@@ -35,10 +35,11 @@ pub(crate) fn run(plan: &Plan, folder: &Path) -> Result<Outcome> {
     let backend = Backend::start(folder, &plan.pinning)?;
     let site =
         Site { folder, origin: backend.address, pinning: &plan.pinning, forebay: plan.forebay.as_deref() };
-    let peers = plan.peers.iter().map(|kind| Tuned::start(*kind, site)).collect::<Result<Vec<_>>>()?;
+    let peers =
+        plan.peers.iter().map(|kind| Variants::start(*kind, &plan.rows, site)).collect::<Result<Vec<_>>>()?;
     let mut bench = Bench { plan, site, peers, outcome: Outcome::default() };
     for peer in &bench.peers {
-        bench.outcome.fields.push(peer.small.fields()?);
+        bench.outcome.fields.push(peer.fields()?);
     }
     let (open, closed): (Vec<&Row>, Vec<&Row>) =
         plan.rows.iter().partition(|row| matches!(row.load, Load::Open { .. }));
@@ -50,32 +51,51 @@ pub(crate) fn run(plan: &Plan, folder: &Path) -> Result<Outcome> {
     Ok(bench.outcome)
 }
 
-/// A proxy twice: tuned for small messages, and for large bodies.
-struct Tuned {
-    small: Peer,
-    large: Peer,
+/// A proxy in each way that rows want it.
+struct Variants {
+    kind: Kind,
+    /// Each combination once.
+    peers: Vec<(Entry, Tuning, Peer)>,
 }
 
-impl Tuned {
-    fn start(kind: Kind, site: Site<'_>) -> Result<Self> {
-        Ok(Self {
-            small: Peer::start(kind, Tuning::Small, site)?,
-            large: Peer::start(kind, Tuning::Large, site)?,
-        })
+impl Variants {
+    fn start(kind: Kind, rows: &[&Row], site: Site<'_>) -> Result<Self> {
+        let mut variants = Self { kind, peers: Vec::new() };
+        // What the fixed rate is taken from, and whose fields are shown.
+        variants.add(Row::small(), site)?;
+        for row in rows.iter().filter(|row| !matches!(row.load, Load::Idle { .. })) {
+            variants.add(row, site)?;
+        }
+        Ok(variants)
     }
 
-    fn for_row(&self, row: &Row) -> &Peer {
-        match row.tuning {
-            Tuning::Small => &self.small,
-            Tuning::Large => &self.large,
+    fn add(&mut self, row: &Row, site: Site<'_>) -> Result<()> {
+        if self.find(row).is_none() {
+            let peer = Peer::start(self.kind, row.entry, row.tuning, site)
+                .with_context(|| format!("{}, {}", self.kind, row.title))?;
+            self.peers.push((row.entry, row.tuning, peer));
         }
+        Ok(())
+    }
+
+    fn find(&self, row: &Row) -> Option<&Peer> {
+        let fits = |entry: &Entry, tuning: &Tuning| *entry == row.entry && *tuning == row.tuning;
+        self.peers.iter().find(|(entry, tuning, _)| fits(entry, tuning)).map(|(_, _, peer)| peer)
+    }
+
+    /// What the origin gets: the same work, however requests came in.
+    fn fields(&self) -> Result<String> {
+        let mut all: Vec<String> =
+            self.peers.iter().map(|(_, _, peer)| peer.fields()).collect::<Result<_>>()?;
+        all.dedup();
+        Ok(all.join("; or: "))
     }
 }
 
 struct Bench<'a> {
     plan: &'a Plan,
     site: Site<'a>,
-    peers: Vec<Tuned>,
+    peers: Vec<Variants>,
     outcome: Outcome,
 }
 
@@ -110,11 +130,13 @@ impl Bench<'_> {
     }
 
     fn measure(&self, row: &Row, peer: usize) -> Result<Figures> {
-        let running = self.peers[peer].for_row(row);
+        let find = || self.peers[peer].find(row).context("it was not started");
         match row.load {
             Load::Closed { path, connections, body } => {
+                let running = find()?;
                 let plan = closed::Plan {
                     address: running.address,
+                    entry: row.entry,
                     path,
                     connections,
                     body,
@@ -126,6 +148,7 @@ impl Bench<'_> {
                 closed_figures(running, plan)
             }
             Load::Open { connections, share } => {
+                let running = find()?;
                 let capacity = self.outcome.fixed_rate.context("the capacity was not measured")?;
                 let plan = open::Plan {
                     address: running.address,
@@ -137,9 +160,38 @@ impl Bench<'_> {
                 };
                 open_figures(running, plan)
             }
+            Load::Multiplexed { path, connections, streams } => {
+                let running = find()?;
+                let plan = multiplexed::Plan {
+                    address: running.address,
+                    entry: row.entry,
+                    path,
+                    connections,
+                    streams,
+                    seconds: self.plan.seconds,
+                    pinning: &self.plan.pinning,
+                };
+                multiplexed::run(multiplexed::Plan { seconds: WARM_UP_SECONDS, ..plan })?;
+                multiplexed_figures(running, plan)
+            }
+            Load::Handshakes { clients } => {
+                let running = find()?;
+                let plan = handshakes::Plan {
+                    address: running.address,
+                    clients,
+                    time: Duration::from_secs(self.plan.seconds.into()),
+                    pinning: &self.plan.pinning,
+                };
+                handshakes::run(handshakes::Plan {
+                    time: Duration::from_secs(WARM_UP_SECONDS.into()),
+                    ..plan
+                })?;
+                handshake_figures(running, plan)
+            }
             // A process of its own: memory that an earlier load left behind would hide the growth.
             Load::Idle { connections } => {
-                idle::measure(&Peer::start(self.plan.peers[peer], row.tuning, self.site)?, connections)
+                let fresh = Peer::start(self.plan.peers[peer], row.entry, row.tuning, self.site)?;
+                idle::measure(&fresh, row.entry, connections)
             }
         }
     }
@@ -183,6 +235,29 @@ pub(super) fn closed_figures(peer: &Peer, plan: closed::Plan<'_>) -> Result<Figu
         ],
         fault: counts.fault,
     })
+}
+
+fn multiplexed_figures(peer: &Peer, plan: multiplexed::Plan<'_>) -> Result<Figures> {
+    let process = &peer.process;
+    let before = process.cpu()?;
+    let counts = multiplexed::run(plan)?;
+    let cpu = process.cpu()?.saturating_sub(before);
+    let requests = counts.requests as f64;
+    Ok(Figures {
+        values: vec![
+            (Metric::Cpu, cpu.as_secs_f64() * 1e6 / requests),
+            (Metric::Rate, requests / f64::from(plan.seconds)),
+        ],
+        fault: counts.fault,
+    })
+}
+
+fn handshake_figures(peer: &Peer, plan: handshakes::Plan<'_>) -> Result<Figures> {
+    let process = &peer.process;
+    let before = process.cpu()?;
+    let count = handshakes::run(plan)?;
+    let cpu = process.cpu()?.saturating_sub(before);
+    Ok(Figures { values: vec![(Metric::Handshake, cpu.as_secs_f64() * 1e6 / count as f64)], fault: None })
 }
 
 fn open_figures(peer: &Peer, plan: open::Plan<'_>) -> Result<Figures> {

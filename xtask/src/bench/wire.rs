@@ -7,6 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use memchr::memmem;
 
+pub(crate) mod h2;
+pub(crate) mod tls;
+
 /// Longest wait for bytes.
 const WAIT: Duration = Duration::from_secs(5);
 
@@ -21,12 +24,12 @@ pub(crate) fn connect(address: SocketAddr) -> Result<TcpStream> {
 }
 
 /// Sends GET and gives the body of a 200; anything else is an error.
-pub(crate) fn get(stream: &mut TcpStream, path: &str) -> Result<Vec<u8>> {
+pub(crate) fn get(stream: &mut (impl Read + Write), path: &str) -> Result<Vec<u8>> {
     exchange(stream, path).map(|(_, body)| body)
 }
 
 /// As `get`, with the head before the body.
-pub(crate) fn exchange(stream: &mut TcpStream, path: &str) -> Result<(Vec<u8>, Vec<u8>)> {
+pub(crate) fn exchange(stream: &mut (impl Read + Write), path: &str) -> Result<(Vec<u8>, Vec<u8>)> {
     stream.write_all(request(path).as_bytes()).context("cannot send")?;
     let mut bytes = Vec::new();
     let mut chunk = [0; 16 << 10];
