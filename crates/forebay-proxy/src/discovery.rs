@@ -12,12 +12,12 @@ mod watch;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use forebay_base::time::Instant;
+use forebay_net::address::Address;
 use forebay_net::dns::{self, Resolver};
 use forebay_telemetry::log::Log;
 use tokio::task::AbortHandle;
@@ -187,7 +187,7 @@ fn wanted(plan: &Plan) -> HashMap<Question, Vec<Subscriber>> {
 
 /// What leads to this endpoint, and its port; `None`: its address stands in the settings.
 fn question(address: &str) -> Option<(Question, u16)> {
-    if address.parse::<SocketAddr>().is_ok() {
+    if Address::parse(address).is_some() {
         return None;
     }
     let lower = |name: &str| name.to_ascii_lowercase().into_boxed_str();

@@ -13,13 +13,13 @@ mod view;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use forebay_base::seed::Random;
 use forebay_base::time::Instant;
+use forebay_net::address::Address;
 use forebay_policy::health::State as Condition;
 use forebay_policy::outlier::Cause;
 use forebay_telemetry::log::Log;
@@ -71,7 +71,7 @@ struct State {
 #[derive(Clone, Debug)]
 pub(crate) struct Trial {
     pub(crate) service: Box<str>,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Address,
     /// How long it may take to accept a connection.
     pub(crate) patience: Duration,
 }
@@ -133,9 +133,11 @@ impl Supervisor {
             for member in service.members.iter().filter(is_checked) {
                 targets.push(Target {
                     service: service.spec.name.clone(),
-                    address: member.address(),
+                    address: member.address().clone(),
                     host: match &member.source {
                         Source::Name(name) if !name.starts_with('_') => name.clone(),
+                        // A path is no host.
+                        _ if member.address().path().is_some() => "localhost".into(),
                         _ => member.shared.name.clone(),
                     },
                     health: Arc::clone(health),
@@ -154,7 +156,7 @@ impl Supervisor {
         let State { services, names, ids, .. } = &mut *state;
         let service = services.get_mut(*names.get(&target.service)?)?;
         let rules = service.rules()?;
-        let member = service.find(target.address).filter(|member| member.id == target.id)?;
+        let member = service.find(&target.address).filter(|member| member.id == target.id)?;
         let ok = result.is_ok();
         if matches!(member.wish, Some((Steer::Disable, _))) {
             return None;
@@ -170,7 +172,8 @@ impl Supervisor {
             member.unhealthy = now;
         }
         // A check that passes says that it can be reached; but not at another port.
-        let same_port = target.health.port.is_none_or(|port| port == target.address.port());
+        let is_its_own = |port| target.address.ip().is_none_or(|address| address.port() == port);
+        let same_port = target.health.port.is_none_or(is_its_own);
         let unreachable = |ejected: &member::Ejected| ejected.cause == Cause::ConnectFailures;
         let reached = ok && same_port && member.ejected.as_ref().is_some_and(unreachable);
         if reached {
@@ -200,14 +203,14 @@ impl Supervisor {
             let outlier = &service.spec.outlier;
             let (connect_failures, failures) = (outlier.connect_failures, outlier.failures);
             // It may have been replaced since.
-            let member = service.find(endpoint.address).filter(is_it)?;
+            let member = service.find(&endpoint.address).filter(is_it)?;
             let cause = match grief {
                 Grief::Silent if connect_failures == 0 || member.suspect || member.ejected.is_some() => {
                     return None;
                 }
                 Grief::Silent => {
                     member.suspect = true;
-                    let (service, address) = (name.clone(), endpoint.address);
+                    let (service, address) = (name.clone(), endpoint.address.clone());
                     return Some(Trial { service, address, patience: SUSPECT_PATIENCE });
                 }
                 Grief::Failing(cause) => *cause,
@@ -220,7 +223,7 @@ impl Supervisor {
             };
             // It may have been forgiven since, or have come back.
             if max > 0 && counter.load(Ordering::Relaxed) >= max {
-                service.eject(endpoint.address, cause, &format!("{max} {what} in a row"), means, now);
+                service.eject(&endpoint.address, cause, &format!("{max} {what} in a row"), means, now);
             }
             None
         })?
@@ -245,7 +248,7 @@ impl Supervisor {
 
     /// An endpoint was tried; `Err` says what that met.
     pub(crate) fn tried(&self, trial: &Trial, result: Result<(), Box<str>>, now: Instant) {
-        self.change(&trial.service, |service, means| service.tried(trial.address, result, means, now));
+        self.change(&trial.service, |service, means| service.tried(&trial.address, result, means, now));
     }
 
     /// An operator's wish.
@@ -255,15 +258,15 @@ impl Supervisor {
     pub fn steer(
         &self,
         service: &str,
-        endpoint: SocketAddr,
+        endpoint: &Address,
         steer: Steer,
         now: Instant,
     ) -> Result<(), SteerError> {
         let endpoint = canonical(endpoint);
         let result = self.change(service, |service, means| {
-            let known: Vec<SocketAddr> = service.members.iter().map(Member::address).collect();
+            let known = service.addresses();
             let (failures, checked) = (service.spec.outlier.failures, service.health.is_some());
-            let Some(member) = service.find(endpoint) else { return Err(SteerError::NoEndpoint(known)) };
+            let Some(member) = service.find(&endpoint) else { return Err(SteerError::NoEndpoint(known)) };
             let was_disabled = matches!(member.wish, Some((Steer::Disable, _)));
             match steer {
                 Steer::Enable => {
@@ -294,7 +297,7 @@ impl Supervisor {
     }
 
     /// As `steer`, for an endpoint that is not there yet: it holds from when it comes.
-    pub fn foresee(&self, service: &str, endpoint: SocketAddr, steer: Steer, now: Instant) {
+    pub fn foresee(&self, service: &str, endpoint: &Address, steer: Steer, now: Instant) {
         let endpoint = canonical(endpoint);
         let wish = (steer != Steer::Enable).then_some((steer, now));
         self.change(service, |service, _| service.note_wish(endpoint, wish));
@@ -311,21 +314,22 @@ impl Supervisor {
         if found.priority > PRIORITY_MAX {
             return Err(SteerError::OutOfRange("a priority is a number from 0 to 9"));
         }
-        if found.address.port() == 0 {
+        if found.address.ip().is_some_and(|address| address.port() == 0) {
             return Err(SteerError::OutOfRange("nothing can be reached at port 0"));
         }
-        let found = Found { address: canonical(found.address), ..found };
+        let found = Found { address: canonical(&found.address), ..found };
         let result = self.change(service, |service, means| {
-            if discovery::is_denied(found.address.ip(), &service.spec.endpoints_allow) {
+            let is_denied = |ip| discovery::is_denied(ip, &service.spec.endpoints_allow);
+            if found.address.ip().is_some_and(|address| is_denied(address.ip())) {
                 return Err(SteerError::Denied);
             }
-            if service.find(found.address).is_some() {
+            if service.find(&found.address).is_some() {
                 return Err(SteerError::AlreadyThere);
             }
             if service.members.len() >= ENDPOINTS_MAX {
                 return Err(SteerError::Full(ENDPOINTS_MAX));
             }
-            service.added.insert(found.address, found);
+            service.added.insert(found.address.clone(), found);
             service.regather(&Source::Admin, means, now);
             Ok(())
         });
@@ -337,11 +341,11 @@ impl Supervisor {
     ///
     /// # Errors
     /// There is none, or it came from elsewhere.
-    pub fn remove(&self, service: &str, endpoint: SocketAddr, now: Instant) -> Result<(), SteerError> {
+    pub fn remove(&self, service: &str, endpoint: &Address, now: Instant) -> Result<(), SteerError> {
         let endpoint = canonical(endpoint);
         let result = self.change(service, |service, means| {
-            let known: Vec<SocketAddr> = service.members.iter().map(Member::address).collect();
-            match service.find(endpoint).map(|member| member.source.clone()) {
+            let known = service.addresses();
+            match service.find(&endpoint).map(|member| member.source.clone()) {
                 None if !service.added.contains_key(&endpoint) => return Err(SteerError::NoEndpoint(known)),
                 Some(source) if source != Source::Admin => return Err(SteerError::NotAdded(source)),
                 _ => {}
@@ -433,7 +437,7 @@ impl Service {
     fn endpoint(&self, member: &Member, now: Instant) -> EndpointView {
         let ramp = member.ramp(self.spec.slow_start, now);
         EndpointView {
-            address: member.address(),
+            address: member.address().clone(),
             source: member.source.clone(),
             weight: member.weight,
             priority: member.priority,

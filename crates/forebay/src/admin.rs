@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use forebay_base::time::Instant;
+use forebay_net::address::Address;
 use forebay_proxy::supervisor::{ServiceView, Steer, SteerError};
 use forebay_telemetry::log::{Event, Log};
 use forebay_telemetry::stats::Telemetry;
@@ -74,7 +75,7 @@ pub trait Control: Send + Sync + 'static {
     ///
     /// # Errors
     /// Nothing was done; the error says why.
-    fn change(&self, service: &str, endpoint: SocketAddr, wish: Change) -> Result<(), SteerError>;
+    fn change(&self, service: &str, endpoint: &Address, wish: Change) -> Result<(), SteerError>;
 
     /// Where clients connect.
     fn listen(&self) -> Vec<String>;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use forebay_base::time::Instant;
 
 use super::ReadEndpoints;
-use super::watch::{Lead, Watch};
+use super::watch::{Lead, LeadsTo, Watch};
 
 /// The file is looked at this often.
 pub const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -43,7 +43,7 @@ pub(super) async fn follow(watch: Arc<Watch>, path: Box<Path>, read: ReadEndpoin
 
 fn lead(found: crate::supervisor::Found) -> Lead {
     let crate::supervisor::Found { address, weight, priority } = found;
-    Lead { address: address.ip(), port: Some(address.port()), weight: weight.max(1), priority }
+    Lead { to: LeadsTo::Address(address), weight: weight.max(1), priority }
 }
 
 /// Reads the file in a thread where it may block: it may be on another machine's disk.

@@ -1,7 +1,7 @@
 //! Asks for a name, tells the answer, sleeps for its time to live; and again.
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use forebay_base::time::Instant;
 use forebay_net::dns::{DnsError, Resolver, Services, SrvTarget};
 
 use super::seed;
-use super::watch::{Lead, Watch};
+use super::watch::{Lead, LeadsTo, Watch};
 use crate::plan::Dns;
 
 /// After a failure, a name is asked for again after so long, then after twice as long, and so on,
@@ -115,8 +115,7 @@ impl Targets {
                 }
             }
             leads.extend(self.good.get(&host).into_iter().flatten().map(|&address| Lead {
-                address,
-                port: Some(port),
+                to: LeadsTo::Address(SocketAddr::new(address, port).into()),
                 weight: u32::from(weight).max(1),
                 priority: u8::try_from(rank).unwrap_or(u8::MAX),
             }));

@@ -354,6 +354,8 @@ async fn a_file_is_followed_through_all_that_may_happen_to_it() {
     bench.hear_next(&format!("shop: {}: No such file or directory (os error 2)", path.display())).await;
     bench.scratch.write("endpoints", "10.0.0.2:80 1 0\n169.254.169.254:80 1 0\n");
     bench.hear_next("shop: 10.0.0.2:80*1/0 (1 denied)").await;
+    bench.scratch.write("endpoints", "10.0.0.2:80 1 0\nunix:/run/app.sock 2 1\n");
+    bench.hear_next("shop: 10.0.0.2:80*1/0 unix:/run/app.sock*2/1").await;
     bench.scratch.write("endpoints", vec![b'\n'; FILE_MAX as usize + 1]);
     let path = path.display();
     bench.hear_next(&format!("shop: {path}: it has more than 1048576 bytes, the most it may")).await;

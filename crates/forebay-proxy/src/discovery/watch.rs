@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use forebay_base::time::Instant;
+use forebay_net::address::Address;
 use forebay_net::cidr::CidrSet;
 use forebay_telemetry::log::Event;
 use tokio::sync::watch;
@@ -44,14 +45,21 @@ pub(super) struct Subscriber {
 }
 
 /// What was found, before a service's own settings are applied to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Lead {
-    pub(super) address: IpAddr,
-    /// `None`: the service's settings say so.
-    pub(super) port: Option<u16>,
+    pub(super) to: LeadsTo,
     /// At least 1.
     pub(super) weight: u32,
     pub(super) priority: u8,
+}
+
+/// What a lead says of an endpoint's address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum LeadsTo {
+    /// The port is that of the service's settings.
+    Host(IpAddr),
+    /// All of it.
+    Address(Address),
 }
 
 struct State {
@@ -70,7 +78,7 @@ struct Told {
 impl Lead {
     /// An address of a name.
     pub(super) const fn of(address: IpAddr) -> Self {
-        Self { address, port: None, weight: 1, priority: 0 }
+        Self { to: LeadsTo::Host(address), weight: 1, priority: 0 }
     }
 }
 
@@ -174,17 +182,22 @@ impl Subscriber {
     /// and its last good answer is better.
     fn take(&self, leads: &[Lead]) -> (Result<Vec<Found>, Box<str>>, Vec<IpAddr>) {
         let mut denied = Vec::new();
-        let mut found: BTreeMap<SocketAddr, Found> = BTreeMap::new();
+        let mut found: BTreeMap<Address, Found> = BTreeMap::new();
         for lead in leads {
-            if is_denied(lead.address, &self.allow) {
-                denied.push(lead.address);
+            let address = match &lead.to {
+                LeadsTo::Host(ip) => Address::Ip(SocketAddr::new(*ip, self.port)),
+                LeadsTo::Address(address) => address.clone(),
+            };
+            if let Some(ip) =
+                address.ip().map(|address| address.ip()).filter(|ip| is_denied(*ip, &self.allow))
+            {
+                denied.push(ip);
                 continue;
             }
-            let address = SocketAddr::new(lead.address, lead.port.unwrap_or(self.port));
             let weight = self.weight.saturating_mul(lead.weight).clamp(1, WEIGHT_MAX);
             let priority = self.priority.saturating_add(lead.priority).min(PRIORITY_MAX);
             let new = Found { address, weight, priority };
-            let known = found.entry(address).or_insert(new);
+            let known = found.entry(new.address.clone()).or_insert_with(|| new.clone());
             if new.priority < known.priority {
                 *known = new;
             }

@@ -1,13 +1,13 @@
 //! The control plane's standing work: checks, trials, windows, and what workers report.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_base::time::Instant;
+use forebay_net::address::Address;
+use forebay_net::socket::Socket;
 use forebay_telemetry::stats::{Class, Telemetry};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
@@ -69,13 +69,13 @@ fn tally(telemetry: &Telemetry, service: &str, endpoint: &str) -> Tally {
 
 /// Tries whether an endpoint accepts connections again, so that no request has to.
 async fn attempt(supervisor: Arc<Supervisor>, trial: Trial) {
-    let result = connect(trial.address, trial.patience.min(TRIAL_MAX)).await;
+    let result = connect(&trial.address, trial.patience.min(TRIAL_MAX)).await;
     let result = result.map_err(|error| format!("not reachable: {error}").into());
     supervisor.tried(&trial, result, Instant::now());
 }
 
-async fn connect(address: SocketAddr, patience: Duration) -> io::Result<()> {
-    match tokio::time::timeout(patience, TcpStream::connect(address)).await {
+async fn connect(address: &Address, patience: Duration) -> io::Result<()> {
+    match tokio::time::timeout(patience, Socket::connect(address)).await {
         Ok(connected) => connected.map(drop),
         Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "timed out")),
     }

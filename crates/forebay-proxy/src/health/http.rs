@@ -5,8 +5,8 @@ use std::fmt::Write;
 use forebay_base::units::show_size;
 use forebay_net::buffer::Buffer;
 use forebay_net::h1::{Body, BodyError, HeadError, HeadLimits, Outcome, ResponseHead};
+use forebay_net::socket::Socket;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::probe::{Deadline, Failure};
 use crate::plan::HttpCheck;
@@ -24,14 +24,14 @@ const SHOWN_MAX: usize = 60;
 
 /// An answer on its way.
 struct Answer {
-    stream: TcpStream,
+    stream: Socket,
     deadline: Deadline,
     buffer: Buffer,
 }
 
 /// Asks for `check` on a fresh connection; `host` is for a check that names none.
 pub(super) async fn ask(
-    mut stream: TcpStream,
+    mut stream: Socket,
     check: &HttpCheck,
     host: &str,
     deadline: Deadline,

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 
 use forebay_base::units::show_duration;
+use forebay_net::address::Address;
+use forebay_net::socket::Socket;
 use socket2::SockRef;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 use tokio::time::timeout_at;
 
 use super::http;
@@ -34,9 +35,8 @@ pub(super) struct Deadline {
 pub(crate) async fn probe(target: &Target) -> Result<(), Failure> {
     let health = &*target.health;
     let deadline = Deadline { at: tokio::time::Instant::now() + health.timeout, after: health.timeout };
-    let port = health.port.unwrap_or(target.address.port());
-    let address = SocketAddr::new(target.address.ip(), port);
-    let stream = deadline.bound("connecting", connect(address, &health.check)).await?;
+    let address = asked_at(&target.address, health.port);
+    let stream = deadline.bound("connecting", connect(&address, &health.check)).await?;
     match &health.check {
         Check::Tcp => Ok(()),
         Check::Http(check) => http::ask(stream, check, &target.host, deadline).await,
@@ -44,7 +44,16 @@ pub(crate) async fn probe(target: &Target) -> Result<(), Failure> {
     }
 }
 
-async fn connect(address: SocketAddr, check: &Check) -> io::Result<TcpStream> {
+/// Where to ask: at another port, if there is one.
+fn asked_at(address: &Address, port: Option<u16>) -> Address {
+    match (address, port) {
+        (Address::Ip(address), Some(port)) => Address::Ip((address.ip(), port).into()),
+        _ => address.clone(),
+    }
+}
+
+async fn connect(address: &Address, check: &Check) -> io::Result<Socket> {
+    let Address::Ip(address) = *address else { return Socket::connect(address).await };
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     if matches!(check, Check::Tcp) {
         stay_unseen(&socket);
@@ -55,7 +64,7 @@ async fn connect(address: SocketAddr, check: &Check) -> io::Result<TcpStream> {
     if stream.local_addr()? == address {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
-    Ok(stream)
+    Ok(Socket::Tcp(stream))
 }
 
 /// Lets a check that sends nothing end by a reset, before the server's application has seen a connection.

@@ -1,11 +1,11 @@
 //! One endpoint, and everything that speaks for and against it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use forebay_base::time::Instant;
+use forebay_net::address::Address;
 use forebay_policy::health::{Health, Rules, State};
 use forebay_policy::outlier::{Cause, Ejection, Window};
 
@@ -91,8 +91,8 @@ impl Tally {
 }
 
 impl Member {
-    pub(super) fn address(&self) -> SocketAddr {
-        self.shared.address
+    pub(super) fn address(&self) -> &Address {
+        &self.shared.address
     }
 
     /// An operator has taken it out.

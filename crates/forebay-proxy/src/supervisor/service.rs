@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use forebay_base::time::Instant;
+use forebay_net::address::Address;
 use forebay_policy::health::{self, State};
 use forebay_policy::outlier::{Cause, Ejection};
 use forebay_policy::select::{Candidate, Selection, select};
@@ -34,9 +35,9 @@ pub(super) struct Service {
     /// What names and the file have said.
     pub(super) told: BTreeMap<Source, Told>,
     /// What operators have added.
-    pub(super) added: BTreeMap<SocketAddr, Found>,
+    pub(super) added: BTreeMap<Address, Found>,
     /// What operators want of endpoints, those that are away for the moment included.
-    pub(super) wishes: BTreeMap<SocketAddr, (Steer, Instant)>,
+    pub(super) wishes: BTreeMap<Address, (Steer, Instant)>,
     /// In order of address.
     pub(super) members: Vec<Member>,
     /// Those that have just left.
@@ -135,7 +136,7 @@ impl Service {
         if file {
             self.told.entry(Source::File).or_default();
         }
-        for endpoint in names.iter().filter(|endpoint| endpoint.address.parse::<SocketAddr>().is_err()) {
+        for endpoint in names.iter().filter(|endpoint| Address::parse(&endpoint.address).is_none()) {
             self.told.entry(Source::Name(endpoint.address.clone())).or_default();
         }
         self.gather(means, now);
@@ -177,12 +178,11 @@ impl Service {
 
     /// Gathers anew, and says what came and went.
     pub(super) fn regather(&mut self, source: &Source, means: &mut Means<'_>, now: Instant) {
-        let before: Vec<SocketAddr> = self.members.iter().map(Member::address).collect();
+        let before = self.addresses();
         self.gather(means, now);
-        let after: Vec<SocketAddr> = self.members.iter().map(Member::address).collect();
-        let only_in = |these: &[SocketAddr], those: &[SocketAddr]| {
-            let only: Vec<_> =
-                these.iter().filter(|one| those.binary_search(one).is_err()).copied().collect();
+        let after = self.addresses();
+        let only_in = |these: &[Address], those: &[Address]| {
+            let only: Vec<_> = these.iter().filter(|one| those.binary_search(one).is_err()).collect();
             listed(&only)
         };
         let (added, removed) = (only_in(&after, &before), only_in(&before, &after));
@@ -201,10 +201,10 @@ impl Service {
     /// Makes members of what all sources say. The first source to name an address is believed: settings, then
     /// operators, then names and the file.
     fn gather(&mut self, means: &mut Means<'_>, now: Instant) {
-        let mut wanted: BTreeMap<SocketAddr, (Source, u32, u8)> = BTreeMap::new();
+        let mut wanted: BTreeMap<Address, (Source, u32, u8)> = BTreeMap::new();
         for endpoint in &self.spec.endpoints {
-            if let Ok(address) = endpoint.address.parse::<SocketAddr>() {
-                wanted.entry(canonical(address)).or_insert((
+            if let Some(address) = Address::parse(&endpoint.address) {
+                wanted.entry(canonical(&address)).or_insert((
                     Source::Settings,
                     endpoint.weight,
                     endpoint.priority,
@@ -212,30 +212,30 @@ impl Service {
             }
         }
         for found in self.added.values() {
-            wanted.entry(found.address).or_insert((Source::Admin, found.weight, found.priority));
+            wanted.entry(found.address.clone()).or_insert((Source::Admin, found.weight, found.priority));
         }
         for (source, told) in &self.told {
             for found in &told.found {
                 if wanted.len() < ENDPOINTS_MAX {
-                    let address = canonical(found.address);
+                    let address = canonical(&found.address);
                     wanted.entry(address).or_insert((source.clone(), found.weight, found.priority));
                 }
             }
         }
-        let mut before: BTreeMap<SocketAddr, Member> =
-            self.members.drain(..).map(|member| (member.address(), member)).collect();
+        let mut before: BTreeMap<Address, Member> =
+            self.members.drain(..).map(|member| (member.address().clone(), member)).collect();
         let rules = self.rules();
         let mut back = Vec::new();
         for (address, (source, weight, priority)) in wanted {
             let member = if let Some(member) = before.remove(&address) {
                 Member { source, weight, priority, ..member }
-            } else if let Some(mut member) = self.memory.take(address, now) {
+            } else if let Some(mut member) = self.memory.take(&address, now) {
                 member.come_back(rules.as_ref(), now);
-                back.push(address);
                 let wish = self.wishes.get(&address).copied();
+                back.push(address);
                 Member { source, weight, priority, id: means.id(), wish, ..member }
             } else {
-                self.newcomer(address, source, weight, priority, means, now)
+                self.newcomer(&address, source, weight, priority, means, now)
             };
             self.members.push(member);
         }
@@ -252,7 +252,7 @@ impl Service {
 
     fn newcomer(
         &self,
-        address: SocketAddr,
+        address: &Address,
         source: Source,
         weight: u32,
         priority: u8,
@@ -280,7 +280,7 @@ impl Service {
             suspect: false,
             ejection: Ejection::default(),
             ejections: [0; Cause::ALL.len()],
-            wish: self.wishes.get(&address).copied(),
+            wish: self.wishes.get(address).copied(),
             unchecked: now,
             ramping: is_late.then_some(now),
             out_since: None,
@@ -290,7 +290,7 @@ impl Service {
     }
 
     /// Remembers what an operator wants of an endpoint, even while it is away.
-    pub(super) fn note_wish(&mut self, endpoint: SocketAddr, wish: Option<(Steer, Instant)>) {
+    pub(super) fn note_wish(&mut self, endpoint: Address, wish: Option<(Steer, Instant)>) {
         match wish {
             Some(wish) => self.wishes.insert(endpoint, wish),
             None => self.wishes.remove(&endpoint),
@@ -298,7 +298,7 @@ impl Service {
         if self.wishes.len() > ENDPOINTS_MAX {
             let members = &self.members;
             let is_here =
-                |address: &SocketAddr| members.binary_search_by_key(address, Member::address).is_ok();
+                |address: &Address| members.binary_search_by(|one| one.address().cmp(address)).is_ok();
             self.wishes.retain(|address, _| is_here(address));
         }
     }
@@ -336,7 +336,8 @@ impl Service {
     fn note_changes(&mut self, checked: bool, log: &Log, now: Instant) {
         let service = &*self.spec.name;
         for member in &mut self.members {
-            let endpoint = member.address();
+            let shared = Arc::clone(&member.shared);
+            let endpoint = &shared.address;
             match (member.out(checked), member.out_since) {
                 // Nobody has said anything against it.
                 (Some(super::Reason::Unchecked), _) => {}
@@ -345,17 +346,12 @@ impl Service {
                     member.ramping = None;
                     let outs = member.outs(checked);
                     let detail = outs.first().map_or("", |out| &*out.detail);
-                    log.emit(&Event::EndpointOut {
-                        service,
-                        endpoint: &endpoint,
-                        reason: reason.label(),
-                        detail,
-                    });
+                    log.emit(&Event::EndpointOut { service, endpoint, reason: reason.label(), detail });
                 }
                 (None, Some(since)) => {
                     member.out_since = None;
                     member.ramping = (!self.spec.slow_start.is_zero()).then_some(now);
-                    log.emit(&Event::EndpointBack { service, endpoint: &endpoint, after: now.since(since) });
+                    log.emit(&Event::EndpointBack { service, endpoint, after: now.since(since) });
                 }
                 (Some(_), Some(_)) | (None, None) => {}
             }
@@ -415,9 +411,14 @@ impl Service {
         newly_lost
     }
 
+    /// Of all members, in order.
+    pub(super) fn addresses(&self) -> Vec<Address> {
+        self.members.iter().map(Member::address).cloned().collect()
+    }
+
     /// The member at this address.
-    pub(super) fn find(&mut self, address: SocketAddr) -> Option<&mut Member> {
-        let at = self.members.binary_search_by_key(&address, Member::address).ok()?;
+    pub(super) fn find(&mut self, address: &Address) -> Option<&mut Member> {
+        let at = self.members.binary_search_by(|member| member.address().cmp(address)).ok()?;
         self.members.get_mut(at)
     }
 
@@ -434,7 +435,14 @@ impl Service {
 
 /// The same for every way in which an address can be written: an IPv4 address that is mapped into IPv6 is itself,
 /// and only a link-local address has a zone.
-pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+pub(super) fn canonical(address: &Address) -> Address {
+    match address {
+        Address::Ip(address) => canonical_ip(*address).into(),
+        Address::Unix(_) => address.clone(),
+    }
+}
+
+fn canonical_ip(address: SocketAddr) -> SocketAddr {
     match (address, address.ip().to_canonical()) {
         (_, IpAddr::V4(ip)) => SocketAddr::from((ip, address.port())),
         (SocketAddr::V6(_), IpAddr::V6(ip)) if ip.is_unicast_link_local() => address,
@@ -442,7 +450,7 @@ pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
-fn listed(addresses: &[SocketAddr]) -> String {
+fn listed(addresses: &[&Address]) -> String {
     let mut text = addresses.iter().take(SHOWN_MAX).map(ToString::to_string).collect::<Vec<_>>().join(", ");
     if addresses.len() > SHOWN_MAX {
         let _ = write!(text, " and {} more", addresses.len() - SHOWN_MAX);

@@ -55,7 +55,7 @@ impl Fixture {
     /// Who may be picked, as ports and weights.
     fn picks(&self) -> Vec<(u16, u32)> {
         let members = self.supervisor.registry.roster("app").members();
-        members.picks.iter().map(|(index, weight)| (members.all[*index].address.port(), *weight)).collect()
+        members.picks.iter().map(|(index, weight)| (port(&members.all[*index].address), *weight)).collect()
     }
 
     fn ports(&self) -> Vec<u16> {
@@ -68,7 +68,7 @@ impl Fixture {
 
     fn shared(&self, port: u16) -> Arc<crate::upstream::Shared> {
         let members = self.supervisor.registry.roster("app").members();
-        let found = members.all.iter().find(|shared| shared.address.port() == port);
+        let found = members.all.iter().find(|shared| shared.address == at(port));
         Arc::clone(found.expect("the test names one that is there"))
     }
 
@@ -101,7 +101,7 @@ impl Fixture {
     }
 
     fn target(&self, port: u16) -> Option<Target> {
-        self.supervisor.targets().into_iter().find(|target| target.address.port() == port)
+        self.supervisor.targets().into_iter().find(|target| target.address == at(port))
     }
 
     fn found(&self, source: &Source, ports: &[u16]) {
@@ -112,17 +112,22 @@ impl Fixture {
 
     fn state(&self, port: u16) -> &'static str {
         let view = self.supervisor.service("app", self.now).expect("it is in the plan");
-        let endpoint = view.endpoints.iter().find(|endpoint| endpoint.address.port() == port);
+        let endpoint = view.endpoints.iter().find(|endpoint| endpoint.address == at(port));
         endpoint.map_or("gone", EndpointView::state)
     }
 
     fn steer(&self, port: u16, steer: Steer) {
-        self.supervisor.steer("app", at(port), steer, self.now).expect("it is there");
+        self.supervisor.steer("app", &at(port), steer, self.now).expect("it is there");
     }
 }
 
-fn at(port: u16) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], port))
+fn at(port: u16) -> Address {
+    std::net::SocketAddr::from(([127, 0, 0, 1], port)).into()
+}
+
+/// That of an IP address; 0 stands for a Unix socket.
+fn port(address: &Address) -> u16 {
+    address.ip().map_or(0, |address| address.port())
 }
 
 fn three(change: impl FnOnce(&mut plan::Service)) -> Fixture {
@@ -168,7 +173,7 @@ fn who_cannot_be_reached_is_left_out_and_tried_before_it_comes_back() {
     assert!(fixture.shared(2).lost.load(Relaxed) && fixture.shared(2).out.load(Relaxed));
     assert!(fixture.pass(SECOND / 2).is_empty());
     let trials = fixture.pass(SECOND / 2);
-    assert_eq!(trials.iter().map(|trial| trial.address).collect::<Vec<_>>(), [at(2)]);
+    assert_eq!(trials.iter().map(|trial| trial.address.clone()).collect::<Vec<_>>(), [at(2)]);
     // Not twice at a time.
     assert!(fixture.pass(SECOND).is_empty());
     fixture.supervisor.tried(&trials[0], Err("refused".into()), fixture.now);
@@ -568,11 +573,11 @@ fn a_service_has_no_more_endpoints_than_it_may() {
 fn endpoints_are_added_and_removed_at_run_time() {
     let fixture = three(|_| {});
     let found = Found { address: at(4), weight: 2, priority: 0 };
-    assert_eq!(fixture.supervisor.add("app", found, fixture.now), Ok(()));
-    assert_eq!(fixture.supervisor.add("app", found, fixture.now), Err(SteerError::AlreadyThere));
+    assert_eq!(fixture.supervisor.add("app", found.clone(), fixture.now), Ok(()));
+    assert_eq!(fixture.supervisor.add("app", found.clone(), fixture.now), Err(SteerError::AlreadyThere));
     fixture.reload();
     assert_eq!(fixture.picks(), [(1, 1), (2, 1), (3, 1), (4, 2)]);
-    let remove = |port| fixture.supervisor.remove("app", at(port), fixture.now);
+    let remove = |port| fixture.supervisor.remove("app", &at(port), fixture.now);
     assert_eq!(remove(1), Err(SteerError::NotAdded(Source::Settings)));
     assert_eq!(remove(4), Ok(()));
     assert_eq!(remove(4), Err(SteerError::NoEndpoint(vec![at(1), at(2), at(3)])));
@@ -713,9 +718,72 @@ fn an_address_is_the_same_however_it_is_written() {
     for address in ["[::ffff:127.0.0.1]:1", "[::1%5]:2", "[0:0::1]:2"] {
         assert_eq!(add(address), Err(SteerError::AlreadyThere), "{address}");
     }
-    let mapped = "[::ffff:127.0.0.1]:1".parse().expect("an address");
-    fixture.supervisor.steer("app", mapped, Steer::Drain, fixture.now).expect("it is there");
+    let mapped: Address = "[::ffff:127.0.0.1]:1".parse().expect("an address");
+    fixture.supervisor.steer("app", &mapped, Steer::Drain, fixture.now).expect("it is there");
     assert_eq!(fixture.ports(), [2]);
+}
+
+#[test]
+fn a_unix_socket_is_an_endpoint_like_any_other() {
+    let mut fixture = Fixture::new(&["127.0.0.1:1", "unix:/run/app.sock"], |spec| {
+        spec.health = Some(Health { port: Some(99), rise: 1, ..Health::new(Check::Tcp) });
+    });
+    let app: Address = "unix:/run/app.sock".parse().expect("an address");
+    let targets = fixture.supervisor.targets();
+    let hosts: Vec<_> = targets.iter().map(|target| (target.address.clone(), &*target.host)).collect();
+    assert_eq!(hosts, [(at(1), "127.0.0.1:1"), (app.clone(), "localhost")]);
+    for target in &targets {
+        assert!(fixture.supervisor.checked(target, Ok(()), fixture.now).is_some());
+    }
+    assert_eq!(fixture.ports(), [1, 0]);
+    let add = |address: &str| {
+        let found = Found { address: address.parse().expect("an address"), weight: 1, priority: 0 };
+        fixture.supervisor.add("app", found, fixture.now)
+    };
+    assert_eq!(add("unix:/run/app.sock"), Err(SteerError::AlreadyThere));
+    assert_eq!(add("unix:/run/other.sock"), Ok(()));
+    fixture.supervisor.steer("app", &app, Steer::Drain, fixture.now).expect("it is there");
+    fixture.checks(&[1], true);
+    assert_eq!(fixture.ports(), [1]);
+    fixture.spec.endpoints.pop();
+    fixture.reload();
+    let there = |fixture: &Fixture| -> Vec<String> {
+        let view = fixture.supervisor.service("app", fixture.now).expect("it is in the plan");
+        view.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect()
+    };
+    assert_eq!(there(&fixture), ["127.0.0.1:1", "unix:/run/other.sock"]);
+    let other = "unix:/run/other.sock".parse().expect("an address");
+    assert_eq!(fixture.supervisor.remove("app", &other, fixture.now), Ok(()));
+    assert_eq!(there(&fixture), ["127.0.0.1:1"]);
+}
+
+#[test]
+fn a_check_that_reaches_a_unix_socket_ends_its_ejection() {
+    let fixture = Fixture::new(&["127.0.0.1:1", "unix:/run/app.sock"], |spec| {
+        spec.health = Some(Health { port: Some(99), rise: 1, ..Health::new(Check::Tcp) });
+    });
+    let targets = fixture.supervisor.targets();
+    let pass = || {
+        for target in &targets {
+            assert!(fixture.supervisor.checked(target, Ok(()), fixture.now).is_some());
+        }
+    };
+    pass();
+    let members = fixture.supervisor.registry.roster("app").members();
+    for endpoint in &members.all {
+        endpoint.unreachable.store(3, Relaxed);
+        let roster = fixture.supervisor.registry.roster("app");
+        let grief = Grief::Failing(Cause::ConnectFailures);
+        let report = Report { roster, endpoint: Arc::clone(endpoint), grief };
+        fixture.supervisor.reported(&report, fixture.now);
+        let is_out = |fixture: &Fixture| !fixture.ports().contains(&port(&endpoint.address));
+        assert!(is_out(&fixture));
+        pass();
+        // That another port can be reached says nothing, and a socket has no other.
+        assert_eq!(is_out(&fixture), endpoint.address.ip().is_some());
+        endpoint.unreachable.store(0, Relaxed);
+        fixture.supervisor.steer("app", &endpoint.address, Steer::Enable, fixture.now).expect("it is there");
+    }
 }
 
 #[test]
@@ -723,7 +791,7 @@ fn wishes_for_endpoints_that_never_come_are_not_kept_without_end() {
     let fixture = three(|_| {});
     fixture.steer(2, Steer::Drain);
     for port in 10..=2 * ENDPOINTS_MAX as u16 {
-        fixture.supervisor.foresee("app", at(port), Steer::Drain, fixture.now);
+        fixture.supervisor.foresee("app", &at(port), Steer::Drain, fixture.now);
         let known = fixture.supervisor.lock().services[0].wishes.len();
         assert!(known <= ENDPOINTS_MAX, "{known}");
     }

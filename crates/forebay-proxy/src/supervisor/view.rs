@@ -1,10 +1,10 @@
 //! What people and tools are shown of services and endpoints, and what they may ask for.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use forebay_base::time::Instant;
+use forebay_net::address::Address;
 use forebay_policy::{health, outlier};
 
 use crate::plan;
@@ -34,10 +34,10 @@ impl fmt::Display for Source {
 }
 
 /// An endpoint as a source tells of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Where it can be reached.
-    pub address: SocketAddr,
+    pub address: Address,
     /// 1 to 1,000,000.
     pub weight: u32,
     /// 0 to 9; the least first.
@@ -61,7 +61,7 @@ pub struct Target {
     /// Its service.
     pub service: Box<str>,
     /// Where it is.
-    pub address: SocketAddr,
+    pub address: Address,
     /// What `Host` says unless the check has its own: the endpoint as written in the settings.
     pub host: Box<str>,
     /// How it is checked.
@@ -110,7 +110,7 @@ pub struct SourceView {
 #[derive(Clone, Debug)]
 pub struct EndpointView {
     /// Where it is: its name in metrics, logs and commands.
-    pub address: SocketAddr,
+    pub address: Address,
     /// How it came to be known.
     pub source: Source,
     /// As configured.
@@ -217,7 +217,7 @@ pub enum SteerError {
     /// No service has this name. Those that exist:
     NoService(Vec<Box<str>>),
     /// The service has no such endpoint. Those it has:
-    NoEndpoint(Vec<SocketAddr>),
+    NoEndpoint(Vec<Address>),
     /// It came from this source, and only what was added at run time can be removed so.
     NotAdded(Source),
     /// The service has it already.

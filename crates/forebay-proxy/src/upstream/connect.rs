@@ -112,7 +112,9 @@ async fn reclaim(endpoint: &Endpoint, alarm: &Alarm, deadline: Instant) -> Resul
 }
 
 async fn open_at(endpoint: &Endpoint, alarm: &Alarm, deadline: Instant) -> Result<TcpStream, ConnectError> {
-    let mut connecting = std::pin::pin!(TcpStream::connect(endpoint.shared.address));
+    // A link cannot be a Unix socket yet.
+    let Some(address) = endpoint.shared.address.ip() else { return Err(ConnectError::Failed) };
+    let mut connecting = std::pin::pin!(TcpStream::connect(address));
     std::future::poll_fn(|cx| match connecting.as_mut().poll(cx) {
         Poll::Ready(result) => Poll::Ready(result.map_err(|error| why(&error))),
         Poll::Pending if endpoint.is_lost() => Poll::Ready(Err(ConnectError::Lost)),

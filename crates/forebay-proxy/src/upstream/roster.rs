@@ -1,10 +1,10 @@
 //! What workers share of a service: its endpoints, and who of them may be picked.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
+use forebay_net::address::Address;
 use forebay_policy::balance::{Parts, Ring, stable_hash};
 use forebay_policy::outlier::Cause;
 
@@ -13,7 +13,7 @@ use super::queue::Line;
 /// What all workers know of one endpoint. The same for as long as the endpoint is there, or anybody still uses it.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Address,
     /// `address` as text: the label of metrics and logs.
     pub(crate) name: Box<str>,
     /// Tells it from others, the same in every process: for rings and cookies.
@@ -33,7 +33,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(service: &str, address: SocketAddr) -> Self {
+    pub(crate) fn new(service: &str, address: Address) -> Self {
         let name = address.to_string();
         let mut identity = Vec::with_capacity(service.len() + 1 + name.len());
         identity.extend_from_slice(service.as_bytes());
@@ -218,7 +218,7 @@ pub(crate) struct Registry {
 /// time are under way goes on with the same counts, or bounds would hold twice.
 #[derive(Debug, Default)]
 struct Known {
-    by_service: HashMap<Box<str>, HashMap<SocketAddr, Weak<Shared>>>,
+    by_service: HashMap<Box<str>, HashMap<Address, Weak<Shared>>>,
     count: usize,
     /// Counts up to which dead entries are left where they are.
     sweep_at: usize,
@@ -228,17 +228,17 @@ struct Known {
 const KNOWN_MIN: usize = 1_000;
 
 impl Known {
-    fn shared(&mut self, service: &str, address: SocketAddr) -> Arc<Shared> {
+    fn shared(&mut self, service: &str, address: &Address) -> Arc<Shared> {
         let known = self.by_service.get_mut(service);
-        let same = known.and_then(|addresses| addresses.get(&address)).and_then(Weak::upgrade);
-        same.unwrap_or_else(|| self.add(service, address))
+        let same = known.and_then(|addresses| addresses.get(address)).and_then(Weak::upgrade);
+        same.unwrap_or_else(|| self.add(service, address.clone()))
     }
 
-    fn add(&mut self, service: &str, address: SocketAddr) -> Arc<Shared> {
+    fn add(&mut self, service: &str, address: Address) -> Arc<Shared> {
         if self.count >= self.sweep_at {
             self.sweep();
         }
-        let shared = Arc::new(Shared::new(service, address));
+        let shared = Arc::new(Shared::new(service, address.clone()));
         let known = self.by_service.entry(service.into()).or_default();
         self.count += usize::from(known.insert(address, Arc::downgrade(&shared)).is_none());
         shared
@@ -278,7 +278,7 @@ impl Registry {
     }
 
     /// The endpoint of `service` at `address`: the one that is in use, or a new one.
-    pub(crate) fn shared(&self, service: &str, address: SocketAddr) -> Arc<Shared> {
+    pub(crate) fn shared(&self, service: &str, address: &Address) -> Arc<Shared> {
         self.known.lock().expect("no panic under this lock").shared(service, address)
     }
 
@@ -330,15 +330,15 @@ mod tests {
     #[test]
     fn endpoints_that_nobody_uses_are_forgotten_and_those_in_use_are_not() {
         let registry = Registry::default();
-        let address = |n: u16| SocketAddr::from(([127, 0, 0, 1], n));
-        let in_use: Vec<Arc<Shared>> = (0..10).map(|n| registry.shared("app", address(n))).collect();
+        let address = |n: u16| Address::from(std::net::SocketAddr::from(([127, 0, 0, 1], n)));
+        let in_use: Vec<Arc<Shared>> = (0..10).map(|n| registry.shared("app", &address(n))).collect();
         for round in 0..20_u16 {
-            (100..1_000).for_each(|n| drop(registry.shared("app", address(round * 1_000 + n))));
+            (100..1_000).for_each(|n| drop(registry.shared("app", &address(round * 1_000 + n))));
         }
         assert!(registry.known.lock().expect("no panic under this lock").count <= KNOWN_MIN);
         for (n, shared) in (0..10).zip(&in_use) {
-            assert!(Arc::ptr_eq(shared, &registry.shared("app", address(n))));
-            assert!(!Arc::ptr_eq(shared, &registry.shared("shop", address(n))));
+            assert!(Arc::ptr_eq(shared, &registry.shared("app", &address(n))));
+            assert!(!Arc::ptr_eq(shared, &registry.shared("shop", &address(n))));
         }
     }
 }

@@ -265,9 +265,45 @@ pub enum Event<'a> {
         /// Of which service.
         service: &'a str,
         /// Which one.
-        endpoint: SocketAddr,
+        endpoint: &'a str,
         /// What was done: `add`, `remove`, `drain`, `disable` or `enable`.
         action: &'a str,
+    },
+    /// A certificate is asked for.
+    CertificateWanted {
+        /// Which names it is for.
+        names: &'a str,
+        /// Of which ACME server.
+        directory: &'a str,
+        /// Why it is needed.
+        reason: &'a str,
+    },
+    /// Another replica is getting the certificate.
+    CertificateAwaited {
+        /// Which names it is for.
+        names: &'a str,
+        /// Who: machine and process.
+        owner: &'a str,
+    },
+    /// A certificate came, and is shown to clients.
+    CertificateIssued {
+        /// Which names it is for.
+        names: &'a str,
+        /// How long it is good.
+        good_for: Duration,
+        /// When it will be renewed.
+        renews_in: Duration,
+    },
+    /// A certificate did not come.
+    CertificateFailed {
+        /// Which names it is for.
+        names: &'a str,
+        /// Why.
+        error: &'a str,
+        /// When it is tried again.
+        again_in: Duration,
+        /// How long the one there is will be good; `None`: there is none, and clients are refused.
+        good_for: Option<Duration>,
     },
     /// A request to the admin server was refused.
     AdminRefused {
@@ -469,6 +505,36 @@ impl Event<'_> {
                     .with("service", service)
                     .with("endpoint", endpoint)
                     .with("action", action)
+            }
+            Self::CertificateWanted { names, directory, reason } => {
+                parts(Info, "certificate_wanted", "asking for a certificate")
+                    .with("names", names)
+                    .with("directory", directory)
+                    .with("reason", reason)
+            }
+            Self::CertificateAwaited { names, owner } => {
+                parts(Info, "certificate_awaited", "another replica is asking for the certificate")
+                    .with("names", names)
+                    .with("owner", owner)
+            }
+            Self::CertificateIssued { names, good_for, renews_in } => {
+                parts(Info, "certificate_issued", "new certificate in use")
+                    .with("names", names)
+                    .with_duration("good_for", good_for)
+                    .with_duration("renews_in", renews_in)
+            }
+            Self::CertificateFailed { names, error, again_in, good_for: Some(good_for) } => {
+                parts(Error, "certificate_failed", "no new certificate, the one there is stays in use")
+                    .with("names", names)
+                    .with("error", error)
+                    .with_duration("again_in", again_in)
+                    .with_duration("good_for", good_for)
+            }
+            Self::CertificateFailed { names, error, again_in, good_for: None } => {
+                parts(Error, "certificate_failed", "no certificate: secured connections are refused")
+                    .with("names", names)
+                    .with("error", error)
+                    .with_duration("again_in", again_in)
             }
             Self::AdminRefused { peer, reason } => {
                 parts(Warn, "admin_refused", "request to the admin server refused")

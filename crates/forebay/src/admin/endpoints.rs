@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use forebay_base::nearest::nearest;
+use forebay_net::address::Address;
 use forebay_proxy::supervisor::{EndpointView, ServiceView, Steer, SteerError};
 use forebay_telemetry::log::Event;
 use hyper::StatusCode;
@@ -84,7 +85,7 @@ pub(super) fn endpoint(state: &AdminState, service: &str, address: &str) -> Repl
 pub(super) fn add(state: &AdminState, peer: SocketAddr, service: &str, body: &[u8]) -> Reply {
     match Added::parse(body) {
         Ok(Added { address, weight, priority }) => {
-            change(state, peer, service, address, Change::Add { weight, priority })
+            change(state, peer, service, &address, Change::Add { weight, priority })
         }
         Err(problems) => reply::problem_with(
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -108,22 +109,23 @@ pub(super) fn change_by_path(
         return reply::problem(StatusCode::UNPROCESSABLE_ENTITY, "bad_body", detail);
     }
     match parse_address(address) {
-        Ok(address) => change(state, peer, service, address, wish),
+        Ok(address) => change(state, peer, service, &address, wish),
         Err(detail) => reply::problem(StatusCode::NOT_FOUND, "no_endpoint", &detail),
     }
 }
 
-fn change(state: &AdminState, peer: SocketAddr, service: &str, address: SocketAddr, wish: Change) -> Reply {
+fn change(state: &AdminState, peer: SocketAddr, service: &str, address: &Address, wish: Change) -> Reply {
     if let Err(error) = state.control.change(service, address, wish) {
         return refused(&error);
     }
-    state.log.emit(&Event::EndpointSteered { peer, service, endpoint: address, action: wish.label() });
+    let endpoint = address.to_string();
+    state.log.emit(&Event::EndpointSteered { peer, service, endpoint: &endpoint, action: wish.label() });
     if wish == Change::Remove {
-        let gone = json!({ "service": service, "address": address.to_string(), "removed": true });
+        let gone = json!({ "service": service, "address": endpoint, "removed": true });
         return reply::json(StatusCode::OK, &gone);
     }
     let status = if let Change::Add { .. } = wish { StatusCode::CREATED } else { StatusCode::OK };
-    match find(state, service, &address.to_string()) {
+    match find(state, service, &endpoint) {
         Ok(value) => reply::json(status, &value),
         // A reload has taken it away meanwhile.
         Err(reply) => *reply,
@@ -139,7 +141,7 @@ fn find(state: &AdminState, service: &str, address: &str) -> Result<Value, Box<R
     match view.endpoints.iter().find(|endpoint| endpoint.address == address) {
         Some(endpoint) => Ok(view::endpoint_of(service, endpoint, Clocks::read())),
         None => {
-            let known = view.endpoints.iter().map(|endpoint| endpoint.address).collect();
+            let known = view.endpoints.iter().map(|endpoint| endpoint.address.clone()).collect();
             Err(Box::new(refused(&SteerError::NoEndpoint(known))))
         }
     }
@@ -163,11 +165,11 @@ fn refused(error: &SteerError) -> Reply {
     reply::problem(status, reason, &error.to_string())
 }
 
-/// An IP address and a port.
-fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    match text.parse::<SocketAddr>() {
-        Ok(address) if address.port() > 0 => Ok(address),
-        _ => Err("endpoints are called by IP address and port: `10.0.0.1:80` or `[::1]:80`".to_owned()),
+/// An IP address and a port, or a Unix socket.
+fn parse_address(text: &str) -> Result<Address, String> {
+    match Address::parse(text) {
+        Some(address) if address.ip().is_none_or(|address| address.port() > 0) => Ok(address),
+        _ => Err("endpoints are called by IP address and port, `10.0.0.1:80` or `[::1]:80`, or by the path of a Unix socket, `unix:/run/app.sock`".to_owned()),
     }
 }
 
@@ -262,7 +264,7 @@ impl Wanted {
 /// An endpoint that is to be added.
 #[derive(Debug, PartialEq, Eq)]
 struct Added {
-    address: SocketAddr,
+    address: Address,
     weight: u32,
     priority: u8,
 }
@@ -284,7 +286,7 @@ impl Added {
         let address = match members.get("address") {
             None => Err("`address` is missing".to_owned()),
             Some(Value::String(text)) => parse_address(text)
-                .map_err(|_| format!("`address` is an IP address with a port, such as 10.0.0.1:80; names belong into the settings; this is {text:?}")),
+                .map_err(|_| format!("`address` is an IP address with a port, such as 10.0.0.1:80, or a Unix socket, such as unix:/run/app.sock; names belong into the settings; this is {text:?}")),
             Some(_) => Err("`address` is a text, such as \"10.0.0.1:80\"".to_owned()),
         };
         let number = |key: &str, usual: u64, range: std::ops::RangeInclusive<u64>| match members.get(key) {
@@ -418,6 +420,8 @@ mod tests {
             Err(&["is unknown", "`weight` stands 2 times"]),
         );
         check(r#"{"address":"10.0.0.1:80","weight":1,"priority":1}"#, Ok(("10.0.0.1:80", 1, 1)));
+        check(r#"{"address":"unix:/run/app.sock"}"#, Ok(("unix:/run/app.sock", 1, 0)));
+        check(r#"{"address":"unix:app.sock"}"#, Err(&["unix:/run/app.sock"]));
         check("[]", Err(&["not a JSON object"]));
         check("", Err(&["not JSON"]));
     }

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use forebay_net::address::Address;
 use forebay_proxy::supervisor::{EndpointView, Out, Reason, Source};
 use forebay_telemetry::access::{Format, Target};
 use forebay_telemetry::log::{Level, Settings};
@@ -30,14 +31,14 @@ impl Control for Plugged {
         Some(shop()).filter(|service| *service.name == *name)
     }
 
-    fn change(&self, service: &str, endpoint: SocketAddr, wish: Change) -> Result<(), SteerError> {
+    fn change(&self, service: &str, endpoint: &Address, wish: Change) -> Result<(), SteerError> {
         let shop = self.service(service).ok_or_else(|| SteerError::NoService(vec!["shop".into()]))?;
-        let known: Vec<SocketAddr> = shop.endpoints.iter().map(|endpoint| endpoint.address).collect();
+        let known: Vec<Address> = shop.endpoints.iter().map(|endpoint| endpoint.address.clone()).collect();
         match (known.contains(&endpoint), wish) {
             (true, Change::Add { .. }) => Err(SteerError::AlreadyThere),
             (true, Change::Remove) => Err(SteerError::NotAdded(Source::Settings)),
             (true, Change::Steer(_)) => Ok(()),
-            (false, Change::Add { .. }) if endpoint.ip().is_unspecified() => Err(SteerError::Denied),
+            (false, Change::Add { .. }) if endpoint.is_of([0, 0, 0, 0].into()) => Err(SteerError::Denied),
             (false, _) => Err(SteerError::NoEndpoint(known)),
         }
     }

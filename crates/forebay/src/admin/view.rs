@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn an_endpoint_says_why_it_is_out() {
         let view = EndpointView {
-            address: ([10, 0, 0, 1], 80).into(),
+            address: std::net::SocketAddr::from(([10, 0, 0, 1], 80)).into(),
             source: Source::Name("app.test:80".into()),
             weight: 2,
             priority: 1,

@@ -1,8 +1,7 @@
 //! What operators have done to endpoints at run time, told to the process that takes over: settings do not tell.
 
-use std::net::SocketAddr;
-
 use forebay_base::time::Instant;
+use forebay_net::address::Address;
 use forebay_proxy::supervisor::{Found, Reason, ServiceView, Source, Steer, Supervisor};
 use serde_json::{Value, json};
 
@@ -44,8 +43,8 @@ pub(super) fn restore(told: &Value, supervisor: &Supervisor, now: Instant) {
             let wish = endpoint["wish"].as_str().and_then(wish);
             if let (Some(address), Some(wish)) = (address(endpoint), wish) {
                 // A name may not have led to it yet: then it holds once it does.
-                if supervisor.steer(service, address, wish, now).is_err() {
-                    supervisor.foresee(service, address, wish, now);
+                if supervisor.steer(service, &address, wish, now).is_err() {
+                    supervisor.foresee(service, &address, wish, now);
                 }
             }
         }
@@ -59,14 +58,14 @@ pub(super) fn amend(before: &Value, after: &Value, supervisor: &Supervisor, now:
         for endpoint in missing(&before["added"], &after["added"]) {
             if let Some(address) = address(endpoint) {
                 // It may stand in the settings by now.
-                let _ = supervisor.remove(service, address, now);
+                let _ = supervisor.remove(service, &address, now);
             }
         }
         for endpoint in missing(&before["steered"], &after["steered"]) {
             if let Some(address) = address(endpoint)
-                && supervisor.steer(service, address, Steer::Enable, now).is_err()
+                && supervisor.steer(service, &address, Steer::Enable, now).is_err()
             {
-                supervisor.foresee(service, address, Steer::Enable, now);
+                supervisor.foresee(service, &address, Steer::Enable, now);
             }
         }
     }
@@ -86,8 +85,8 @@ fn wish(label: &str) -> Option<Steer> {
         .map(|(_, steer)| steer)
 }
 
-fn address(endpoint: &Value) -> Option<SocketAddr> {
-    endpoint["address"].as_str()?.parse().ok()
+fn address(endpoint: &Value) -> Option<Address> {
+    Address::parse(endpoint["address"].as_str()?)
 }
 
 fn found(endpoint: &Value) -> Option<Found> {

@@ -1,10 +1,10 @@
 //! What the admin side may ask of the running gateway.
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use forebay_base::time::Instant;
+use forebay_net::address::Address;
 use forebay_proxy::gateway::Gateway;
 use forebay_proxy::plan::{Action, Plan, Route};
 use forebay_proxy::supervisor::{Found, ServiceView, SteerError, Supervisor};
@@ -53,11 +53,11 @@ impl Control for Controls {
         self.supervisor().service(name, Instant::now())
     }
 
-    fn change(&self, service: &str, endpoint: SocketAddr, wish: Change) -> Result<(), SteerError> {
+    fn change(&self, service: &str, endpoint: &Address, wish: Change) -> Result<(), SteerError> {
         let (supervisor, now) = (self.supervisor(), Instant::now());
         let change = || match wish {
             Change::Add { weight, priority } => {
-                supervisor.add(service, Found { address: endpoint, weight, priority }, now)
+                supervisor.add(service, Found { address: endpoint.clone(), weight, priority }, now)
             }
             Change::Remove => supervisor.remove(service, endpoint, now),
             Change::Steer(steer) => supervisor.steer(service, endpoint, steer, now),

@@ -1,8 +1,8 @@
 //! Reads a file of endpoints: JSON or YAML, with the strictness of settings.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
+use forebay_net::address::Address;
 use forebay_proxy::supervisor::{ENDPOINTS_MAX, Found};
 
 use super::keys::ENDPOINTS;
@@ -61,7 +61,7 @@ fn endpoints(fields: &Fields, problems: &mut Problems) -> Vec<Found> {
             _ => continue,
         };
         match address(&text) {
-            Some(address) if seen.insert(address) => all.push(Found { address, weight, priority }),
+            Some(address) if seen.insert(address.clone()) => all.push(Found { address, weight, priority }),
             Some(address) => {
                 problems.error_fix(text.at, format!("{address} stands twice"), "keep one of them")
             }
@@ -75,8 +75,8 @@ fn endpoints(fields: &Fields, problems: &mut Problems) -> Vec<Found> {
     all
 }
 
-fn address(text: &Spanned<&str>) -> Option<SocketAddr> {
-    text.value.parse().ok().filter(|address: &SocketAddr| address.port() != 0)
+fn address(text: &Spanned<&str>) -> Option<Address> {
+    Address::parse(text.value).filter(|address| address.ip().is_none_or(|address| address.port() != 0))
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! Checks against servers that follow a script.
 
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_testkit::origin::Origin;
+use forebay_testkit::scratch::Scratch;
 use tokio::runtime::Builder;
 
 use super::*;
@@ -20,10 +23,10 @@ fn holding(text: &str) -> HttpCheck {
 }
 
 /// What checking `address` as `health` says comes to; an empty text is success.
-fn check(address: SocketAddr, health: Health) -> String {
+fn check(address: impl Into<Address>, health: Health) -> String {
     let target = Target {
         service: "app".into(),
-        address,
+        address: address.into(),
         host: "app.test:80".into(),
         health: Arc::new(health),
         id: 1,
@@ -211,4 +214,28 @@ fn servers_do_not_see_checks_that_send_nothing() {
     let seen = listener.incoming().flatten().take_while(|seen| seen.peer_addr().ok() != Some(real)).count();
     // A machine that pauses this thread at the wrong moment lets one through.
     assert!(seen <= CHECKS / 4, "{seen} of {CHECKS} checks were accepted");
+}
+
+#[test]
+fn a_unix_socket_is_asked_where_it_is_whatever_the_port() {
+    let scratch = Scratch::new("probe");
+    let path = scratch.path().join("app.sock");
+    let address = || Address::Unix(path.to_str().expect("the directory is text").into());
+    let server = UnixListener::bind(&path).expect("the directory is new");
+    let serving = std::thread::spawn(move || {
+        let (mut client, _) = server.accept().expect("a check comes");
+        let mut head = [0; 1024];
+        let length = client.read(&mut head).expect("it asks");
+        client.write_all(ok("fine").as_bytes()).expect("it waits");
+        drop(server.accept().expect("another comes"));
+        String::from_utf8_lossy(&head[..length]).into_owned()
+    });
+    let http = Health { port: Some(1), ..patient(holding("fine")) };
+    assert_eq!(check(address(), http), "");
+    assert_eq!(check(address(), Health { port: Some(1), ..Health::new(Check::Tcp) }), "");
+    let head = serving.join().expect("it does not panic");
+    assert!(head.starts_with("GET /up HTTP/1.1\r\nHost: app.test:80\r\n"), "{head}");
+    assert_eq!(check(address(), Health::new(Check::Tcp)), "connection refused");
+    std::fs::remove_file(&path).expect("it was there");
+    assert!(check(address(), Health::new(Check::Tcp)).contains("No such file"));
 }

@@ -9,7 +9,7 @@ const START: Instant = Instant::from_nanos(1_000_000_000_000);
 const NONE: [u64; 0] = [];
 
 fn target(id: u64) -> Target {
-    let address = std::net::SocketAddr::from(([127, 0, 0, 1], 80));
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], 80)).into();
     let health = Arc::new(Health::new(Check::Tcp));
     Target { service: "app".into(), address, host: "app".into(), health, id }
 }

@@ -1,9 +1,9 @@
 //! Endpoints that treat requests badly: left out, tried, and taken back.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 
 use forebay_base::time::Instant;
+use forebay_net::address::Address;
 use forebay_policy::outlier::{self, Cause, Ejection};
 
 use super::super::member::{Ejected, Member, Tally, first_trial};
@@ -14,7 +14,7 @@ impl Service {
     /// Leaves an endpoint out, if not too many are already.
     pub(in super::super) fn eject(
         &mut self,
-        address: SocketAddr,
+        address: &Address,
         cause: Cause,
         detail: &str,
         means: &mut Means<'_>,
@@ -39,7 +39,7 @@ impl Service {
     }
 
     /// What time alone changes. Gives the endpoints that should be tried before they come back.
-    pub(in super::super) fn tick(&mut self, means: &mut Means<'_>, now: Instant) -> Vec<SocketAddr> {
+    pub(in super::super) fn tick(&mut self, means: &mut Means<'_>, now: Instant) -> Vec<Address> {
         self.memory.forget_old(now);
         if !self.members.iter().any(Member::is_busy) {
             return Vec::new();
@@ -53,7 +53,7 @@ impl Service {
                 Some(ejected) if now < ejected.until => {}
                 Some(ejected) if ejected.cause == Cause::ConnectFailures => {
                     ejected.probing = true;
-                    to_try.push(member.shared.address);
+                    to_try.push(member.shared.address.clone());
                 }
                 // On probation: one more failure is one too many.
                 Some(_) => member.readmit(now, failures.saturating_sub(1)),
@@ -70,7 +70,7 @@ impl Service {
     /// An endpoint was tried: an ejected one, or a suspect.
     pub(in super::super) fn tried(
         &mut self,
-        address: SocketAddr,
+        address: &Address,
         result: Result<(), Box<str>>,
         means: &mut Means<'_>,
         now: Instant,
@@ -118,25 +118,25 @@ impl Service {
         }
         let rules = outlier::Rules { error_ratio, latency_factor, requests_min };
         let causes = outlier::compare(&rules, &windows);
-        let worst: Vec<(SocketAddr, Cause, String)> = self
+        let worst: Vec<(Address, Cause, String)> = self
             .members
             .iter()
             .zip(causes)
             .zip(&windows)
-            .filter_map(|((member, cause), window)| Some((member.address(), cause?, told_of(window))))
+            .filter_map(|((member, cause), window)| Some((member.address().clone(), cause?, told_of(window))))
             .collect();
         for (address, cause, detail) in worst {
-            self.eject(address, cause, &detail, means, now);
+            self.eject(&address, cause, &detail, means, now);
         }
     }
 
     /// Those who have come back ejected stay so only as far as that many may be.
-    pub(super) fn pardon(&mut self, back: &[SocketAddr], now: Instant) {
+    pub(super) fn pardon(&mut self, back: &[Address], now: Instant) {
         let all = self.members.iter().filter(|member| !member.is_steered_out()).count();
         let mut ejected = self.members.iter().filter(|member| member.ejected.is_some()).count();
         for address in back {
             let max = self.spec.outlier.ejected_max;
-            let Some(member) = self.find(*address).filter(|member| member.ejected.is_some()) else {
+            let Some(member) = self.find(address).filter(|member| member.ejected.is_some()) else {
                 continue;
             };
             if !outlier::may_eject(ejected - 1, all, max) {

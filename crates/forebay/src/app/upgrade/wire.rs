@@ -244,7 +244,10 @@ mod tests {
         assert_eq!(taken.state, state);
         let told: Vec<_> =
             taken.groups.iter().map(|group| (group.purpose, group.lent, group.listeners.len())).collect();
-        assert_eq!(told, [(Purpose::Clients, false, BATCH + 7), (Purpose::Clients, false, 1), (Purpose::Admin, true, 1)]);
+        assert_eq!(
+            told,
+            [(Purpose::Clients, false, BATCH + 7), (Purpose::Clients, false, 1), (Purpose::Admin, true, 1)]
+        );
         for group in &taken.groups {
             let is_there = |listener: &Listener| listener.address().is_ok_and(|at| at == group.address);
             assert!(group.listeners.iter().all(is_there));

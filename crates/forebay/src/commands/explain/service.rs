@@ -1,8 +1,7 @@
 //! What happens to a request once its service is known.
 
-use std::net::SocketAddr;
-
 use forebay_base::units::show_duration;
+use forebay_net::address::Address;
 use forebay_proxy::plan::{
     Balance, Check, Endpoint, HashBy, Health, HttpCheck, Outlier, PoolLimits, Route, Service, Timeouts,
 };
@@ -55,7 +54,7 @@ fn picked(service: &Service) -> String {
 
 /// Whether it is one endpoint for certain: names may have many addresses.
 fn is_one(endpoint: &Endpoint) -> bool {
-    endpoint.address.parse::<SocketAddr>().is_ok()
+    Address::parse(&endpoint.address).is_some()
 }
 
 fn addresses<'a>(endpoints: impl Iterator<Item = &'a Endpoint>, service: &Service) -> String {
