@@ -1,5 +1,12 @@
 //! One connection's bytes, in both directions, shared by the two halves of an exchange in one task.
 
+mod handshake;
+mod secured;
+mod session;
+mod socket;
+#[cfg(test)]
+mod tests;
+
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -10,10 +17,15 @@ use std::time::Duration;
 use forebay_base::time::Instant;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
+use self::secured::Secured;
+use self::socket::{Socket, poll_peek_unix};
 use crate::buffer::Buffer;
+use crate::tls::Failure;
 use crate::wheel::Alarm;
+
+pub use self::handshake::TlsFailure;
 
 /// Flags of send(2) on Linux: more follows; a broken connection is an error and not a signal.
 const MORE: i32 = 0x8000;
@@ -23,8 +35,16 @@ const NO_SIGNAL: i32 = 0x4000;
 /// task; a borrow never lives across a wait.
 #[derive(Debug)]
 pub struct Link {
-    stream: RefCell<TcpStream>,
+    wire: RefCell<Wire>,
     silence: Cell<Option<Silence>>,
+}
+
+/// What carries the bytes.
+#[derive(Debug)]
+enum Wire {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Tls(Box<Secured>),
 }
 
 /// How long the other side may leave what was sent unacknowledged.
@@ -61,13 +81,44 @@ impl From<io::Error> for LinkError {
     }
 }
 
+impl From<LinkError> for Failure {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::TimedOut => Self::TimedOut,
+            LinkError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
 impl Link {
     /// Takes over a connected socket; turns Nagle's delay off.
     #[must_use]
     pub fn new(stream: TcpStream) -> Self {
         // A socket that is already dead says so on its first read.
         let _ = stream.set_nodelay(true);
-        Self { stream: RefCell::new(stream), silence: Cell::new(None) }
+        Self::from_wire(Wire::Tcp(stream), None)
+    }
+
+    /// Takes over a connected socket of this machine.
+    #[must_use]
+    pub fn unix(stream: UnixStream) -> Self {
+        Self::from_wire(Wire::Unix(stream), None)
+    }
+
+    const fn from_wire(wire: Wire, silence: Option<Silence>) -> Self {
+        Self { wire: RefCell::new(wire), silence: Cell::new(silence) }
+    }
+
+    /// The socket, of a connection that is not secured.
+    fn into_socket(self) -> Result<(Socket, Option<Silence>), Failure> {
+        let socket = Socket::of(self.wire.into_inner());
+        Ok((socket.ok_or_else(|| Failure::Io(io::ErrorKind::Unsupported.into()))?, self.silence.get()))
+    }
+
+    /// Whether what goes over it is secured.
+    #[must_use]
+    pub fn is_secured(&self) -> bool {
+        matches!(&*self.wire.borrow(), Wire::Tls(_))
     }
 
     /// Has the kernel break the connection when nothing of what was sent is acknowledged for as long as `quick`
@@ -104,63 +155,89 @@ impl Link {
 
     fn set_user_timeout(&self, after: Option<Duration>) {
         // Where that is not to be had it takes longer.
-        let _ = SockRef::from(&*self.stream.borrow()).set_tcp_user_timeout(after);
+        let _ = self.wire.borrow().reference().set_tcp_user_timeout(after);
     }
 
     /// The address of the other side.
     ///
     /// # Errors
-    /// The connection is gone.
+    /// The connection is gone, or is one of this machine's, which has none.
     pub fn peer(&self) -> io::Result<SocketAddr> {
-        self.stream.borrow().peer_addr()
+        let address = self.wire.borrow().reference().peer_addr()?;
+        address.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
-    /// Waits until there is something to read (or the end), holding no buffer meanwhile.
+    /// Waits until there is something to read (or the end), holding no buffer meanwhile. A read may find nothing
+    /// yet: not every byte of a secured connection is one of ours.
     #[inline]
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.borrow().poll_read_ready(cx)
+        match &*self.wire.borrow() {
+            Wire::Tcp(stream) => stream.poll_read_ready(cx),
+            Wire::Unix(stream) => stream.poll_read_ready(cx),
+            Wire::Tls(secured) => secured.poll_readable(cx),
+        }
     }
 
     /// Ready when the other side has closed its sending side, is gone altogether, or has sent something, so
     /// that its end cannot be seen yet. Takes nothing.
     #[inline]
     pub fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<Ended> {
-        let stream = self.stream.borrow();
-        if stream.poll_read_ready(cx).is_pending() {
-            return Poll::Pending;
-        }
-        Poll::Ready(match ready!(stream.poll_peek(cx, &mut ReadBuf::new(&mut [0]))) {
+        let peeked = match &mut *self.wire.borrow_mut() {
+            Wire::Tcp(stream) => {
+                if stream.poll_read_ready(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                ready!(stream.poll_peek(cx, &mut ReadBuf::new(&mut [0])))
+            }
+            Wire::Unix(stream) => ready!(poll_peek_unix(stream, cx)),
+            Wire::Tls(secured) => return secured.poll_ended(cx),
+        };
+        Poll::Ready(match peeked {
             Ok(0) => Ended::Closed,
             Ok(_) => Ended::Sending,
             Err(_) => Ended::Reset,
         })
     }
 
-    /// Reads once into `buffer`'s space; 0: the other side has closed its sending side.
+    /// Reads once into `buffer`'s space; 0: the other side has closed its sending side. A secured connection that
+    /// is cut off without a word is an error, `UnexpectedEof`: more was to come, for all we know (RFC 8446 §6.1).
     #[inline]
     pub fn poll_fill(&self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
-        let mut stream = self.stream.borrow_mut();
+        let mut wire = self.wire.borrow_mut();
         let mut window = ReadBuf::new(buffer.space());
-        ready!(Pin::new(&mut *stream).poll_read(cx, &mut window))?;
+        ready!(match &mut *wire {
+            Wire::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut window),
+            Wire::Unix(stream) => Pin::new(stream).poll_read(cx, &mut window),
+            Wire::Tls(secured) => return secured.poll_fill(cx, buffer),
+        })?;
         let n = window.filled().len();
         buffer.advance(n);
         Poll::Ready(Ok(n))
     }
 
-    /// Writes some of `bytes`.
+    /// Writes some of `bytes`. After `Pending`, the next call must begin with the same ones: on a secured connection
+    /// some of them may be on their way.
     #[inline]
     pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.stream.borrow_mut()).poll_write(cx, bytes)
+        match &mut *self.wire.borrow_mut() {
+            Wire::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Wire::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Wire::Tls(secured) => secured.poll_write(cx, &[IoSlice::new(bytes)]),
+        }
     }
 
-    /// Writes some of `slices`.
+    /// Writes some of `slices`; see `poll_write`.
     #[inline]
     pub fn poll_write_vectored(
         &self,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.stream.borrow_mut()).poll_write_vectored(cx, slices)
+        match &mut *self.wire.borrow_mut() {
+            Wire::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Wire::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Wire::Tls(secured) => secured.poll_write(cx, slices),
+        }
     }
 
     /// Reads once, waiting until `deadline`, which is asked at every poll that finds nothing; 0: the end.
@@ -239,6 +316,9 @@ impl Link {
                     Poll::Ready(Ok(())) => until = None,
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                     Poll::Pending => {
+                        if self.has_progressed() {
+                            until = None;
+                        }
                         self.be_patient();
                         // Only a write that has to wait looks at the clock.
                         let at = *until.get_or_insert_with(&deadline);
@@ -282,19 +362,36 @@ impl Link {
         Some(wrote.map(|wrote| take(slices, wrote?)))
     }
 
+    /// Whether some of what a write waits for was taken since the last question, though none of it is complete.
+    #[cold]
+    fn has_progressed(&self) -> bool {
+        match &mut *self.wire.borrow_mut() {
+            Wire::Tcp(_) | Wire::Unix(_) => false,
+            Wire::Tls(secured) => secured.take_progress(),
+        }
+    }
+
     /// Writes some of `slices` without asking the event loop whether there is room.
     fn send_now<const N: usize>(&self, slices: &mut [&[u8]; N]) -> io::Result<()> {
-        let stream = self.stream.borrow();
-        let wrote = SockRef::from(&*stream).send_vectored_with_flags(&slices.map(IoSlice::new), NO_SIGNAL)?;
+        let mut wire = self.wire.borrow_mut();
+        if let Wire::Tls(secured) = &mut *wire {
+            let completed = secured.send_now()?;
+            return if completed > 0 { take(slices, completed) } else { Ok(()) };
+        }
+        let wrote = wire.reference().send_vectored_with_flags(&slices.map(IoSlice::new), NO_SIGNAL)?;
         take(slices, wrote)
     }
 
     /// Writes some of `slices` as the beginning of something longer.
     fn poll_send_more(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let stream = self.stream.borrow();
+        let wire = self.wire.borrow();
+        let Wire::Tcp(stream) = &*wire else {
+            drop(wire);
+            return self.poll_write_vectored(cx, slices);
+        };
         loop {
             ready!(stream.poll_write_ready(cx))?;
-            let send = || SockRef::from(&*stream).send_vectored_with_flags(slices, MORE | NO_SIGNAL);
+            let send = || SockRef::from(stream).send_vectored_with_flags(slices, MORE | NO_SIGNAL);
             match stream.try_io(Interest::WRITABLE, send) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => return Poll::Ready(done),
@@ -306,7 +403,9 @@ impl Link {
     pub fn push(&self) {
         // Saying again that nothing is to be delayed sends what is being delayed (tcp(7), TCP_NODELAY). A
         // connection that is broken says so at the next read or write.
-        let _ = self.stream.borrow().set_nodelay(true);
+        if let Wire::Tcp(stream) = &*self.wire.borrow() {
+            let _ = stream.set_nodelay(true);
+        }
     }
 
     /// Whether nothing has arrived since the last read: no byte, no end. Takes a byte if there is one, so it
@@ -314,7 +413,11 @@ impl Link {
     /// would have said.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        let probe = self.stream.borrow().try_read(&mut [0]);
+        let probe = match &mut *self.wire.borrow_mut() {
+            Wire::Tcp(stream) => stream.try_read(&mut [0]),
+            Wire::Unix(stream) => stream.try_read(&mut [0]),
+            Wire::Tls(secured) => return secured.is_quiet(),
+        };
         matches!(probe, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
@@ -323,13 +426,33 @@ impl Link {
     /// # Errors
     /// The connection broke.
     pub async fn shutdown(&self) -> io::Result<()> {
-        std::future::poll_fn(|cx| Pin::new(&mut *self.stream.borrow_mut()).poll_shutdown(cx)).await
+        std::future::poll_fn(|cx| match &mut *self.wire.borrow_mut() {
+            Wire::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Wire::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Wire::Tls(secured) => secured.poll_shutdown(cx),
+        })
+        .await
     }
 
     /// Makes closing this connection a reset, so that the other side cannot take what it got for complete.
     pub fn reset_on_close(&self) {
+        let mut wire = self.wire.borrow_mut();
+        if let Wire::Tls(secured) = &mut *wire {
+            secured.abandon();
+        }
         // A socket that is already gone needs no reset.
-        let _ = SockRef::from(&*self.stream.borrow()).set_linger(Some(Duration::ZERO));
+        let _ = wire.reference().set_linger(Some(Duration::ZERO));
+    }
+}
+
+impl Wire {
+    /// The socket, to be asked and told things.
+    fn reference(&self) -> SockRef<'_> {
+        match self {
+            Self::Tcp(stream) => SockRef::from(stream),
+            Self::Unix(stream) => SockRef::from(stream),
+            Self::Tls(secured) => secured.socket.reference(),
+        }
     }
 }
 

@@ -13,3 +13,5 @@ pub use client::{Client, ClientSettings, Offer};
 pub use error::{Failure, TlsError};
 pub use handshake::{Alpn, ClientCertificate, Handshake, Version};
 pub use server::{ClientAuth, Server, ServerSettings, UnknownName};
+
+pub(crate) use resolve::listening;

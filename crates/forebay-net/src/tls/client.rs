@@ -1,11 +1,17 @@
 //! The client's side of secured connections.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use rustls::ClientConfig;
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types::ServerName;
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 
-use super::{Certificate, TlsError};
+use super::server::{provider, read_roots};
+use super::{Alpn, Certificate, TlsError};
+
+/// Servers whose sessions are kept to be resumed.
+const SESSIONS_MAX: usize = 256;
 
 /// What is asked of servers, and shown to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,8 +61,21 @@ impl Client {
     /// # Errors
     /// One of them is of no use, or the system has no roots.
     pub fn new(settings: ClientSettings) -> Result<Self, TlsError> {
-        let _ = settings;
-        Err(TlsError::new("not yet"))
+        let roots = match &settings.ca {
+            Some(ca) => Arc::new(read_roots(ca, &settings.ca_origin)?),
+            None => system_roots()?,
+        };
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsError::new(format!("there is no cryptography for TLS ({error})")))?
+            .with_root_certificates(roots);
+        let mut config = match &settings.certificate {
+            None => builder.with_no_client_auth(),
+            Some(certificate) => builder.with_client_cert_resolver(Arc::new(Shown(certificate.load()?.key))),
+        };
+        config.alpn_protocols = settings.offer.protocols();
+        config.resumption = Resumption::in_memory_sessions(SESSIONS_MAX);
+        Ok(Self { settings, config: Arc::new(config) })
     }
 
     /// What it was made of.
@@ -82,4 +101,46 @@ impl Client {
             TlsError::new(format!("`{name}` is no name that a certificate can be for; give `name`"))
         })
     }
+}
+
+impl Offer {
+    fn protocols(self) -> Vec<Vec<u8>> {
+        let names = match self {
+            Self::Http1 => &[Alpn::H1_NAME][..],
+            Self::Http2 => &[Alpn::H2_NAME][..],
+            Self::Both => &[Alpn::H2_NAME, Alpn::H1_NAME][..],
+        };
+        names.iter().map(|name| name.to_vec()).collect()
+    }
+}
+
+/// The certificate that is shown to servers that ask for one.
+#[derive(Debug)]
+struct Shown(Arc<CertifiedKey>);
+
+impl ResolvesClientCert for Shown {
+    fn resolve(&self, _hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.key.choose_scheme(schemes).is_some().then(|| Arc::clone(&self.0))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// Those the system believes; read once.
+fn system_roots() -> Result<Arc<RootCertStore>, TlsError> {
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    let roots = ROOTS.get_or_init(|| {
+        let mut roots = RootCertStore::empty();
+        // One that cannot be understood vouches for nobody.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Arc::new(roots)
+    });
+    if roots.is_empty() {
+        return Err(TlsError::new(
+            "this system has no root certificates; install them (ca-certificates) or give `ca`",
+        ));
+    }
+    Ok(Arc::clone(roots))
 }

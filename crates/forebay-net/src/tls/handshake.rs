@@ -1,6 +1,7 @@
 //! What both sides agreed on.
 
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 
 use rustls::CommonState;
 use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
@@ -52,9 +53,10 @@ pub enum Version {
 /// Who a client is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
-    /// Its subject as text (RFC 4514).
+    /// Its subject as text (RFC 4514), printable ASCII.
     pub subject: Box<str>,
-    /// Other names of it: DNS names, e-mail addresses, URIs, IP addresses.
+    /// Its names, each after its kind: `DNS:`, `email:`, `URI:` or `IP:`. Printable ASCII without commas, semicolons
+    /// and quotes, so that they may stand in a header field as they are.
     pub sans: Vec<Box<str>>,
     /// SHA-256 of the certificate in hexadecimal.
     pub fingerprint: Box<str>,
@@ -112,10 +114,13 @@ impl Handshake {
 }
 
 impl ClientCertificate {
-    /// What the certificate says; `None`: it cannot be understood.
-    pub(crate) fn of(der: &[u8]) -> Option<Self> {
+    /// What the certificate says, and when it is valid, in seconds since 1970; `None`: it cannot be understood.
+    pub(crate) fn of(der: &[u8]) -> Option<(Self, RangeInclusive<i64>)> {
         let view = der::view(der)?;
-        Some(Self { subject: view.subject, sans: view.sans, fingerprint: fingerprint(der), der: der.into() })
+        let valid = view.not_before..=view.not_after;
+        let certificate =
+            Self { subject: view.subject, sans: view.sans, fingerprint: fingerprint(der), der: der.into() };
+        Some((certificate, valid))
     }
 }
 

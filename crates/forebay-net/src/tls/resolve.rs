@@ -1,1 +1,149 @@
 //! Which certificate is shown to whom.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use super::certificate::Identity;
+use super::{Alpn, UnknownName};
+
+thread_local! {
+    /// The name asked for in the handshake under way on this thread: rustls has no other way to tell.
+    static ASKED: RefCell<Option<Box<str>>> = const { RefCell::new(None) };
+}
+
+/// Calls `step`, and returns the name that a client has asked for meanwhile, in lower case.
+pub(crate) fn listening<T>(step: impl FnOnce() -> T) -> (T, Option<Box<str>>) {
+    ASKED.set(None);
+    let result = step();
+    (result, ASKED.take())
+}
+
+/// Certificates by name.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    all: Vec<Arc<Identity>>,
+    /// Those of a name, `*.shop.test` among them: several, if they have keys of different kinds.
+    by_name: HashMap<Box<str>, Vec<usize>>,
+}
+
+impl Table {
+    pub(super) fn new(all: Vec<Arc<Identity>>) -> Self {
+        let mut by_name: HashMap<Box<str>, Vec<usize>> = HashMap::new();
+        for (index, identity) in all.iter().enumerate() {
+            for name in &identity.info.names {
+                by_name.entry(name.clone()).or_default().push(index);
+            }
+        }
+        Self { all, by_name }
+    }
+
+    pub(super) fn all(&self) -> &[Arc<Identity>] {
+        &self.all
+    }
+
+    /// The one for exactly this name that the client can check, the first if there is no such.
+    fn find(&self, name: &str, hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let found = self.by_name.get(name)?;
+        let schemes = hello.signature_schemes();
+        let fitting = found.iter().find(|index| self.all[**index].key.key.choose_scheme(schemes).is_some());
+        fitting.or_else(|| found.first()).map(|index| Arc::clone(&self.all[*index].key))
+    }
+
+    /// The first that the client can check.
+    fn first(&self, hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let first = self.all.first()?;
+        let schemes = hello.signature_schemes();
+        // Its fellows are those for the same names: one certificate per kind of key.
+        let same = |identity: &&Arc<Identity>| identity.info.names == first.info.names;
+        let fitting =
+            self.all.iter().filter(same).find(|identity| identity.key.key.choose_scheme(schemes).is_some());
+        Some(Arc::clone(&fitting.unwrap_or(first).key))
+    }
+}
+
+/// What changes while it runs; it outlives the settings.
+#[derive(Debug, Default)]
+pub(super) struct Installed {
+    pub(super) table: RwLock<Arc<Table>>,
+    challenges: RwLock<HashMap<Box<str>, Arc<CertifiedKey>>>,
+    /// How many there are: usually none.
+    challenged: AtomicUsize,
+}
+
+impl Installed {
+    pub(super) fn table(&self) -> Arc<Table> {
+        Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces those of `origin` by `identity`.
+    pub(super) fn replace(&self, origin: &str, identity: Option<Arc<Identity>>) {
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let others = table.all().iter().filter(|other| *other.info.origin != *origin).cloned();
+        *table = Arc::new(Table::new(others.chain(identity).collect()));
+    }
+
+    pub(super) fn challenge(&self, domain: &str, key: Option<Arc<CertifiedKey>>) {
+        let mut challenges = self.challenges.write().unwrap_or_else(PoisonError::into_inner);
+        match key {
+            Some(key) => challenges.insert(domain.to_ascii_lowercase().into(), key),
+            None => challenges.remove(&*domain.to_ascii_lowercase()),
+        };
+        self.challenged.store(challenges.len(), Ordering::Release);
+    }
+
+    fn find_challenge(&self, domain: &str) -> Option<Arc<CertifiedKey>> {
+        if self.challenged.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        self.challenges.read().unwrap_or_else(PoisonError::into_inner).get(domain).cloned()
+    }
+}
+
+/// Answers rustls.
+#[derive(Debug)]
+pub(super) struct Resolver {
+    pub(super) fixed: Table,
+    pub(super) installed: Arc<Installed>,
+    pub(super) unknown_name: UnknownName,
+}
+
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let asked = hello.server_name().map(str::to_ascii_lowercase);
+        ASKED.set(asked.as_deref().map(Into::into));
+        if is_challenge(&hello) {
+            return self.installed.find_challenge(&asked?);
+        }
+        let installed = self.installed.table();
+        let Some(name) = asked else {
+            return self.fixed.first(&hello).or_else(|| installed.first(&hello));
+        };
+        let found = self.fixed.find(&name, &hello).or_else(|| installed.find(&name, &hello)).or_else(|| {
+            let wildcard = wildcard_of(&name)?;
+            self.fixed.find(&wildcard, &hello).or_else(|| installed.find(&wildcard, &hello))
+        });
+        match self.unknown_name {
+            UnknownName::First => {
+                found.or_else(|| self.fixed.first(&hello)).or_else(|| installed.first(&hello))
+            }
+            UnknownName::Refuse => found,
+        }
+    }
+}
+
+/// Whether an ACME server asks for a challenge's certificate: it offers that protocol alone (RFC 8737 §3).
+fn is_challenge(hello: &ClientHello<'_>) -> bool {
+    let Some(mut offered) = hello.alpn() else { return false };
+    offered.next() == Some(Alpn::ACME_NAME) && offered.next().is_none()
+}
+
+/// The wildcard that stands for `name`: it replaces the first label, and only that (RFC 9525 §6.3).
+fn wildcard_of(name: &str) -> Option<String> {
+    let (first, rest) = name.split_once('.')?;
+    (!first.is_empty() && rest.contains('.')).then(|| format!("*.{rest}"))
+}

@@ -1,11 +1,16 @@
 //! The server's side of secured connections.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig, version};
 
-use super::{Certificate, CertificateInfo, TlsError, Version};
+use super::certificate::read_chain;
+use super::resolve::{Resolver, Table};
+use super::{Alpn, Certificate, CertificateInfo, TlsError, Version};
 
 /// What is shown to clients, and asked of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +64,13 @@ impl Default for ServerSettings {
 #[derive(Debug)]
 pub struct Server {
     settings: ServerSettings,
+    resolver: Arc<Resolver>,
+    /// Makes and opens tickets; `None`: there are none.
+    tickets: Option<Arc<dyn ProducesTickets>>,
+    /// With HTTP/1.1 only.
+    http1: Arc<ServerConfig>,
+    /// With HTTP/2 as well.
+    http2: Arc<ServerConfig>,
 }
 
 impl Server {
@@ -68,8 +80,26 @@ impl Server {
     /// # Errors
     /// A certificate or key is of no use.
     pub fn new(settings: ServerSettings, before: Option<&Self>) -> Result<Self, TlsError> {
-        let _ = before;
-        Ok(Self { settings })
+        let fixed: Result<Vec<_>, _> =
+            settings.certificates.iter().map(|certificate| certificate.load().map(Arc::new)).collect();
+        let resolver = Arc::new(Resolver {
+            fixed: Table::new(fixed?),
+            installed: before.map(|before| Arc::clone(&before.resolver.installed)).unwrap_or_default(),
+            unknown_name: settings.unknown_name,
+        });
+        // Whoever was let in under other rules must show again who they are (CVE-2025-23419).
+        let tickets = match before.filter(|before| before.settings.has_the_rules_of(&settings)) {
+            Some(before) => before.tickets.clone(),
+            None if settings.tickets => Some(new_tickets()?),
+            None => None,
+        };
+        let mut config = settings.config(Arc::clone(&resolver))?;
+        if let Some(tickets) = &tickets {
+            config.ticketer = Arc::clone(tickets);
+        }
+        let http1 = with_protocols(&config, &[Alpn::H1_NAME, Alpn::ACME_NAME]);
+        let http2 = with_protocols(&config, &[Alpn::H2_NAME, Alpn::H1_NAME, Alpn::ACME_NAME]);
+        Ok(Self { settings, resolver, tickets, http1, http2 })
     }
 
     /// What it was made of.
@@ -83,12 +113,14 @@ impl Server {
     /// # Errors
     /// The certificate or its key is of no use.
     pub fn install(&self, certificate: &Certificate) -> Result<(), TlsError> {
-        certificate.load().map(drop)
+        let identity = Arc::new(certificate.load()?);
+        self.resolver.installed.replace(&certificate.origin, Some(identity));
+        Ok(())
     }
 
     /// Shows the certificate installed of this origin no more.
     pub fn uninstall(&self, origin: &str) {
-        let _ = origin;
+        self.resolver.installed.replace(origin, None);
     }
 
     /// Shows `certificate` to those who ask for `domain` by the protocol `acme-tls/1` (RFC 8737); `None`: no more.
@@ -96,14 +128,17 @@ impl Server {
     /// # Errors
     /// The certificate or its key is of no use.
     pub fn set_challenge(&self, domain: &str, certificate: Option<&Certificate>) -> Result<(), TlsError> {
-        let _ = domain;
-        certificate.map_or(Ok(()), |certificate| certificate.load().map(drop))
+        let key = certificate.map(Certificate::load).transpose()?.map(|identity| identity.key);
+        self.resolver.installed.challenge(domain, key);
+        Ok(())
     }
 
     /// What the certificates say that are shown, those installed included.
     #[must_use]
     pub fn certificates(&self) -> Vec<CertificateInfo> {
-        Vec::new()
+        let installed = self.resolver.installed.table();
+        let all = self.resolver.fixed.all().iter().chain(installed.all());
+        all.map(|identity| identity.info.clone()).collect()
     }
 
     /// For QUIC (RFC 9001): TLS 1.3 with `h3` as the only protocol.
@@ -111,11 +146,92 @@ impl Server {
     /// # Errors
     /// The settings cannot be used for it.
     pub fn quic(&self) -> Result<Arc<ServerConfig>, TlsError> {
-        Err(TlsError::new("not yet"))
+        let settings = ServerSettings { min_version: Version::V1_3, ..self.settings.clone() };
+        let mut config = settings.config(Arc::clone(&self.resolver))?;
+        if let Some(tickets) = &self.tickets {
+            config.ticketer = Arc::clone(tickets);
+        }
+        Ok(with_protocols(&config, &[Alpn::H3_NAME]))
     }
+
+    /// For a connection; `http2`: HTTP/2 is offered.
+    #[must_use]
+    pub const fn config(&self, http2: bool) -> &Arc<ServerConfig> {
+        if http2 { &self.http2 } else { &self.http1 }
+    }
+
+    /// Whether clients may have certificates to show.
+    pub(crate) const fn asks_for_certificates(&self) -> bool {
+        self.settings.client_auth.is_some()
+    }
+}
+
+impl ServerSettings {
+    /// Whether who may come in is the same as with `other`.
+    fn has_the_rules_of(&self, other: &Self) -> bool {
+        (self.min_version, &self.client_auth, self.tickets, self.unknown_name)
+            == (other.min_version, &other.client_auth, other.tickets, other.unknown_name)
+    }
+
+    fn config(&self, resolver: Arc<Resolver>) -> Result<ServerConfig, TlsError> {
+        let versions = match self.min_version {
+            Version::V1_2 => &[&version::TLS13, &version::TLS12][..],
+            Version::V1_3 => &[&version::TLS13][..],
+        };
+        let builder = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(versions)
+            .map_err(|error| TlsError::new(format!("there is no cryptography for TLS ({error})")))?;
+        let verified = match &self.client_auth {
+            None => builder.with_no_client_auth(),
+            Some(auth) => builder.with_client_cert_verifier(auth.verifier()?),
+        };
+        let mut config = verified.with_cert_resolver(resolver);
+        // Nothing is kept for clients that may come back: they keep it themselves, in tickets.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = usize::from(self.tickets);
+        // What comes before the handshake is over can be sent again by anybody (RFC 8446 §8).
+        config.max_early_data_size = 0;
+        Ok(config)
+    }
+}
+
+impl ClientAuth {
+    fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+        let roots = Arc::new(read_roots(&self.ca, &self.origin)?);
+        let builder = WebPkiClientVerifier::builder_with_provider(roots, provider());
+        let builder = if self.required { builder } else { builder.allow_unauthenticated() };
+        builder.build().map_err(|error| {
+            TlsError::new(format!("clients cannot be checked against {} ({error})", self.origin))
+        })
+    }
+}
+
+/// The certificates of `pem`, as those that vouch for others.
+pub(super) fn read_roots(pem: &[u8], origin: &str) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in read_chain(pem, origin)? {
+        roots.add(certificate).map_err(|error| {
+            TlsError::new(format!(
+                "a certificate in {origin} cannot vouch for others ({error}); give those of a CA"
+            ))
+        })?;
+    }
+    Ok(roots)
+}
+
+fn new_tickets() -> Result<Arc<dyn ProducesTickets>, TlsError> {
+    Ticketer::new()
+        .map_err(|error| TlsError::new(format!("there are no random numbers for tickets ({error})")))
+}
+
+fn with_protocols(config: &ServerConfig, protocols: &[&[u8]]) -> Arc<ServerConfig> {
+    let mut config = config.clone();
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    Arc::new(config)
 }
 
 /// Cryptography.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    Arc::clone(PROVIDER.get_or_init(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider())))
 }
