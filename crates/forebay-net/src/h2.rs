@@ -3,9 +3,11 @@
 //! `frame` and `hpack` know bytes; `connection` knows the rules, without I/O; `mux` drives a connection over a link
 //! and gives out [`crate::stream::Stream`]s.
 
+pub mod connection;
 pub mod frame;
 pub mod head;
 pub mod hpack;
+pub mod mux;
 
 use std::time::Duration;
 

@@ -1,0 +1,1 @@
+//! Against another implementation of HTTP/2.
