@@ -422,12 +422,9 @@ impl Connection {
         self.block = None;
         self.incoming = None;
         for slot in self.streams.used() {
-            if !self.streams.at(slot).gone {
-                let was_over = self.streams.at(slot).is_over();
+            if !self.streams.at(slot).is_over() {
                 self.streams.give_up(slot, true);
-                if !was_over {
-                    self.gone.push_back((slot, StreamError::Closed));
-                }
+                self.gone.push_back((slot, StreamError::Closed));
             }
         }
     }
