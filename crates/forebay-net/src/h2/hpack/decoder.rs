@@ -55,6 +55,22 @@ impl Decoder {
         Ok(())
     }
 
+    /// A decoder whose table has and may have any size.
+    #[cfg(test)]
+    pub(super) fn with_table(bytes: usize) -> Self {
+        Self { table: Dynamic::new(bytes, bytes), scratch: Vec::new() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn table(&self) -> &Dynamic {
+        &self.table
+    }
+
+    #[cfg(test)]
+    pub(super) fn scratch_held(&self) -> usize {
+        self.scratch.capacity()
+    }
+
     fn take_literal<const BITS: u32>(
         &mut self,
         input: &mut &[u8],

@@ -109,7 +109,7 @@ impl Tables {
 }
 
 /// Most bytes that `len` bytes of code can stand for: the shortest code has five bits.
-pub(super) const fn decoded_len_max(len: usize) -> usize {
+pub(crate) const fn decoded_len_max(len: usize) -> usize {
     len * 8 / 5
 }
 
@@ -117,7 +117,7 @@ pub(super) const fn decoded_len_max(len: usize) -> usize {
 ///
 /// # Errors
 /// The end of the string stands in it, or its padding is not the beginning of that, or has eight bits or more.
-pub(super) fn decode(code: &[u8], into: &mut [u8]) -> Result<usize, HpackError> {
+pub(crate) fn decode(code: &[u8], into: &mut [u8]) -> Result<usize, HpackError> {
     let tables = &TABLES;
     let mut rest = code;
     // The bits to come, from the left; those behind the end are ones.
@@ -172,10 +172,11 @@ fn finish(mut window: u64, mut bits: u32, into: &mut [u8], mut len: usize) -> Re
         if bits < 8 && window == u64::MAX {
             return Ok(len);
         }
-        let (symbol, length) = next(&TABLES, window)?;
-        if length > bits {
-            return Err(HpackError("bad padding of a string"));
-        }
+        let (symbol, length) = match next(&TABLES, window) {
+            Ok((symbol, length)) if length <= bits => (symbol, length),
+            Err(error) if bits >= LENGTH_MAX as u32 => return Err(error),
+            _ => return Err(HpackError("bad padding of a string")),
+        };
         into[len] = symbol;
         len += 1;
         // Ones follow from the right.

@@ -10,7 +10,7 @@ const BYTES_MAX: usize = 5;
 
 /// Takes an integer off `input`, whose first byte holds the beginning of it in its last `BITS` bits.
 #[inline]
-pub(super) fn take<const BITS: u32>(input: &mut &[u8]) -> Result<usize, HpackError> {
+pub(crate) fn take<const BITS: u32>(input: &mut &[u8]) -> Result<usize, HpackError> {
     let mask = u8::MAX >> (8 - BITS);
     let Some((first, rest)) = input.split_first() else { return Err(HpackError("block ends early")) };
     let value = first & mask;
@@ -32,7 +32,7 @@ fn take_long(mut value: u64, input: &mut &[u8]) -> Result<usize, HpackError> {
 
 /// Appends an integer whose first byte has `first` above its last `BITS` bits.
 #[inline]
-pub(super) fn push<const BITS: u32>(out: &mut Vec<u8>, first: u8, value: usize) {
+pub(crate) fn push<const BITS: u32>(out: &mut Vec<u8>, first: u8, value: usize) {
     let mask = u8::MAX >> (8 - BITS);
     if value < usize::from(mask) {
         out.push(first | value as u8);
