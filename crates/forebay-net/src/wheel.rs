@@ -152,6 +152,16 @@ impl Alarm {
         self.arm(cx, deadline, tick)
     }
 
+    /// Lets go of the task that used this alarm so far, so that another may `adopt` it.
+    pub fn release(&self) {
+        *self.entry.waker.borrow_mut() = None;
+    }
+
+    /// Has this task woken from now on. What the one before was to be woken for may wake it too.
+    pub fn adopt(&self, cx: &Context<'_>) {
+        *self.entry.waker.borrow_mut() = Some(cx.waker().clone());
+    }
+
     #[cold]
     fn arm(&self, cx: &Context<'_>, deadline: Instant, tick: u64) -> Poll<()> {
         if deadline == Instant::NEVER {

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use forebay_base::time::Instant;
 use forebay_net::link::{Ended, Link, LinkError};
 use forebay_net::stream::{Reset, Stream, StreamError};
+use forebay_net::tls::Handshake;
 use forebay_net::wheel::Alarm;
 
 use crate::plan::Listener;
@@ -35,6 +36,8 @@ pub(crate) struct Who {
     text_len: u8,
     /// Where it came in.
     pub(crate) listener: Listener,
+    /// What was agreed on, if nobody on the way can read along.
+    pub(crate) secured: Option<Box<Handshake>>,
 }
 
 impl Who {
@@ -45,7 +48,11 @@ impl Who {
         // The longest IPv6 address takes 45 bytes.
         let _ = write!(rest, "{}", peer.ip().to_canonical());
         let text_len = 45 - rest.len() as u8;
-        Self { peer, text, text_len, listener }
+        Self { peer, text, text_len, listener, secured: None }
+    }
+
+    pub(crate) fn secured(peer: SocketAddr, listener: Listener, handshake: Handshake) -> Self {
+        Self { secured: Some(Box::new(handshake)), ..Self::new(peer, listener) }
     }
 
     /// The peer's address as text.
@@ -55,7 +62,7 @@ impl Who {
 
     /// `https` if nobody on the way could read along, else `http`.
     pub(crate) const fn scheme(&self) -> &'static str {
-        if self.listener.tls { "https" } else { "http" }
+        if self.secured.is_some() { "https" } else { "http" }
     }
 }
 

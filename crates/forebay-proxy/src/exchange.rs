@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use forebay_base::time::Instant;
-use forebay_net::h1::{Name, RequestHead, ResponseHead, Version};
+use forebay_net::h1::{Name, RequestHead, ResponseHead, Span, Version};
 use forebay_net::uri::Target;
 use forebay_telemetry::access::AccessRecord;
 use forebay_telemetry::recording::Tape;
@@ -39,6 +39,8 @@ pub(crate) struct Scratch {
     /// The host in canonical form, without a port.
     pub(crate) host: String,
     pub(crate) port: Option<u16>,
+    /// `:protocol` of an extended CONNECT (RFC 8441); its method then reads GET.
+    pub(crate) protocol: Option<Span>,
     /// The head (and a small body) on its way to the upstream.
     pub(crate) out: Vec<u8>,
     /// The head (and a small body) on its way to the client.
@@ -48,6 +50,7 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// Empties it; `false`: it has grown too large to be kept.
     pub(crate) fn tidy(&mut self) -> bool {
+        self.protocol = None;
         self.out.clear();
         self.reply.clear();
         self.out.capacity() + self.reply.capacity() <= SCRATCH_BYTES_MAX
@@ -79,6 +82,8 @@ pub(crate) struct Record<'a> {
     pub(crate) bytes_out: Cell<u64>,
     pub(crate) first_byte: Cell<Option<Duration>>,
     pub(crate) attempts: Cell<u32>,
+    /// When the connection turned into something else than HTTP, if it did.
+    pub(crate) tunnel_since: Cell<Option<Instant>>,
     /// The client did not get a whole response.
     pub(crate) aborted: Cell<bool>,
     /// The request as far as it is written down, if it is and its body has not ended.
@@ -126,6 +131,7 @@ impl<'a> Record<'a> {
             bytes_out: Cell::new(0),
             first_byte: Cell::new(None),
             attempts: Cell::new(0),
+            tunnel_since: Cell::new(None),
             aborted: Cell::new(false),
             tape: Cell::new(None),
             request_id: OnceCell::new(),
@@ -261,7 +267,9 @@ impl<'a> Record<'a> {
                 let stats = &self.active.routes[index];
                 stats.in_flight.dec();
                 stats.requests.count(class);
-                stats.duration.record(nanos(duration));
+                // How long a tunnel lasts says nothing of how long a response takes.
+                let took = self.tunnel_since.get().map_or(duration, |since| since.since(self.started));
+                stats.duration.record(nanos(took));
                 stats.bytes_in.add(self.bytes_in.get());
                 stats.bytes_out.add(self.bytes_out.get());
             }

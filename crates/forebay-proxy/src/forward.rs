@@ -3,6 +3,7 @@
 mod choice;
 mod download;
 mod over;
+mod tunnel;
 mod upload;
 
 use std::borrow::Cow;
@@ -27,6 +28,7 @@ use crate::pipeline::{self, Next, Turn};
 use crate::plan::{Balance, Route, TimeoutOverrides, Timeouts};
 use crate::refusal::{Refusal, Side};
 use crate::route::{HeaderEdits, Values};
+use crate::upgrade::Upgrade;
 use crate::upstream::{Ask, Carrier, ConnectError, Endpoint, Picked, Pooled, Upstream, connect};
 use over::Over;
 
@@ -70,6 +72,8 @@ pub(crate) struct Call<'a> {
     complete: Cell<bool>,
     /// It may be sent to another endpoint if this one breaks down before it answers.
     movable: bool,
+    /// The protocol that the connection is to turn into.
+    upgrade: Option<&'a Upgrade>,
     /// All of it was there before it was sent, so that it can be sent again.
     whole: bool,
     /// It was sent before, on a connection that turned out to be closed. A second one that breaks speaks against
@@ -219,6 +223,7 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
     let replayable = turn.body.is_done() && pipeline::is_idempotent(method);
     let to_head = method == b"HEAD";
 
+    let upgrade = turn.upgrade.take();
     let upstream = &*record.active.upstreams[service];
     let key = choice::key(turn, upstream);
     let mut tried: Vec<Rc<Endpoint>> = Vec::new();
@@ -251,16 +256,27 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
         record.attempts.set(record.attempts.get() + 1);
         record.endpoint.set(Some(Rc::clone(endpoint)));
         let until = lazily(|| (Instant::now() + times.connect).min(times.total));
-        let ask = Ask { alarm: &turn.client.alarm, now, silence: times.tcp_user, fresh };
+        let ask = Ask {
+            worker: record.worker,
+            limits: record.limits(),
+            alarm: &turn.client.alarm,
+            now,
+            silence: times.tcp_user,
+            fresh,
+        };
         let pooled = match connect(endpoint, &ask, until).await {
             Ok(pooled) => pooled,
             Err(error) => {
                 last = no_connection(error);
-                if matches!(error, ConnectError::Failed | ConnectError::TimedOut) {
+                if matches!(error, ConnectError::Failed | ConnectError::TimedOut | ConnectError::Tls(_)) {
                     endpoint.connect_failed();
                 }
                 let (service, endpoint) = (endpoint.service(), endpoint.name());
-                record.worker.log.emit(&Event::ConnectFailed { service, endpoint, error: &last.title() });
+                let why = match error {
+                    ConnectError::Tls(why) => format!("{} ({why})", last.title()),
+                    _ => last.title().to_owned(),
+                };
+                record.worker.log.emit(&Event::ConnectFailed { service, endpoint, error: &why });
                 tried.push(Rc::clone(in_flight.endpoint()));
                 continue;
             }
@@ -278,6 +294,7 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
             sent_at: Cell::new(None),
             complete: Cell::new(false),
             movable: replayable && moves < MOVES_MAX,
+            upgrade: upgrade.as_ref(),
             whole: turn.body.is_done(),
             resent,
             upstream,
@@ -329,6 +346,7 @@ fn no_connection(error: ConnectError) -> Refusal {
         ConnectError::Failed | ConnectError::Lost => Refusal::ConnectFailed,
         ConnectError::NoDescriptors => Refusal::NoDescriptors,
         ConnectError::TimedOut => Refusal::ConnectTimeout,
+        ConnectError::Tls(_) => Refusal::UpstreamTls,
     }
 }
 
@@ -340,7 +358,7 @@ fn write_message(
     data: Range<usize>,
     expect: bool,
 ) -> Result<Message, Refusal> {
-    let Turn { client, record, input, scratch, head_len, body, trailers, .. } = turn;
+    let Turn { client, record, input, scratch, head_len, body, trailers, upgrade, .. } = turn;
     let Scratch { request, target, rewritten, host, port, out, .. } = &mut **scratch;
     let plan = &record.active.plan;
     let mut host_override = None;
@@ -370,6 +388,11 @@ fn write_message(
         edits: &route.request_headers,
         underscores: plan.limits.header_underscores,
         expect,
+        upgrade: upgrade.as_ref().map(|upgrade| &*upgrade.protocol),
+        websocket_key: upgrade
+            .as_ref()
+            .and_then(|upgrade| upgrade.websocket_key.as_ref())
+            .map(|key| &key[..]),
     };
     heads::write_request(out, &parts);
     let mut message = Message { head_len: out.len(), data: data.clone(), beside: 0..0 };
@@ -444,6 +467,14 @@ async fn attempt(
         // Boxed: few requests need both directions at once, and all would carry the size.
         Box::pin(both(turn, call, over)).await?
     };
+    if let Some(beginning) = received.tunnel {
+        let Some(route) = call.record.matched() else { return Err(Fault::Broken) };
+        let Scratch { response, reply, .. } = &mut *turn.scratch;
+        let early = &turn.input.filled()[turn.head_len + turn.body_used..];
+        let tunnel = tunnel::run(call, over, &route.upgrade, response, reply, beginning, early);
+        // Boxed: few connections turn into something else, and all would carry the size.
+        return Box::pin(tunnel).await;
+    }
     let now = Instant::now();
     let uploaded = call.complete.get();
     match pooled.held {
@@ -454,7 +485,9 @@ async fn attempt(
         // The service has answered, and what is left of the request is not wanted.
         Carrier::Stream(stream) => stream.reset(Reset::NoError),
     }
-    Ok(match (received.keep_alive && uploaded, uploaded) {
+    // What came behind a request for another protocol, which was not granted, is of no protocol (RFC 9110 §7.8).
+    let early = call.upgrade.is_some() && turn.input.len() > turn.head_len + turn.body_used;
+    Ok(match (received.keep_alive && uploaded && !early, uploaded) {
         (true, _) => Next::Keep(now),
         (false, true) => Next::Close,
         (false, false) => Next::Linger,

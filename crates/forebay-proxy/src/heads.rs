@@ -83,6 +83,10 @@ pub(crate) struct RequestParts<'a> {
     pub(crate) underscores: Underscores,
     /// Wait for the upstream's `100 Continue` before the body is sent.
     pub(crate) expect: bool,
+    /// The protocol that the connection is to turn into.
+    pub(crate) upgrade: Option<&'a str>,
+    /// `Sec-WebSocket-Key`, where the client's protocol has none.
+    pub(crate) websocket_key: Option<&'a [u8]>,
 }
 
 /// Writes the request head into `out`.
@@ -253,7 +257,13 @@ fn push_forwarding(out: &mut Vec<u8>, parts: &RequestParts<'_>, seen: &Forwardin
     if wanted(b"x-request-id") {
         push_field(out, b"X-Request-Id", record.request_id());
     }
-    if seen.te_trailers {
+    if let Some(protocol) = parts.upgrade {
+        push_field(out, b"Connection", b"upgrade");
+        push_field(out, b"Upgrade", protocol.as_bytes());
+        if let Some(key) = parts.websocket_key {
+            push_field(out, b"Sec-WebSocket-Key", key);
+        }
+    } else if seen.te_trailers {
         out.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n");
     }
 }
@@ -372,6 +382,37 @@ pub(crate) fn write_interim(
         if field.known != Name::ContentLength && !field.hop_by_hop && !dropped {
             push_field(out, name, field.value.of_head(head));
         }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the head that tells the client of another protocol. On a stream, which has no such status, it is that of
+/// success, and what only belongs to the handshake of HTTP/1.1 is left out (RFC 8441 §5).
+pub(crate) fn write_switching(
+    out: &mut Vec<u8>,
+    response: &ResponseHead,
+    head: &[u8],
+    edits: Option<&HeaderEdits>,
+    protocol: &str,
+    framed: bool,
+) {
+    out.extend_from_slice(if framed {
+        b"HTTP/1.1 200 OK\r\n"
+    } else {
+        b"HTTP/1.1 101 Switching Protocols\r\n"
+    });
+    for field in &response.fields {
+        let name = field.name.of_head(head);
+        let handshake = framed && name.eq_ignore_ascii_case(b"sec-websocket-accept");
+        let dropped = edits.is_some_and(|edits| edits.drops(name));
+        if field.known != Name::ContentLength && !field.hop_by_hop && !dropped && !handshake {
+            push_field(out, name, field.value.of_head(head));
+        }
+    }
+    push_edits(out, edits);
+    if !framed {
+        push_field(out, b"Connection", b"upgrade");
+        push_field(out, b"Upgrade", protocol.as_bytes());
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -21,6 +21,7 @@ mod respond;
 pub mod route;
 pub mod split;
 pub mod supervisor;
+mod upgrade;
 mod upstream;
 mod welcome;
 mod worker;

@@ -1,14 +1,118 @@
-//! One client connection that carries several requests at a time.
+//! One client connection that carries several requests at a time: each is served in a task of its own.
 
 use std::rc::Rc;
+use std::task::Poll;
 
-use forebay_net::buffer::Lent;
+use forebay_net::buffer::{Buffer, Lent};
+use forebay_net::h1::{HeadError, RequestHead, Span};
+use forebay_net::h2::{self, mux};
 use forebay_net::link::Link;
+use forebay_net::stream::{Reset, Stream};
 
-use crate::client::Who;
+use crate::client::{Client, Who, Wire};
+use crate::exchange::Scratch;
+use crate::pipeline::{self, Next};
+use crate::plan::Limits;
 use crate::worker::Worker;
 
 /// Serves HTTP/2 until either side has had enough. `received` was read of the connection already.
 pub(crate) async fn serve(worker: &Rc<Worker>, link: Link, who: Rc<Who>, received: Option<Lent>) {
-    let _ = (worker, link, who, received);
+    let active = worker.active();
+    let limits = http2_limits(&active.plan.limits);
+    let idle = active.plan.limits.idle;
+    drop(active);
+    let received_bytes = received.as_deref().map(Buffer::filled).unwrap_or_default();
+    let mut server = mux::Server::new(link, limits, &worker.wheel, &worker.buffers, received_bytes);
+    drop(received);
+    let draining = || worker.draining.get();
+    while let Some(mux::Incoming { stream, mut head, .. }) = server.accept(idle, draining).await {
+        let mut request = Request::new(worker, stream, Rc::clone(&who));
+        let (protocol, error) = (head.protocol, head.error);
+        let h2::head::Request { head: spans, bytes, .. } = &mut *head;
+        request.take(spans, bytes, protocol, error);
+        drop(head);
+        tokio::task::spawn_local(request.serve());
+    }
+}
+
+/// What a connection may have us do and hold.
+pub(crate) fn http2_limits(limits: &Limits) -> h2::Limits {
+    h2::Limits {
+        head_bytes: limits.head_bytes,
+        fields: limits.headers,
+        stall: limits.write_stall,
+        ..limits.http2
+    }
+}
+
+/// A request on a stream, whose head has come.
+pub(crate) struct Request {
+    worker: Rc<Worker>,
+    stream: Rc<dyn Stream>,
+    who: Rc<Who>,
+    input: Lent,
+    scratch: Box<Scratch>,
+    head_len: usize,
+    error: Option<HeadError>,
+}
+
+impl Request {
+    pub(crate) fn new(worker: &Rc<Worker>, stream: Rc<dyn Stream>, who: Rc<Who>) -> Self {
+        Self {
+            worker: Rc::clone(worker),
+            stream,
+            who,
+            input: worker.buffers.take(),
+            scratch: worker.scratch(),
+            head_len: 0,
+            error: None,
+        }
+    }
+
+    /// Takes the head over, and leaves another in its place; `bytes` is what its spans refer to. `protocol` makes it an extended CONNECT (RFC 8441).
+    pub(crate) fn take(
+        &mut self,
+        head: &mut RequestHead,
+        bytes: &[u8],
+        protocol: Option<Span>,
+        error: Option<HeadError>,
+    ) {
+        std::mem::swap(&mut self.scratch.request, head);
+        self.scratch.protocol = protocol;
+        self.error = error;
+        // A request for a tunnel is found its route, and asked of a service, as one that asks to look at it.
+        let get: &[u8] = if protocol.is_some() { b"GET" } else { b"" };
+        let input = &mut *self.input;
+        input.make_room(bytes.len() + get.len(), usize::MAX);
+        for part in [bytes, get] {
+            input.space()[..part.len()].copy_from_slice(part);
+            input.advance(part.len());
+        }
+        if protocol.is_some() {
+            self.scratch.request.method = Span::new(bytes.len(), get.len());
+        }
+        self.head_len = bytes.len() + get.len();
+    }
+
+    /// Serves it.
+    pub(crate) async fn serve(self) {
+        let Self { worker, stream, who, mut input, mut scratch, head_len, error } = self;
+        let client = Client::new(Wire::Stream(Rc::clone(&stream)), worker.alarm(), who);
+        std::future::poll_fn(|cx| {
+            client.alarm.adopt(cx);
+            Poll::Ready(())
+        })
+        .await;
+        let active = worker.active();
+        let next = match error {
+            None => pipeline::serve(&worker, &client, &active, &mut input, &mut scratch, head_len).await,
+            Some(error) => {
+                pipeline::refuse_unread(&worker, &client, &active, &mut scratch, error.into()).await
+            }
+        };
+        // What has not ended by now will not.
+        stream.reset(if matches!(next, Next::Reset) { Reset::InternalError } else { Reset::NoError });
+        worker.give_back(scratch);
+        worker.take_alarm_back(client.alarm);
+    }
 }

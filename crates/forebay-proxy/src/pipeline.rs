@@ -24,6 +24,7 @@ use crate::refusal::Refusal;
 use crate::respond::{self, Answer, Manner};
 use crate::route::{self, Values};
 use crate::split;
+use crate::upgrade::{self, Upgrade};
 use crate::worker::{Active, Worker};
 
 /// Requests that come by here more often than this go round in circles.
@@ -57,6 +58,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) following: Option<Lent>,
     /// Trailers of a stream's body, once it is done.
     pub(crate) trailers: Vec<u8>,
+    /// The protocol that the connection is to turn into.
+    pub(crate) upgrade: Option<Upgrade>,
 }
 
 /// Why a request is not served, with the methods that would be if that is the reason.
@@ -96,6 +99,7 @@ pub(crate) async fn serve(
         body_used: 0,
         following: None,
         trailers: Vec::new(),
+        upgrade: None,
     };
     let next = match turn.find_route() {
         Ok(Some(route)) => turn.act(route).await,
@@ -160,7 +164,7 @@ impl<'a> Turn<'a> {
         let head = &self.input.filled()[..self.head_len];
         identify(record, plan, &self.scratch.request, head);
         read_target(plan, self.scratch, head)?;
-        read_host(self.scratch, head, record.client.who.listener.tls)?;
+        read_host(self.scratch, head, record.client.who.secured.is_some())?;
         check_fields(plan, &self.scratch.request, head)?;
         if self.scratch.target.form() == Form::Asterisk {
             return Ok(None);
@@ -188,10 +192,12 @@ impl<'a> Turn<'a> {
     async fn act(&mut self, route: &'a Route) -> Result<Next, Refused> {
         match &route.action {
             Action::Forward(targets) => {
+                self.upgrade = upgrade::wanted(self, route)?;
                 let service = choose(targets, self.record.worker.random());
                 Ok(forward::send(self, route, service).await?)
             }
             Action::Split(split) => {
+                self.upgrade = upgrade::wanted(self, route)?;
                 let (service, _writing) = split::choose(self, route, split);
                 Ok(forward::send(self, route, service).await?)
             }
@@ -412,13 +418,6 @@ fn check_fields(plan: &Plan, request: &RequestHead, head: &[u8]) -> Result<(), R
         match field.known {
             Name::Expect if !field.value.of_head(head).eq_ignore_ascii_case(b"100-continue") => {
                 return Err(Refusal::ExpectationFailed);
-            }
-            // HTTP/2 over cleartext may be offered and ignored (RFC 9110 §7.8); a client that asks for
-            // anything else cannot go on without it.
-            Name::Upgrade
-                if request.connection_upgrade && !field.value.of_head(head).eq_ignore_ascii_case(b"h2c") =>
-            {
-                return Err(Refusal::UpgradeUnsupported);
             }
             Name::Other if field.underscore && plan.limits.header_underscores == Underscores::Refuse => {
                 return Err(Refusal::HeaderUnderscore);

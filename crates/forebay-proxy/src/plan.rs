@@ -10,7 +10,7 @@ use std::time::Duration;
 use forebay_net::cidr::CidrSet;
 use forebay_telemetry::recording;
 
-pub use protocols::{Acme, Challenge, Listener, Protocol, ProxyProtocol, Tls, Upgrades};
+pub use protocols::{Acme, Challenge, HTTP3, Listener, Protocol, ProxyProtocol, Tls, Upgrades};
 
 use crate::route::{HeaderEdits, Matcher, Rewrite, Router, Template};
 

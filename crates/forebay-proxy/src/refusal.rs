@@ -96,6 +96,8 @@ refusals! {
     VersionUnsupported, 505, "version_unsupported", Client, "The HTTP version is not supported";
     /// No endpoint could be connected to.
     ConnectFailed, 502, "connect_failed", Upstream, "No endpoint of the service accepted a connection";
+    /// The connection to the endpoint could not be secured.
+    UpstreamTls, 502, "upstream_tls", Upstream, "The connection to the service could not be secured";
     /// The endpoint closed the connection before a complete response head.
     UpstreamClosed, 502, "upstream_closed", Upstream, "The service closed the connection without a response";
     /// The endpoint's response is not valid HTTP.

@@ -1,9 +1,11 @@
 //! The endpoints of a service as one worker sees them: which one is next, and a connection to it.
 
 mod connect;
+mod lanes;
 mod pool;
 mod queue;
 mod roster;
+mod speech;
 mod view;
 
 use std::cell::{Cell, RefCell};
@@ -19,9 +21,11 @@ use forebay_telemetry::stats::{EndpointStats, WorkerStats};
 
 use crate::plan::{Balance, PoolLimits, Service};
 pub(crate) use connect::{Ask, ConnectError, connect};
+use lanes::Lanes;
 pub(crate) use pool::{Carrier, Pool, Pooled, Warm};
 pub(crate) use queue::{Queue, QueueError, Queues};
 pub(crate) use roster::{Grief, Members, News, Registry, Report, Roster, Shared};
+use speech::Speech;
 use view::View;
 
 /// Times a pick is repeated because another worker took the last place first.
@@ -31,6 +35,7 @@ const PICKS_MAX: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub(crate) balance: Balance,
+    speech: Rc<Speech>,
     pub(crate) queue: Rc<Queue>,
     limits: Cell<PoolLimits>,
     /// Requests an endpoint may have.
@@ -57,6 +62,8 @@ pub(crate) struct Endpoint {
     pub(crate) shared: Arc<Shared>,
     pub(crate) stats: Arc<EndpointStats>,
     pub(crate) pool: Pool,
+    pub(crate) lanes: Lanes,
+    pub(crate) speech: Rc<Speech>,
     /// How long it has taken to answer lately, if that matters for picking.
     ewma: Cell<Ewma>,
     queue: Rc<Queue>,
@@ -199,11 +206,18 @@ impl Endpoint {
 impl Upstream {
     /// The service as this worker sees it. What `before` has of it is carried over.
     pub(crate) fn new(service: &Service, before: Option<&Rc<Self>>, making: &Making) -> Rc<Self> {
-        if let Some(same) = before.filter(|before| before.balance == service.balance) {
-            same.set_limits(service.pool);
+        let speech = Speech::of(service);
+        let kept = before.filter(|before| before.speech == speech);
+        if let Some(same) = kept.filter(|before| before.balance == service.balance) {
+            same.set_limits(service.pool, speech.may_multiplex());
             return Rc::clone(same);
         }
         let (queue, view) = match before {
+            // Its connections are of no use any more, but those who wait for its endpoints still wait for the same.
+            Some(before) if before.speech != speech => {
+                before.retire();
+                (Rc::clone(&before.queue), View::default())
+            }
             // The one before goes on for the requests that began with it.
             Some(before) => (Rc::clone(&before.queue), before.view.borrow().share()),
             None => {
@@ -214,20 +228,21 @@ impl Upstream {
         };
         let upstream = Self {
             balance: service.balance.clone(),
+            speech: Rc::clone(&speech),
             queue,
             limits: Cell::new(service.pool),
-            max: Cell::new(requests_max(&service.pool)),
+            max: Cell::new(requests_max(&service.pool, speech.may_multiplex())),
             // Never that of a roster.
             epoch: Cell::new(0),
             view: RefCell::new(view),
             making: making.clone(),
         };
-        upstream.set_limits(service.pool);
+        upstream.set_limits(service.pool, speech.may_multiplex());
         Rc::new(upstream)
     }
 
-    fn set_limits(&self, limits: PoolLimits) {
-        self.max.set(requests_max(&limits));
+    fn set_limits(&self, limits: PoolLimits, multiplexed: bool) {
+        self.max.set(requests_max(&limits, multiplexed));
         if self.limits.replace(limits) != limits || self.epoch.get() == 0 {
             self.view.borrow().made().for_each(|endpoint| endpoint.pool.set_limits(limits));
         }
@@ -291,6 +306,8 @@ impl Upstream {
             shared: Arc::clone(shared),
             stats: stats.endpoint(&self.queue.roster.service, &shared.name),
             pool: Pool::new(self.limits.get(), warm.clone()),
+            lanes: Lanes::default(),
+            speech: Rc::clone(&self.speech),
             ewma: Cell::default(),
             queue: Rc::clone(&self.queue),
         })
@@ -349,7 +366,9 @@ impl Upstream {
     }
 }
 
-/// How many requests an endpoint may have: every one needs a connection of its own.
-fn requests_max(limits: &PoolLimits) -> u32 {
-    limits.requests_max.unwrap_or(u32::MAX).min(limits.connections_max)
+/// How many requests an endpoint may have: every one needs a connection of its own, unless a connection carries
+/// several.
+fn requests_max(limits: &PoolLimits, multiplexed: bool) -> u32 {
+    let max = limits.requests_max.unwrap_or(u32::MAX);
+    if multiplexed { max } else { max.min(limits.connections_max) }
 }

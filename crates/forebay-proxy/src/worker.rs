@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use forebay_base::time::Instant;
 use forebay_net::buffer::BufferPool;
-use forebay_net::wheel::Wheel;
+use forebay_net::wheel::{Alarm, Wheel};
 use forebay_telemetry::access::AccessSink;
 use forebay_telemetry::log::{Event, Log};
 use forebay_telemetry::recording::{Recording, Sink};
@@ -52,6 +52,7 @@ pub(crate) struct Worker {
     active: RefCell<Rc<Active>>,
     #[expect(clippy::vec_box, reason = "a pad is lent out: moving a pointer is cheaper than moving the pad")]
     spare: RefCell<Vec<Box<Scratch>>>,
+    alarms: RefCell<Vec<Alarm>>,
     access: RefCell<Option<AccessSink>>,
     clock: RefCell<date::Clock>,
     random: Cell<u64>,
@@ -127,6 +128,7 @@ impl Worker {
             connections_cap,
             active: RefCell::new(Rc::new(active)),
             spare: RefCell::default(),
+            alarms: RefCell::default(),
             access: RefCell::new(access),
             clock: RefCell::new(date::Clock::new(Instant::now(), unix_now())),
             random: Cell::new(making.seed | 1),
@@ -173,6 +175,23 @@ impl Worker {
         let mut spare = self.spare.borrow_mut();
         if spare.len() < SCRATCH_SPARE_MAX && scratch.tidy() {
             spare.push(scratch);
+        }
+    }
+
+    /// An alarm for a stream, to be given back: as a connection's, it would be armed for as long as it may wait, and a
+    /// connection has many streams.
+    #[inline]
+    pub(crate) fn alarm(&self) -> Alarm {
+        self.alarms.borrow_mut().pop().unwrap_or_else(|| self.wheel.alarm())
+    }
+
+    /// Takes it back for the next one.
+    #[inline]
+    pub(crate) fn take_alarm_back(&self, alarm: Alarm) {
+        let mut alarms = self.alarms.borrow_mut();
+        if alarms.len() < SCRATCH_SPARE_MAX {
+            alarm.release();
+            alarms.push(alarm);
         }
     }
 

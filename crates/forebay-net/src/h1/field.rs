@@ -15,7 +15,8 @@ impl Span {
     }
 
     /// `len` bytes from `start`.
-    pub(crate) fn new(start: usize, len: usize) -> Self {
+    #[must_use]
+    pub fn new(start: usize, len: usize) -> Self {
         Self { start: clamp(start), len: clamp(len) }
     }
 

@@ -20,6 +20,7 @@ use crate::client::Wire;
 use crate::heads::{self, ResponseParts};
 use crate::plan::HalfClose;
 use crate::refusal::Refusal;
+use crate::upgrade;
 use crate::worker::BUFFER_BYTES;
 
 /// Interim responses before a final one: an endless row of them would never time out.
@@ -35,6 +36,8 @@ pub(super) struct Received {
     pub(super) keep_alive: bool,
     /// How long the server will keep the connection, if it has said so.
     pub(super) patience: Option<Duration>,
+    /// The service has turned to the protocol that was asked for: its head, of so many bytes, and what came behind it.
+    pub(super) tunnel: Option<(Lent, usize)>,
 }
 
 /// A request must have reached the server before it gives the connection up.
@@ -58,6 +61,14 @@ pub(super) async fn download(
             Box::pin(reading).await?
         }
     };
+    if response.status == 101 {
+        return Ok(Received {
+            reusable: false,
+            keep_alive: false,
+            patience: None,
+            tunnel: Some((buffer, head_len)),
+        });
+    }
     let (mut body, keep_alive, chunked, clean) =
         send_head(call, over, response, reply, &mut buffer, head_len).await?;
     let patience = patience(response, &buffer.filled()[..head_len]);
@@ -69,7 +80,7 @@ pub(super) async fn download(
         Box::pin(relay(call, over, &mut body, chunked, clean)).await?
     };
     let delimited = response.framing != Framing::UntilClose;
-    Ok(Received { reusable: clean && delimited && response.keep_alive, keep_alive, patience })
+    Ok(Received { reusable: clean && delimited && response.keep_alive, keep_alive, patience, tunnel: None })
 }
 
 /// What `Keep-Alive: timeout=` promises (RFC 2068 §19.7.1.1), less a margin.
@@ -133,10 +144,16 @@ async fn read_head(
     loop {
         if !buffer.is_empty() {
             match response.parse(buffer.filled(), &bounds, call.to_head) {
+                Ok(Outcome::Complete(len)) if response.status == 101 => {
+                    let head = &buffer.filled()[..len];
+                    let granted =
+                        call.upgrade.is_some_and(|protocol| upgrade::is_granted(response, head, protocol));
+                    // Nobody asked to switch protocols, or not to this one.
+                    return if granted { Ok(len) } else { Err(malformed()) };
+                }
                 Ok(Outcome::Complete(len)) if response.is_interim() => {
                     interim += 1;
-                    // Nobody asked to switch protocols.
-                    if interim > INTERIM_MAX || response.status == 101 {
+                    if interim > INTERIM_MAX {
                         return Err(malformed());
                     }
                     relay_interim(call, response, reply, &buffer.filled()[..len]).await?;

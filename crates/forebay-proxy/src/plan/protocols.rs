@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use forebay_net::tls;
 
+/// Whether this build offers HTTP/3. Where it does not, settings that ask for it are refused.
+pub const HTTP3: bool = true;
+
 /// What comes in at one of the addresses listened on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listener {

@@ -261,6 +261,10 @@ impl Service {
     ) -> Member {
         // It may be in use still, from another time.
         let shared = means.registry.shared(&self.spec.name, address);
+        // The first name that has led to an address stays; others may lead to it too.
+        if let Source::Name(name) = &source {
+            let _ = shared.host.set(host_of(name).into());
+        }
         shared.failing.store(0, Ordering::Relaxed);
         shared.unreachable.store(0, Ordering::Relaxed);
         let is_late = self.settled && !self.spec.slow_start.is_zero();
@@ -461,4 +465,15 @@ fn listed(addresses: &[&Address]) -> String {
 /// How long an endpoint may take to accept a connection when it is tried.
 pub(super) fn patience(service: &Service) -> Duration {
     service.spec.timeout.connect
+}
+
+/// The host of `host:port`; of SRV records, the domain they belong to (RFC 6125 §6.4).
+fn host_of(name: &str) -> &str {
+    let host = name.rsplit_once(':').map_or(name, |(host, _)| host);
+    let mut rest = host;
+    while let Some((label, parent)) = rest.split_once('.').filter(|(label, _)| label.starts_with('_')) {
+        let _ = label;
+        rest = parent;
+    }
+    rest
 }

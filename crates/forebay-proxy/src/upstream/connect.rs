@@ -9,12 +9,16 @@ use std::task::Poll;
 use std::time::Duration;
 
 use forebay_base::time::Instant;
+use forebay_net::h2::mux;
 use forebay_net::link::Link;
+use forebay_net::socket::Socket;
 use forebay_net::wheel::Alarm;
-use tokio::net::TcpStream;
 
 use super::pool::Place;
 use super::{Carrier, Endpoint, News, Pooled, Shared};
+use crate::multiplexed;
+use crate::plan::Limits;
+use crate::worker::Worker;
 
 /// Other workers are asked so often for an idle connection's place.
 const RECLAIM_TRIES: usize = 20;
@@ -34,10 +38,14 @@ pub(crate) enum ConnectError {
     TimedOut,
     /// The endpoint was given up meanwhile.
     Lost,
+    /// It could not be secured, for this reason.
+    Tls(&'static str),
 }
 
 /// What a request wants of its connection.
 pub(crate) struct Ask<'a> {
+    pub(crate) worker: &'a Worker,
+    pub(crate) limits: &'a Limits,
     pub(crate) alarm: &'a Alarm,
     pub(crate) now: Instant,
     /// A new connection breaks when the other side acknowledges nothing for so long.
@@ -46,37 +54,109 @@ pub(crate) struct Ask<'a> {
     pub(crate) fresh: bool,
 }
 
-/// Takes an idle connection or opens one until `deadline`.
+/// Takes an idle connection, a stream of one that is open, or opens one until `deadline`.
 #[inline]
 pub(crate) async fn connect(
     endpoint: &Rc<Endpoint>,
     ask: &Ask<'_>,
     deadline: impl Fn() -> Instant,
 ) -> Result<Pooled, ConnectError> {
+    if endpoint.speech.may_multiplex() {
+        return Box::pin(share(endpoint, ask, deadline())).await;
+    }
     if !ask.fresh
-        && let Some(held) = endpoint.pool.take(endpoint, ask.now)
+        && let Some(pooled) = take_idle(endpoint, ask.now)
     {
-        endpoint.stats.reused.inc();
-        held.link.expect_quick_acknowledgements();
-        return Ok(Pooled { held: Carrier::Link(held), reused: true });
+        return Ok(pooled);
     }
     // Boxed: opening a connection is rare, and every exchange would carry the size of its future.
-    Box::pin(open(endpoint, ask, deadline())).await
+    Box::pin(open_alone(endpoint, ask, deadline())).await
 }
 
-async fn open(endpoint: &Rc<Endpoint>, ask: &Ask<'_>, deadline: Instant) -> Result<Pooled, ConnectError> {
-    let Ask { alarm, silence, .. } = *ask;
+#[inline]
+fn take_idle(endpoint: &Endpoint, now: Instant) -> Option<Pooled> {
+    let held = endpoint.pool.take(endpoint, now)?;
+    endpoint.stats.reused.inc();
+    held.link.expect_quick_acknowledgements();
+    Some(Pooled { held: Carrier::Link(held), reused: true })
+}
+
+async fn open_alone(
+    endpoint: &Rc<Endpoint>,
+    ask: &Ask<'_>,
+    deadline: Instant,
+) -> Result<Pooled, ConnectError> {
+    let (place, link, _) = open(endpoint, ask, deadline).await?;
+    Ok(Pooled { held: Carrier::Link(place.fill(link)), reused: false })
+}
+
+/// A stream of a connection that others may use too.
+async fn share(endpoint: &Rc<Endpoint>, ask: &Ask<'_>, deadline: Instant) -> Result<Pooled, ConnectError> {
+    let lanes = &endpoint.lanes;
+    loop {
+        if lanes.multiplexes() == Some(false) {
+            if !ask.fresh
+                && let Some(pooled) = take_idle(endpoint, ask.now)
+            {
+                return Ok(pooled);
+            }
+        } else {
+            if let Some(stream) = lanes.take(endpoint.pool.has_place(&endpoint.shared)) {
+                endpoint.stats.reused.inc();
+                return Ok(Pooled { held: Carrier::Stream(stream), reused: true });
+            }
+            if let Some(opened) = lanes.wait(ask.alarm, deadline).await {
+                opened?;
+                continue;
+            }
+        }
+        let opener = lanes.begin();
+        match open(endpoint, ask, deadline).await {
+            Ok((place, link, true)) => {
+                let limits = multiplexed::http2_limits(ask.limits);
+                let (worker, secure) = (ask.worker, endpoint.speech.tls.is_some());
+                let (lane, drive) = mux::Client::new(link, limits, secure, &worker.wheel, &worker.buffers);
+                tokio::task::spawn_local(async move {
+                    drive.await;
+                    drop(place);
+                });
+                lanes.agree(true);
+                endpoint.pool.warm(endpoint);
+                opener.opened(lane);
+            }
+            Ok((place, link, false)) => {
+                lanes.agree(false);
+                drop(opener);
+                return Ok(Pooled { held: Carrier::Link(place.fill(link)), reused: false });
+            }
+            Err(error) => {
+                opener.failed(error);
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Opens a connection, secures it, and says whether it carries several requests.
+async fn open(
+    endpoint: &Rc<Endpoint>,
+    ask: &Ask<'_>,
+    deadline: Instant,
+) -> Result<(Place, Link, bool), ConnectError> {
     let place = match endpoint.pool.place(&endpoint.shared) {
         Some(place) => place,
-        None => reclaim(endpoint, alarm, deadline).await?,
+        None => reclaim(endpoint, ask.alarm, deadline).await?,
     };
-    match open_at(endpoint, alarm, deadline).await {
-        Ok(stream) => {
+    let opened = async {
+        let link = open_at(endpoint, ask.alarm, deadline).await?;
+        link.break_when_silent(ask.silence);
+        endpoint.speech.secure(endpoint, link, ask.alarm, deadline).await
+    };
+    match opened.await {
+        Ok((link, multiplexed)) => {
             endpoint.stats.connects.inc();
             endpoint.connected();
-            let link = Link::new(stream);
-            link.break_when_silent(silence);
-            Ok(Pooled { held: Carrier::Link(place.fill(link)), reused: false })
+            Ok((place, link, multiplexed))
         }
         Err(error) => {
             if !matches!(error, ConnectError::NoDescriptors | ConnectError::Lost) {
@@ -111,16 +191,18 @@ async fn reclaim(endpoint: &Endpoint, alarm: &Alarm, deadline: Instant) -> Resul
     Err(ConnectError::PoolFull)
 }
 
-async fn open_at(endpoint: &Endpoint, alarm: &Alarm, deadline: Instant) -> Result<TcpStream, ConnectError> {
-    // A link cannot be a Unix socket yet.
-    let Some(address) = endpoint.shared.address.ip() else { return Err(ConnectError::Failed) };
-    let mut connecting = std::pin::pin!(TcpStream::connect(address));
+async fn open_at(endpoint: &Endpoint, alarm: &Alarm, deadline: Instant) -> Result<Link, ConnectError> {
+    let mut connecting = std::pin::pin!(Socket::connect(&endpoint.shared.address));
     std::future::poll_fn(|cx| match connecting.as_mut().poll(cx) {
         Poll::Ready(result) => Poll::Ready(result.map_err(|error| why(&error))),
         Poll::Pending if endpoint.is_lost() => Poll::Ready(Err(ConnectError::Lost)),
         Poll::Pending => alarm.poll(cx, deadline).map(|()| Err(ConnectError::TimedOut)),
     })
     .await
+    .map(|socket| match socket {
+        Socket::Tcp(stream) => Link::new(stream),
+        Socket::Unix(stream) => Link::unix(stream),
+    })
 }
 
 fn why(error: &io::Error) -> ConnectError {

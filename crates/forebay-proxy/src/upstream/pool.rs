@@ -23,7 +23,8 @@ impl Warm {
         // Closing does not warm anything up, so nobody else needs the list meanwhile.
         self.0.borrow_mut().retain(|endpoint| {
             endpoint.pool.sweep(endpoint, now);
-            let warm = !endpoint.pool.idle.borrow().is_empty();
+            endpoint.lanes.sweep(now, endpoint.pool.limits.get().idle_timeout);
+            let warm = !endpoint.pool.idle.borrow().is_empty() || !endpoint.lanes.is_empty();
             endpoint.pool.listed.set(warm);
             warm
         });
@@ -136,14 +137,20 @@ impl Pool {
         if endpoint.shared.out.load(Ordering::Relaxed) {
             return;
         }
-        if !self.listed.replace(true) {
-            self.warm.0.borrow_mut().push(Rc::clone(endpoint));
-        }
+        self.warm(endpoint);
         let limits = self.limits.get();
         let mut idle = self.idle.borrow_mut();
         if (idle.len() as u64) < u64::from(limits.idle_max) && !limits.idle_timeout.is_zero() {
             idle.push(Idle { held, since: now, patience: patience.unwrap_or(Duration::MAX) });
             endpoint.stats.idle.inc();
+        }
+    }
+
+    /// The endpoint has connections that have to be looked after.
+    #[inline]
+    pub(crate) fn warm(&self, endpoint: &Rc<Endpoint>) {
+        if !self.listed.replace(true) {
+            self.warm.0.borrow_mut().push(Rc::clone(endpoint));
         }
     }
 
@@ -153,6 +160,11 @@ impl Pool {
         let take = |open: u32| (open < max).then_some(open + 1);
         shared.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
         Some(Place(Some(Arc::clone(shared))))
+    }
+
+    /// Whether there is one.
+    pub(crate) fn has_place(&self, shared: &Shared) -> bool {
+        shared.connections.load(Ordering::Relaxed) < self.limits.get().connections_max
     }
 
     /// Closes the connection that has been idle longest, if there is one.
@@ -177,6 +189,7 @@ impl Pool {
     pub(crate) fn close_idle(&self, endpoint: &Endpoint) {
         let closed = std::mem::take(&mut *self.idle.borrow_mut());
         endpoint.stats.idle.sub(i64::try_from(closed.len()).unwrap_or(i64::MAX));
+        endpoint.lanes.close();
     }
 
     /// The same, and none will be kept again: the endpoint is gone.

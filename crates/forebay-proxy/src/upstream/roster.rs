@@ -16,6 +16,8 @@ pub(crate) struct Shared {
     pub(crate) address: Address,
     /// `address` as text: the label of metrics and logs.
     pub(crate) name: Box<str>,
+    /// The name that has led to it, or its address without the port.
+    pub(crate) host: OnceLock<Box<str>>,
     /// Tells it from others, the same in every process: for rings and cookies.
     pub(crate) hash: u64,
     /// Requests being served.
@@ -40,6 +42,7 @@ impl Shared {
         identity.push(0);
         identity.extend_from_slice(name.as_bytes());
         Self {
+            host: OnceLock::new(),
             address,
             name: name.into(),
             hash: stable_hash(&identity),
@@ -50,6 +53,12 @@ impl Shared {
             out: AtomicBool::new(false),
             lost: AtomicBool::new(false),
         }
+    }
+
+    /// What the settings call its host: the name that is checked where connections to it are secured.
+    pub(crate) fn host(&self) -> &str {
+        let address = || self.name.rsplit_once(':').map_or(&*self.name, |(address, _)| address);
+        self.host.get().map_or_else(address, |host| host)
     }
 
     pub(crate) fn load(&self) -> u32 {
