@@ -14,6 +14,7 @@ pub mod scratch;
 pub mod scripted;
 pub mod servers;
 pub mod settings;
+pub mod tls;
 pub mod wire;
 
 use std::time::Duration;
