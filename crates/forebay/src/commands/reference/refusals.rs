@@ -90,6 +90,9 @@ const fn meaning(refusal: Refusal) -> &'static str {
             "WebSocket and other upgrades are not supported yet. An offer of `h2c` is passed over."
         }
         Refusal::VersionUnsupported => "HTTP/2 without TLS, for example.",
+        Refusal::UpstreamTls => {
+            "The TLS handshake with the endpoint went wrong; the log says how: its certificate is not vouched for by `tls.ca`, is for another name than the endpoint's host or `tls.name`, or has expired; or it does not speak what `protocol` says."
+        }
         Refusal::ConnectFailed => {
             "Is the service up, and are its `endpoints` right? Up to three of them were tried."
         }
