@@ -127,7 +127,7 @@ impl Bound {
     /// # Errors
     /// Those of `bind`; and if there is a lent socket that the settings do not speak of.
     pub(crate) fn bind_with(loaded: Loaded, mut inherited: Inherited) -> anyhow::Result<Self> {
-        let Loaded { server, plan, warnings: _ } = loaded;
+        let Loaded { server, plan, warnings: _, files: _ } = loaded;
         // Before anything can be replaced.
         let program = Program::own();
         let connections_cap = raise_file_limit();

@@ -6,11 +6,12 @@
 //! out only if there is none.
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use forebay_base::problem::{Position, Problem};
 use forebay_proxy::plan::Plan;
 
+mod acme;
 mod action;
 mod address;
 mod balance;
@@ -18,10 +19,12 @@ mod dns;
 mod edits;
 mod endpoints_file;
 pub(crate) mod expand;
+mod files;
 mod flags;
 mod health;
 pub(crate) mod json_schema;
 mod keys;
+mod listen;
 mod lower;
 mod names;
 mod outlier;
@@ -35,6 +38,8 @@ pub(crate) mod schema;
 mod server;
 mod services;
 mod split;
+mod tls;
+mod upgrade;
 pub(crate) mod value;
 pub(crate) mod yaml;
 
@@ -42,9 +47,10 @@ pub(crate) mod yaml;
 mod tests;
 
 pub use endpoints_file::read_endpoints;
-pub use flags::{from_flags, override_server};
+pub use flags::{from_flags, override_addresses, override_server};
 pub use server::{ADMIN_DEFAULT, AccessFormat, Admin, Listen, LogTarget, Logs, Secret, Server, Workers};
 
+use lower::Lowered;
 use problems::Problems;
 
 /// How a text is called in problems when it did not come from a file.
@@ -71,6 +77,8 @@ pub struct Loaded {
     pub plan: Plan,
     /// What looks odd but can be served, in the order of the file.
     pub warnings: Vec<Problem>,
+    /// Files that were read besides: when one of them changes, so may the plan.
+    pub files: Vec<PathBuf>,
 }
 
 /// What settings may draw on besides their own text.
@@ -87,13 +95,24 @@ pub struct Surroundings<'a> {
 /// # Errors
 /// Every problem of the file, in its order; at least one is an error.
 pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
+    load_noting(path, &mut Vec::new())
+}
+
+/// As [`load`]; notes the files that were read besides, or could not be, whatever comes of it.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_noting(path: &Path, files: &mut Vec<PathBuf>) -> Result<Loaded, Vec<Problem>> {
     let name = path.display().to_string();
     let text = read_file(path).map_err(|error| {
         let problem = Problem::error(Position::file(name.as_str()), format!("cannot be read: {error}"));
         vec![problem.fix("name another file with `-c`")]
     })?;
     let env = |name: &str| std::env::var(name).ok();
-    load_text(&name, &text, Surroundings { env: &env, base: Some(path.parent().unwrap_or(Path::new(""))) })
+    let around = Surroundings { env: &env, base: Some(path.parent().unwrap_or(Path::new(""))) };
+    let loaded = loaded(&name, &text, around);
+    files.clone_from(&loaded.1);
+    loaded.0
 }
 
 /// Reads settings from a text alone: no environment, no files.
@@ -109,10 +128,18 @@ pub fn load_str(text: &str) -> Result<Loaded, Vec<Problem>> {
 /// # Errors
 /// As [`load`].
 pub fn load_text(name: &str, text: &str, around: Surroundings<'_>) -> Result<Loaded, Vec<Problem>> {
+    loaded(name, text, around).0
+}
+
+/// What a text comes to, and the files that were read for it.
+fn loaded(name: &str, text: &str, around: Surroundings<'_>) -> (Result<Loaded, Vec<Problem>>, Vec<PathBuf>) {
     let mut problems = Problems::new(name);
     match lowered(text, around, &mut problems) {
-        Some((server, plan)) if !problems.fatal() => Ok(Loaded { server, plan, warnings: problems.sorted() }),
-        _ => Err(problems.sorted()),
+        Some(Lowered { server, plan, files }) if !problems.fatal() => {
+            let loaded = Loaded { server, plan, warnings: problems.sorted(), files: files.clone() };
+            (Ok(loaded), files)
+        }
+        lowered => (Err(problems.sorted()), lowered.map(|lowered| lowered.files).unwrap_or_default()),
     }
 }
 
@@ -123,20 +150,19 @@ pub fn admin_despite_problems(path: &Path) -> Option<Admin> {
     let text = read_file(path).ok()?;
     let env = |name: &str| std::env::var(name).ok();
     let around = Surroundings { env: &env, base: Some(path.parent().unwrap_or(Path::new(""))) };
-    let (server, _) = lowered(&text, around, &mut Problems::new(UNNAMED))?;
-    server.admin
+    lowered(&text, around, &mut Problems::new(UNNAMED))?.server.admin
 }
 
 /// What a text means as far as it can be told; of use only if there is no problem.
-fn lowered(text: &str, around: Surroundings<'_>, problems: &mut Problems) -> Option<(Server, Plan)> {
-    let Surroundings { env, base } = around;
+fn lowered(text: &str, around: Surroundings<'_>, problems: &mut Problems) -> Option<Lowered> {
+    let Surroundings { env, base: _ } = around;
     let mut tree = yaml::parse(text, keys::SETTINGS.hints, problems);
     // Most files have none, and some a hundred thousand endpoints.
     if let Some(tree) = tree.as_mut().filter(|_| text.contains('$')) {
         expand::expand(tree, env, problems);
     }
     tree.and_then(|tree| read::read(tree, &keys::SETTINGS, problems))
-        .map(|top| lower::lower(&top, base, problems))
+        .map(|top| lower::lower(&top, around, problems))
 }
 
 /// The text of a settings file, if it is one: not too large, UTF-8, a file.

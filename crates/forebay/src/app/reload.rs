@@ -46,7 +46,7 @@ impl Source {
         // First: what is written meanwhile is then at worst read twice.
         self.attempted.store(self.hash(), Ordering::Relaxed);
         let mut loaded = config::load(&self.file)?;
-        config::override_server(&mut loaded.server, &self.listen, self.admin.as_deref())?;
+        config::override_addresses(&mut loaded, &self.listen, self.admin.as_deref())?;
         Ok(loaded)
     }
 

@@ -60,7 +60,7 @@ fn load(args: &cli::Run) -> Result<(Loaded, Option<Source>), Vec<Problem>> {
     let cli::Run { config, to, listen, admin } = args;
     if !to.is_empty() {
         let mut loaded = config::from_flags(to, listen)?;
-        config::override_server(&mut loaded.server, &[], admin.as_deref())?;
+        config::override_addresses(&mut loaded, &[], admin.as_deref())?;
         return Ok((loaded, None));
     }
     let file = config.clone().unwrap_or_else(|| PathBuf::from(FILE_DEFAULT));

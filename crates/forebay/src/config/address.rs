@@ -2,7 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use forebay_net::address::Address;
 use forebay_net::host;
+use forebay_proxy::plan::Listener;
+
+use super::Listen;
 
 /// Longest part of a name, in bytes (RFC 1035 section 2.3.4).
 const LABEL_MAX: usize = 63;
@@ -14,13 +18,50 @@ pub(crate) struct Wrong {
     pub(crate) fix: String,
 }
 
-/// Reads an address to listen on: `ip:port`, `localhost:port`, or `:port` for every IPv4 address.
-pub(crate) fn listen(text: &str) -> Result<SocketAddr, Wrong> {
+/// Reads an address to listen on, with what its scheme says: `https://`, `http://` or none before what [`socket`]
+/// reads, or `unix:/path`.
+pub(crate) fn listen(text: &str) -> Result<Listen, Wrong> {
+    if text.starts_with(Address::UNIX) {
+        let address = unix(text)?;
+        return Ok(Listen { address, listener: Listener::default() });
+    }
+    match text.strip_prefix("https://") {
+        Some(address) => {
+            let listener = Listener { tls: true, ..Listener::default() };
+            // A scheme within would be stripped as well.
+            let address = if address.contains("://") { Err(listen_error(address)) } else { socket(address) }?;
+            Ok(Listen { address: address.into(), listener })
+        }
+        None => socket(text).map(Listen::from),
+    }
+}
+
+/// Reads `unix:/path`.
+fn unix(text: &str) -> Result<Address, Wrong> {
+    let path = text.strip_prefix(Address::UNIX).unwrap_or(text);
+    if path.starts_with("//") || !path.starts_with('/') || path.ends_with('/') {
+        let absolute = path.trim_matches('/');
+        let example = if absolute.is_empty() { "run/forebay.sock" } else { absolute };
+        return Err(wrong("a Unix socket has an absolute path", format!("write `unix:/{example}`")));
+    }
+    if path.len() > Address::PATH_MAX {
+        let what =
+            format!("the path of a Unix socket has at most {} bytes, not {}", Address::PATH_MAX, path.len());
+        return Err(wrong(what, "take a shorter one, such as `unix:/run/forebay.sock`"));
+    }
+    if path.contains(char::is_control) {
+        return Err(wrong("there are control characters in the path", "leave them out"));
+    }
+    Ok(Address::Unix(path.into()))
+}
+
+/// Reads an IP address to listen on: `ip:port`, `localhost:port`, or `:port` for every IPv4 address, without TLS.
+pub(crate) fn socket(text: &str) -> Result<SocketAddr, Wrong> {
     if text.starts_with("https://") {
-        return Err(wrong(
-            "listening with TLS is not available in this version",
-            "write `http://`, or nothing",
-        ));
+        return Err(wrong("TLS is not available here in this version", "write `http://`, or nothing"));
+    }
+    if text.starts_with(Address::UNIX) {
+        return Err(wrong("Unix sockets are not available here", "write, for example, `127.0.0.1:9900`"));
     }
     let address = text.strip_prefix("http://").unwrap_or(text);
     let expanded = match address.strip_prefix("localhost:") {
@@ -31,8 +72,8 @@ pub(crate) fn listen(text: &str) -> Result<SocketAddr, Wrong> {
     expanded.parse().map_err(|_| listen_error(address))
 }
 
-/// Checks where an endpoint can be reached: `host:port` with a port from 1 on, or the name of SRV records. Gives
-/// the address if it is a literal one.
+/// Checks where an endpoint can be reached: `host:port` with a port from 1 on, `unix:/path`, or the name of SRV
+/// records. Gives the address if it is a literal one.
 pub(crate) fn endpoint(text: &str) -> Result<Option<SocketAddr>, Wrong> {
     // Most are literal, and there may be very many.
     let literal =
@@ -44,9 +85,21 @@ pub(crate) fn endpoint(text: &str) -> Result<Option<SocketAddr>, Wrong> {
 }
 
 fn name(text: &str) -> Result<(), Wrong> {
+    if text.starts_with(Address::UNIX) {
+        return unix(text).map(drop);
+    }
     if let Some((scheme, rest)) = text.split_once("://") {
         let what = format!("an endpoint is `host:port`, without `{scheme}://`");
-        return Err(wrong(what, format!("write `{}`", rest.trim_end_matches('/'))));
+        let rest = rest.trim_end_matches('/');
+        return Err(wrong(
+            what,
+            match scheme {
+                "https" => format!("write `{}`, and `tls: on` in its service", with_port(rest, 443)),
+                "http" => format!("write `{}`", with_port(rest, 80)),
+                "unix" => format!("write `unix:/{}`", rest.trim_start_matches('/')),
+                _ => format!("write `{rest}`"),
+            },
+        ));
     }
     if let Ok(IpAddr::V6(address)) = text.parse() {
         return Err(wrong("an IPv6 address with a port has brackets", format!("write `[{address}]:80`")));
@@ -68,6 +121,14 @@ fn name(text: &str) -> Result<(), Wrong> {
             "write, for example, `_http._tcp.shop.internal`",
         )),
         None => Err(wrong("the port is missing", format!("write, for example, `{host}:80`"))),
+    }
+}
+
+/// What stood in a URL, with the port that went without saying there.
+fn with_port(host: &str, port: u16) -> String {
+    match host::parse(host.as_bytes()) {
+        Ok(parsed) if parsed.port.is_none() => format!("{host}:{port}"),
+        _ => host.to_owned(),
     }
 }
 
@@ -108,6 +169,10 @@ mod tests {
             ("localhost:80", "127.0.0.1:80"),
             (":8080", "0.0.0.0:8080"),
             ("127.0.0.1:0", "127.0.0.1:0"),
+            ("https://127.0.0.1:8443", "https://127.0.0.1:8443"),
+            ("https://:443", "https://0.0.0.0:443"),
+            ("https://localhost:443", "https://127.0.0.1:443"),
+            ("unix:/run/a b.sock", "unix:/run/a b.sock"),
         ] {
             assert_eq!(listen(text).map(|address| address.to_string()), Ok(expected.to_owned()), "{text}");
         }
@@ -116,7 +181,13 @@ mod tests {
     #[test]
     fn what_cannot_be_listened_on_says_why() {
         for (text, expected) in [
-            ("https://0.0.0.0:443", "listening with TLS is not available in this version"),
+            ("https://0.0.0.0", "the port is missing"),
+            ("https://shop.test:443", "only IP addresses and `localhost` can be listened on"),
+            ("https://http://127.0.0.1:1", "only IP addresses and `localhost` can be listened on"),
+            ("unix:run/a.sock", "a Unix socket has an absolute path"),
+            ("unix:///run/a.sock", "a Unix socket has an absolute path"),
+            ("unix:/", "a Unix socket has an absolute path"),
+            ("unix:/a\u{0}b", "there are control characters in the path"),
             ("127.0.0.1", "the port is missing"),
             ("127.0.0.1:99999", "the port is not a number from 0 to 65535"),
             ("shop.test:80", "only IP addresses and `localhost` can be listened on"),
@@ -129,11 +200,18 @@ mod tests {
 
     #[test]
     fn endpoints_need_a_host_and_a_port() {
-        for text in ["127.0.0.1:1", "[::1]:3000", "app.internal:3000", "my_app:80", "LOCALHOST:9"] {
+        for text in ["127.0.0.1:1", "[::1]:3000", "app.internal:3000", "my_app:80", "LOCALHOST:9", "unix:/a"]
+        {
             assert!(endpoint(text).is_ok(), "{text}");
         }
         for (text, what, fix) in [
             ("http://a.test:1/", "an endpoint is `host:port`, without `http://`", "write `a.test:1`"),
+            (
+                "https://a.test/",
+                "an endpoint is `host:port`, without `https://`",
+                "write `a.test:443`, and `tls: on` in its service",
+            ),
+            ("unix://run/a", "a Unix socket has an absolute path", "write `unix:/run/a`"),
             ("a.test", "the port is missing", "write, for example, `a.test:80`"),
             ("::1", "an IPv6 address with a port has brackets", "write `[::1]:80`"),
             ("a.test:0", "nothing can be reached at port 0", "write the port the server listens on"),

@@ -1,17 +1,16 @@
 //! Settings from the command line alone: `run --to 127.0.0.1:3000 --listen 127.0.0.1:8080`.
 
-use std::net::SocketAddr;
-
 use forebay_base::problem::Problem;
 use forebay_net::cidr::CidrSet;
 use forebay_proxy::plan::{
-    Action, Dns, Endpoint, Limits, Plan, Route, Service, Target, TimeoutOverrides, Upgrades,
+    Action, Dns, Endpoint, Limits, Plan, Route, Service, Target, TimeoutOverrides, Tls, Upgrades,
 };
 use forebay_proxy::route::{HeaderEdits, Matcher, Router};
 
+use super::listen::{CERTIFICATES_FIX, is_wanted};
 use super::problems::{Mark, Problems};
 use super::read::short;
-use super::{ADMIN_DEFAULT, Admin, Listen, Loaded, Logs, Server, Workers, address, server};
+use super::{ADMIN_DEFAULT, Admin, Listen, Loaded, Logs, Server, Workers, address};
 
 /// Where `run --to` listens unless told otherwise.
 const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
@@ -45,23 +44,54 @@ pub fn from_flags(to: &[String], listen: &[String]) -> Result<Loaded, Vec<Proble
         }
         (_, listen) => {
             let admin = Some(Admin { listen: ADMIN_DEFAULT, token: None });
-            let workers = Workers::Auto;
+            let (listen, workers) = (listen?, Workers::Auto);
+            certified("--listen", &listen, None)?;
             Ok(Loaded {
-                server: Server {
-                    listen: listen?.into_iter().map(Listen::from).collect(),
-                    admin,
-                    workers,
-                    logs: Logs::default(),
-                },
-                plan: forward_all(endpoints),
+                plan: forward_all(endpoints, &listen),
+                server: Server { listen, admin, workers, logs: Logs::default() },
                 warnings: Vec::new(),
+                files: Vec::new(),
             })
         }
     }
 }
 
-/// Puts addresses of the command line in the place of those of the file: `listen` unless it is empty, and
-/// `admin` (an address or `off`) if there is one. A token of the file is kept.
+/// Puts addresses of the command line in the place of those of the file, as [`override_server`] does. What the file
+/// says of an address holds if the command line names it too.
+///
+/// # Errors
+/// Every problem of the addresses; `loaded` is then unchanged.
+pub fn override_addresses(
+    loaded: &mut Loaded,
+    listen: &[String],
+    admin: Option<&str>,
+) -> Result<(), Vec<Problem>> {
+    let mut server = loaded.server.clone();
+    override_server(&mut server, listen, admin)?;
+    if !listen.is_empty() {
+        for listen in &mut server.listen {
+            let same = |other: &&Listen| {
+                other.address == listen.address && other.listener.tls == listen.listener.tls
+            };
+            if let Some(other) = loaded.server.listen.iter().find(same) {
+                listen.listener = other.listener;
+            }
+        }
+        certified("--listen", &server.listen, loaded.plan.tls.as_ref())?;
+        loaded.plan.listeners = server.listen.iter().map(|listen| listen.listener).collect();
+        if let Some(tls) = &mut loaded.plan.tls
+            && tls.redirect.is_some()
+        {
+            let secured = server.listen.iter().find(|listen| listen.listener.tls);
+            tls.redirect = secured.and_then(|listen| listen.address.ip()).map(|address| address.port());
+        }
+    }
+    loaded.server = server;
+    Ok(())
+}
+
+/// Puts addresses of the command line in the place of others: `listen` unless it is empty, and `admin` (an address
+/// or `off`) if there is one. A token is kept.
 ///
 /// # Errors
 /// Every problem of the addresses; `settings` is then unchanged.
@@ -74,7 +104,7 @@ pub fn override_server(
     let mut problems = Vec::new();
     if !listen.is_empty() {
         match addresses("--listen", listen) {
-            Ok(listen) => changed.listen = listen.into_iter().map(Listen::from).collect(),
+            Ok(listen) => changed.listen = listen,
             Err(wrong) => problems.extend(wrong),
         }
     }
@@ -95,9 +125,15 @@ pub fn override_server(
 }
 
 fn override_admin(settings: &Server, address: &str) -> Result<Admin, Vec<Problem>> {
-    let listen = addresses("--admin", &[address.to_owned()])?.remove(0);
-    let token = settings.admin.as_ref().and_then(|admin| admin.token.clone());
     let mut problems = Problems::new("--admin");
+    let listen = match address::socket(address) {
+        Ok(listen) => listen,
+        Err(wrong) => {
+            problems.error_fix(Mark::FILE, format!("`{}`: {}", short(address), wrong.what), wrong.fix);
+            return Err(problems.sorted());
+        }
+    };
+    let token = settings.admin.as_ref().and_then(|admin| admin.token.clone());
     if token.is_none() && !listen.ip().is_loopback() {
         problems.error_fix(
             Mark::FILE,
@@ -105,23 +141,36 @@ fn override_admin(settings: &Server, address: &str) -> Result<Admin, Vec<Problem
             "take a loopback address, or give `admin` a `token` in a settings file",
         );
     }
-    if server::is_wanted(&settings.listen, listen) {
+    if is_wanted(&settings.listen, listen) {
         let what = format!("requests and the admin side both want {listen}");
         problems.error_fix(Mark::FILE, what, "give one of them another port");
     }
     if problems.fatal() { Err(problems.sorted()) } else { Ok(Admin { listen, token }) }
 }
 
-fn addresses(flag: &str, texts: &[String]) -> Result<Vec<SocketAddr>, Vec<Problem>> {
+/// Refuses addresses with TLS where there is no certificate.
+fn certified(flag: &str, listen: &[Listen], tls: Option<&Tls>) -> Result<(), Vec<Problem>> {
+    match listen.iter().find(|listen| listen.listener.tls) {
+        Some(listen) if tls.is_none() => {
+            let mut problems = Problems::new(flag);
+            let what = format!("`{listen}` needs a certificate");
+            problems.error_fix(Mark::FILE, what, format!("in a settings file, {CERTIFICATES_FIX}"));
+            Err(problems.sorted())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn addresses(flag: &str, texts: &[String]) -> Result<Vec<Listen>, Vec<Problem>> {
     let mut problems = Problems::new(flag);
-    let mut addresses = Vec::new();
+    let mut addresses: Vec<Listen> = Vec::new();
     for text in texts {
         match address::listen(text) {
-            Ok(address) if address.port() != 0 && addresses.contains(&address) => {
-                let what = format!("{address} is listened on twice");
+            Ok(listen) if addresses.iter().any(|other| other.is_at(&listen.address)) => {
+                let what = format!("{} is listened on twice", listen.address);
                 problems.error_fix(Mark::FILE, what, "keep one of them");
             }
-            Ok(address) => addresses.push(address),
+            Ok(listen) => addresses.push(listen),
             Err(wrong) => {
                 problems.error_fix(Mark::FILE, format!("`{}`: {}", short(text), wrong.what), wrong.fix);
             }
@@ -131,7 +180,7 @@ fn addresses(flag: &str, texts: &[String]) -> Result<Vec<SocketAddr>, Vec<Proble
 }
 
 /// One route for every request, to one service.
-fn forward_all(endpoints: Vec<Endpoint>) -> Plan {
+fn forward_all(endpoints: Vec<Endpoint>, listen: &[Listen]) -> Plan {
     let matcher = Matcher::default();
     let (router, _) = Router::build(std::slice::from_ref(&matcher));
     let service = Service { endpoints, ..Service::new("default") };
@@ -155,13 +204,15 @@ fn forward_all(endpoints: Vec<Endpoint>) -> Plan {
         trusted_proxies: CidrSet::default(),
         record: None,
         dns: Dns::default(),
-        listeners: Vec::new(),
+        listeners: listen.iter().map(|listen| listen.listener).collect(),
         tls: None,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     fn strings(texts: &[&str]) -> Vec<String> {

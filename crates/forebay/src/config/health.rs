@@ -1,9 +1,10 @@
 //! Reads `health`.
 
 use forebay_base::units::show_duration;
+use forebay_net::address::Address;
 use forebay_net::host;
 use forebay_net::uri::{Target, TargetOptions, parse_target};
-use forebay_proxy::plan::{Check, Health, HttpCheck};
+use forebay_proxy::plan::{Check, Endpoint, Health, HttpCheck, Protocol};
 use forebay_proxy::route::HeaderEdits;
 
 use super::lower::Lower;
@@ -23,9 +24,30 @@ const STATUS_USUAL: (u16, u16) = (200, 299);
 const HTTP_ONLY: [&str; 4] = ["host", "headers", "status", "body"];
 
 /// How endpoints of a service are asked whether they are well; `None`: they are not.
-pub(super) fn read(lower: &mut Lower<'_, '_>, fields: &Fields) -> Option<Health> {
+pub(super) fn read(
+    lower: &mut Lower<'_, '_>,
+    fields: &Fields,
+    endpoints: &[Endpoint],
+    protocol: Protocol,
+) -> Option<Health> {
+    let health = read_any(lower, fields)?;
+    let written = fields.get("health")?;
+    if matches!(health.check, Check::Grpc(_)) && protocol == Protocol::Http1 {
+        let what = "gRPC is spoken over HTTP/2, and this service speaks HTTP/1.1";
+        lower.problems.error_fix(written.at, what, "write `protocol: h2c`, or `h2` with `tls: on`");
+    }
+    if health.port.is_some() && endpoints.iter().any(|endpoint| endpoint.address.starts_with(Address::UNIX)) {
+        let at = fields.table("health").and_then(|long| long.get("port")).map_or(written.at, |port| port.at);
+        let what = "a Unix socket has no other port to ask at";
+        lower.problems.error_fix(at, what, "remove `port`, or name endpoints by IP address");
+    }
+    Some(health)
+}
+
+fn read_any(lower: &mut Lower<'_, '_>, fields: &Fields) -> Option<Health> {
     let written = fields.get("health")?;
     match &written.value {
+        Value::Word("grpc") => Some(Health::new(Check::Grpc("".into()))),
         Value::Word("tcp") => Some(Health::new(Check::Tcp)),
         Value::Text(path) => {
             let path = self::path(lower, written.with(path))?;
@@ -69,16 +91,25 @@ fn check(lower: &mut Lower<'_, '_>, fields: &Fields) -> Option<Check> {
         let body = fields.text("body").map(|body| body.value.into());
         return Some(Check::Http(HttpCheck { path, host, headers, status, body }));
     }
+    if let Some(service) = fields.text("grpc") {
+        refuse_http(lower, fields, "a gRPC check asks as the protocol says");
+        return Some(Check::Grpc(service.value.into()));
+    }
     let tcp = fields.field("tcp")?;
     if fields.switch("tcp") == Some(false) {
         let what = "this `health` checks nothing";
         lower.problems.error_fix(tcp.at, what, "write `tcp: true`, `path: /healthz`, or `health: off`");
     }
-    for field in HTTP_ONLY.iter().filter_map(|name| fields.field(name)) {
-        let what = format!("`{}` needs `path`: a TCP check sends and reads nothing", field.name);
-        lower.problems.error_fix(field.at, what, "remove it, or write `path` in place of `tcp`");
-    }
+    refuse_http(lower, fields, "a TCP check sends and reads nothing");
     Some(Check::Tcp)
+}
+
+fn refuse_http(lower: &mut Lower<'_, '_>, fields: &Fields, why: &str) {
+    let check = if fields.has("grpc") { "grpc" } else { "tcp" };
+    for field in HTTP_ONLY.iter().filter_map(|name| fields.field(name)) {
+        let what = format!("`{}` needs `path`: {why}", field.name);
+        lower.problems.error_fix(field.at, what, format!("remove it, or write `path` in place of `{check}`"));
+    }
 }
 
 /// What a path alone means.

@@ -89,7 +89,11 @@ fn shape_schema(shape: &Shape) -> Value {
         ]),
         Shape::ByteRate { .. } => any_of(vec![matching("^[0-9]+(B|[kKMGT]B|[KMGT]iB)?/s$"), variable()]),
         Shape::Text(text) => text_schema(text),
-        Shape::Word(word) => json!({ "const": word }),
+        // To an editor, `1.2` without quotes is a number.
+        Shape::Word(word) => match serde_json::from_str::<serde_json::Number>(word) {
+            Ok(number) => json!({ "anyOf": [{ "const": word }, { "const": number }] }),
+            Err(_) => json!({ "const": word }),
+        },
         Shape::Either(shapes) => any_of(shapes.iter().map(shape_schema).collect()),
         Shape::OneOrMore(item) => any_of(vec![shape_schema(item), list_schema(1, item)]),
         Shape::List { min, item } => list_schema(*min, item),

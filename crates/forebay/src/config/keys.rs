@@ -8,22 +8,30 @@ mod balance;
 mod dns;
 mod endpoints_file;
 mod health;
+mod limits;
+mod listen;
 mod record;
 mod route;
 mod service;
 mod texts;
+mod tls;
+mod upgrade;
 
 use balance::{BALANCE, HASH, STICKY};
 use dns::DNS;
 pub(super) use endpoints_file::ENDPOINTS;
 use health::{HEALTH, OUTLIER};
+use limits::{HTTP2, LIMITS};
+use listen::LISTENER;
 use record::RECORD;
 use route::{
     EDITS, HEADERS, MATCH, READ_AFTER_WRITE, REDIRECT, REGEX, REPLACE_PREFIX, RESPOND, REWRITE, ROUTE,
     ROUTE_TIMEOUT, SPLIT,
 };
 use service::{ENDPOINT, POOL, SERVICE, TIMEOUT};
-use texts::{BLOCK, FILE, LISTEN, NAME, TOKEN};
+use texts::{ADMIN_LISTEN, BLOCK, FILE, LISTEN, NAME, TOKEN};
+use tls::{ACME, CERTIFICATE, HSTS, SERVICE_TLS, TLS};
+use upgrade::{UPGRADE, UPGRADE_KEY};
 
 /// Everything a settings file may hold.
 pub(crate) static SETTINGS: Registry = Registry {
@@ -48,7 +56,8 @@ every mistake in it at once, with line, column and remedy; `forebay schema` prin
 - **Unknown keys are errors**, and a key may be written once.
 - **Units stand in the value**: durations `250ms`, `30s`, `1m30s`, `2h`, `1d`; sizes `512` (bytes), `10kB`
   (thousands), `16MiB` (powers of 1024); rates `1KiB/s`; percentages `20%`, whole ones.
-- **Switches** are `true` or `false`; `yes`, `no`, `on` and `off` are not taken for them.
+- **Switches** are `true` or `false`; `yes`, `no`, `on` and `off` are not taken for them. What can be `on` or `off`
+  says so: these are words, of which there may be others.
 - **Environment variables** are filled into values: `${NAME}`, or `${NAME:-default}` when it may be missing or
   empty. `$$` stands for one `$`; a `$` before anything but `{` and `$` stands for itself.
 - **Plain YAML only**: one document of maps, lists and values; no anchors, aliases, merge keys or tags.
@@ -56,8 +65,13 @@ every mistake in it at once, with line, column and remedy; `forebay schema` prin
 ";
 
 /// Every table, in the order of the reference.
-pub(crate) static TABLES: [&Table; 29] = [
+pub(crate) static TABLES: [&Table; 37] = [
     &TOP,
+    &LISTENER,
+    &TLS,
+    &CERTIFICATE,
+    &ACME,
+    &HSTS,
     &SERVICE,
     &ENDPOINT,
     &BALANCE,
@@ -67,6 +81,7 @@ pub(crate) static TABLES: [&Table; 29] = [
     &OUTLIER,
     &TIMEOUT,
     &POOL,
+    &SERVICE_TLS,
     &ROUTE,
     &MATCH,
     &SPLIT,
@@ -79,8 +94,10 @@ pub(crate) static TABLES: [&Table; 29] = [
     &REGEX,
     &REDIRECT,
     &RESPOND,
+    &UPGRADE,
     &DEFAULTS,
     &LIMITS,
+    &HTTP2,
     &DNS,
     &ADMIN,
     &SECRET,
@@ -93,10 +110,16 @@ static TOP: Table = Table {
     name: "top",
     doc: "The keys at the left margin of the file.",
     keys: &[
-        Key::new("listen", Shape::OneOrMore(&Shape::Text(&LISTEN)))
-            .required()
-            .doc("Where clients connect: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`, or `:8080` for every IPv4 address of the machine (`[::]:8080` for IPv6). `http://` in front is allowed.")
-            .example("127.0.0.1:8081"),
+        Key::new(
+            "listen",
+            Shape::OneOrMore(&Shape::Either(&[Shape::Text(&LISTEN), Shape::Table(&LISTENER)])),
+        )
+        .required()
+        .doc("Where clients connect: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`, or `:8080` for every IPv4 address of the machine (`[::]:8080` for IPv6). `https://` in front: with TLS, as `tls` says; `http://` or nothing: without. `unix:/run/forebay.sock`: a Unix socket.")
+        .example("127.0.0.1:8081"),
+        Key::new("tls", Shape::Table(&TLS))
+            .doc("Certificates for `https://` addresses, and what is asked of clients there.")
+            .example("{domains: shop.example.com, email: ops@example.com}"),
         Key::new("services", Shape::Map { min: 0, key: &NAME, value: &Shape::Table(&SERVICE) })
             .doc("The services requests are forwarded to, by name.")
             .example("{other: {endpoints: [127.0.0.1:3001]}}"),
@@ -117,7 +140,7 @@ static TOP: Table = Table {
             .default("[]")
             .doc("Addresses of proxies in front of this one. Only their `Forwarded`, `X-Forwarded-*`, `X-Real-IP` and `x-request-id` are believed; from anybody else these headers are replaced.")
             .example("[10.0.0.0/8, \"::1\"]"),
-        Key::new("admin", Shape::Either(&[Shape::Word("off"), Shape::Text(&LISTEN), Shape::Table(&ADMIN)]))
+        Key::new("admin", Shape::Either(&[Shape::Word("off"), Shape::Text(&ADMIN_LISTEN), Shape::Table(&ADMIN)]))
             .default("127.0.0.1:9900")
             .doc("Where metrics, health and status are served. An address other than loopback needs a token.")
             .example("127.0.0.1:9901"),
@@ -131,7 +154,7 @@ static TOP: Table = Table {
             .doc("Write requests down as they come in, with their timing, so that they can be sent again: a sample, without secrets in headers. A path alone is `file`.")
             .example("traffic.jsonl"),
     ],
-    later: &["tls", "stores", "traces", "metrics", "slos", "alerts"],
+    later: &["stores", "traces", "metrics", "slos", "alerts"],
     choices: &[],
 };
 
@@ -146,6 +169,8 @@ static DEFAULTS: Table = Table {
             .doc("Header edits of every route, but for the headers the route names itself.")
             .example("{response: {set: {x-frame-options: DENY}}}"),
         BODY_MAX,
+        UPGRADE_KEY,
+        GRPC_WEB,
     ],
     later: &[
         "retry",
@@ -164,86 +189,11 @@ static DEFAULTS: Table = Table {
     choices: &[],
 };
 
-static LIMITS: Table = Table {
-    name: "limits",
-    doc: "Bounds on what clients may send and hold. Every one has a default; none can be switched off but where it says so.",
-    keys: &[
-        Key::new("head_bytes", Shape::Size { min: 1 << 10, max: 1 << 20 })
-            .default("32KiB")
-            .doc("Request line and headers together; also the bound of a response's head.")
-            .example("16KiB"),
-        Key::new("headers", Shape::Count { min: 1, max: 1_000 })
-            .default("100")
-            .doc("Header fields of a request or response.")
-            .example("50"),
-        Key::new("uri_bytes", Shape::Size { min: 64, max: 64 << 10 })
-            .default("8KiB")
-            .doc("The request target. At most `head_bytes`.")
-            .example("4KiB"),
-        Key::new("body_max", Shape::Size { min: 0, max: BODY_BOUND })
-            .default("64MiB")
-            .doc("Request body, unless the route or `defaults` says otherwise.")
-            .example("1MiB"),
-        Key::new("header_timeout", Shape::Time { min: MILLISECOND, max: Duration::from_secs(600) })
-            .default("10s")
-            .doc("From the first byte of a request's head (or from connecting) to its last.")
-            .example("5s"),
-        Key::new(
-            "body_rate_min",
-            Shape::Either(&[Shape::Word("off"), Shape::ByteRate { max: 1 << 30 }]),
-        )
-        .default("1KiB/s")
-        .doc("Slowest request body over its life, after a grace of ten seconds.")
-        .example("off"),
-        Key::new("write_stall", Shape::Time { min: MILLISECOND, max: HOUR })
-            .default("30s")
-            .doc("Longest wait for a client to take more of a response.")
-            .example("10s"),
-        Key::new("idle", Shape::Time { min: MILLISECOND, max: DAY })
-            .default("1m")
-            .doc("Longest wait for the next request on a connection that is kept.")
-            .example("15s"),
-        Key::new("connections", Shape::Count { min: 1, max: 10_000_000 })
-            .default("16384")
-            .doc("Client connections in all. Beyond it new ones wait to be accepted.")
-            .example("1000"),
-        Key::new("connections_per_ip", Shape::Count { min: 1, max: 10_000_000 })
-            .default("4096")
-            .doc("Client connections from one IP address; trusted proxies are exempt. Beyond it a new one is closed.")
-            .example("100"),
-        Key::new("drain", Shape::Time { min: Duration::ZERO, max: HOUR })
-            .default("30s")
-            .doc("How long stopping waits for requests in flight.")
-            .example("5s"),
-        Key::new("drain_delay", Shape::Time { min: Duration::ZERO, max: HOUR })
-            .default("0s")
-            .doc("How long new connections are still taken once `/readyz` says that we stop: as long as a balancer in front needs to notice.")
-            .example("10s"),
-        Key::new(
-            "header_underscores",
-            Shape::Either(&[Shape::Word("drop"), Shape::Word("allow"), Shape::Word("refuse")]),
-        )
-        .default("drop")
-        .doc("Headers with `_` in their names, which many servers confuse with `-`: left out, passed on, or answered with 400.")
-        .example("refuse"),
-        Key::new("merge_slashes", Shape::Switch)
-            .default("false")
-            .doc("Take `//` in paths for `/`, before routing.")
-            .example("true"),
-        Key::new("half_close", Shape::Either(&[Shape::Word("finish"), Shape::Word("abort")]))
-            .default("finish")
-            .doc("When a client closes its sending side while it waits: finish the response, or take the client for gone.")
-            .example("abort"),
-    ],
-    later: &[],
-    choices: &[],
-};
-
 static ADMIN: Table = Table {
     name: "admin",
     doc: "The long form of `admin`.",
     keys: &[
-        Key::new("listen", Shape::Text(&LISTEN))
+        Key::new("listen", Shape::Text(&ADMIN_LISTEN))
             .default("127.0.0.1:9900")
             .doc("Where it is served.")
             .example("127.0.0.1:9901"),
@@ -318,6 +268,10 @@ const TOTAL: Key = Key::new("total", SPAN)
 const BODY_MAX: Key = Key::new("body_max", Shape::Size { min: 0, max: BODY_BOUND })
     .doc("Largest request body. Default: the one of `defaults`, else that of `limits`.")
     .example("1MiB");
+const GRPC_WEB: Key = Key::new("grpc_web", ON_OFF)
+    .doc("Translate requests of browsers in gRPC-Web to gRPC, and the answers back. Default: as `defaults` says, else `off`.")
+    .example("on");
+const ON_OFF: Shape = Shape::Either(&[Shape::Word("on"), Shape::Word("off")]);
 const STATUS: Shape = Shape::Count { min: 200, max: 599 };
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);

@@ -1,31 +1,52 @@
 //! From checked values to what the process and the data path work with.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use forebay_net::cidr::CidrSet;
+use forebay_net::h2;
 use forebay_proxy::plan::{HalfClose, Limits, Plan, Underscores};
 
+use super::expand::Env;
 use super::problems::{Problems, Spanned};
 use super::read::short;
+use super::server::Listen;
 use super::value::Fields;
-use super::{Server, dns, record, routes, server, services};
+use super::{Server, Surroundings, dns, record, routes, server, services, tls};
 
 /// What reading values needs besides the values.
 pub(super) struct Lower<'a, 'b> {
     pub(super) problems: &'a mut Problems,
     /// Where relative paths begin; `None`: there are no files.
     pub(super) base: Option<&'b Path>,
+    /// The environment.
+    pub(super) env: Env<'b>,
+    /// In seconds since 1970, for what expires.
+    pub(super) now: i64,
+    /// Files that were read, or could not be.
+    pub(super) files: Vec<PathBuf>,
+}
+
+/// What a settings file comes to. Of use only if no problem is fatal, but for `files`.
+pub(super) struct Lowered {
+    pub(super) server: Server,
+    pub(super) plan: Plan,
+    /// Files that were read besides, or could not be.
+    pub(super) files: Vec<PathBuf>,
 }
 
 /// Makes the most of what was written. The result is of use only if no problem is fatal.
-pub(super) fn lower(top: &Fields, base: Option<&Path>, problems: &mut Problems) -> (Server, Plan) {
-    let mut lower = Lower { problems, base };
+pub(super) fn lower(top: &Fields, around: Surroundings<'_>, problems: &mut Problems) -> Lowered {
+    let Surroundings { env, base } = around;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let mut lower = Lower { problems, base, env, now, files: Vec::new() };
     let server = server::lower(&mut lower, top);
-    let plan = plan(&mut lower, top);
-    (server, plan)
+    let plan = plan(&mut lower, top, &server.listen);
+    Lowered { server, plan, files: lower.files }
 }
 
-fn plan(lower: &mut Lower<'_, '_>, top: &Fields) -> Plan {
+fn plan(lower: &mut Lower<'_, '_>, top: &Fields, listen: &[Listen]) -> Plan {
     let limits = limits(lower, top);
     let trusted_proxies = trusted_proxies(lower, top);
     let defaults = top.table("defaults");
@@ -42,8 +63,8 @@ fn plan(lower: &mut Lower<'_, '_>, top: &Fields) -> Plan {
         trusted_proxies,
         record,
         dns: dns::lower(lower, top),
-        listeners: Vec::new(),
-        tls: None,
+        listeners: listen.iter().map(|listen| listen.listener).collect(),
+        tls: tls::lower(lower, top, listen),
     }
 }
 
@@ -98,9 +119,10 @@ fn limits(lower: &mut Lower<'_, '_>, top: &Fields) -> Limits {
             Some("abort") => HalfClose::Abort,
             _ => HalfClose::Finish,
         },
-        handshake_timeout: usual.handshake_timeout,
+        handshake_timeout: fields.time("handshake_timeout").unwrap_or(usual.handshake_timeout),
         http2: usual.http2,
     };
+    let limits = Limits { http2: http2(lower, fields.table("http2"), &limits), ..limits };
     if limits.uri_bytes > limits.head_bytes {
         let field = fields.field("uri_bytes").or_else(|| fields.field("head_bytes"));
         let at = field.map_or(fields.at, |field| field.value.at);
@@ -114,4 +136,33 @@ fn limits(lower: &mut Lower<'_, '_>, top: &Fields) -> Limits {
         );
     }
     limits
+}
+
+/// Bounds on HTTP/2 connections; what other protocols have as well is as there.
+fn http2(lower: &mut Lower<'_, '_>, fields: Option<&Fields>, limits: &Limits) -> h2::Limits {
+    let usual = h2::Limits {
+        head_bytes: limits.head_bytes,
+        fields: limits.headers,
+        stall: limits.write_stall,
+        ..limits.http2
+    };
+    let Some(fields) = fields else { return usual };
+    let stream_window = fields.count("stream_window").unwrap_or(usual.stream_window);
+    // Who makes only the one of a stream larger means that streams may have so much.
+    let connection_window =
+        fields.count("connection_window").unwrap_or(usual.connection_window.max(stream_window));
+    if connection_window < stream_window {
+        let at = fields.get("connection_window").map_or(fields.at, |written| written.at);
+        let what = "all requests of a connection together have less room than one of them, `stream_window`";
+        lower.problems.error_fix(at, what, "keep `connection_window` at least as large as `stream_window`");
+    }
+    h2::Limits {
+        streams: fields.count("streams").unwrap_or(usual.streams),
+        cookie_crumbs: fields.count("cookie_crumbs").unwrap_or(usual.cookie_crumbs),
+        stream_window,
+        connection_window,
+        glitches: fields.count("glitches").unwrap_or(usual.glitches),
+        continuations: fields.count("continuations").unwrap_or(usual.continuations),
+        ..usual
+    }
 }

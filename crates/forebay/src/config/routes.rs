@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use forebay_proxy::plan::{Route, TimeoutOverrides};
+use forebay_proxy::plan::{Route, TimeoutOverrides, Upgrades};
 use forebay_proxy::route::{Conflict, ConflictKind, MatchError, MatchParts, Matcher, Router, ValueTest};
 
 use super::action;
@@ -10,9 +10,9 @@ use super::edits::{self, EditLists};
 use super::lower::Lower;
 use super::problems::{Mark, Spanned};
 use super::read::short;
-use super::rewrite;
 use super::services::Services;
 use super::value::{Field, Fields, Pair, Value};
+use super::{rewrite, upgrade};
 
 /// A route of the plan and where its `match` stands.
 pub(super) struct Placed {
@@ -25,6 +25,8 @@ struct Usual {
     request: EditLists,
     response: EditLists,
     body_max: Option<u64>,
+    upgrade: Upgrades,
+    grpc_web: bool,
 }
 
 /// Reads every route. One with several `match`es becomes several that share the rest.
@@ -39,6 +41,8 @@ pub(super) fn lower(
         request: edits::read(lower, headers, "request"),
         response: edits::read(lower, headers, "response"),
         body_max: defaults.and_then(|defaults| defaults.number("body_max")),
+        upgrade: upgrade::read(lower, defaults).unwrap_or_default(),
+        grpc_web: defaults.and_then(|defaults| defaults.word("grpc_web")) == Some("on"),
     };
     let mut routes = Vec::new();
     let mut names = HashMap::new();
@@ -101,6 +105,7 @@ fn lower_route(
     let response = edits::read(lower, headers, "response");
     let rewrite = rewrite::read(lower, fields, &matchers);
     let action = action::read(lower, fields, services, &matchers);
+    let upgrade = upgrade::read(lower, Some(fields));
     refuse_idle_words(lower, fields);
     for (number, (at, matcher)) in matchers.into_iter().enumerate() {
         let route = Route {
@@ -112,8 +117,8 @@ fn lower_route(
             response_headers: response.over(&usual.response),
             rewrite: rewrite.clone(),
             body_max: fields.number("body_max").or(usual.body_max),
-            upgrade: forebay_proxy::plan::Upgrades::default(),
-            grpc_web: false,
+            upgrade: upgrade.as_ref().unwrap_or(&usual.upgrade).clone(),
+            grpc_web: fields.word("grpc_web").map_or(usual.grpc_web, |word| word == "on"),
         };
         routes.push(Placed { route, at });
     }
@@ -226,8 +231,9 @@ fn refuse_idle_words(lower: &mut Lower<'_, '_>, fields: &Fields) {
         return;
     }
     let headers = fields.table("headers").and_then(|headers| headers.field("request"));
-    let idle = [fields.field("timeout"), fields.field("rewrite"), headers];
-    for Field { name, at, .. } in idle.into_iter().flatten() {
+    let idle = ["timeout", "rewrite", "upgrade", "grpc_web"].map(|name| fields.field(name));
+    let idle = idle.into_iter().chain([headers]);
+    for Field { name, at, .. } in idle.flatten() {
         let what = format!("`{name}` does nothing here: nothing is forwarded by a route with `{answer}`");
         lower.problems.error_fix(*at, what, "remove it");
     }

@@ -9,15 +9,15 @@ use forebay_net::address::Address;
 use forebay_proxy::plan::Listener;
 use forebay_telemetry::log::Level;
 
-use super::address;
+use super::files::read_regular;
+use super::listen::is_wanted;
 use super::lower::Lower;
 use super::problems::{Mark, Spanned};
 use super::value::{Fields, Value};
+use super::{address, listen};
 
 /// Where the admin side is served unless told otherwise.
 pub const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9900);
-/// Most addresses to listen on.
-const LISTEN_MAX: usize = 64;
 /// Fewest characters of a token; fewer can be guessed.
 const TOKEN_MIN: usize = 16;
 /// Largest file a secret is read from, in bytes.
@@ -169,7 +169,7 @@ impl fmt::Debug for Secret {
 
 /// Reads the settings of the process.
 pub(super) fn lower(lower: &mut Lower<'_, '_>, top: &Fields) -> Server {
-    let listen = listeners(lower, top);
+    let listen = listen::read(lower, top);
     let admin = admin(lower, top);
     let clash = admin.as_ref().filter(|admin| is_wanted(&listen, admin.listen));
     if let Some(admin) = clash {
@@ -183,30 +183,8 @@ pub(super) fn lower(lower: &mut Lower<'_, '_>, top: &Fields) -> Server {
     Server { listen, admin, workers, logs }
 }
 
-/// Whether one of them wants this address.
-pub(super) fn is_wanted(listen: &[Listen], address: SocketAddr) -> bool {
-    listen.iter().any(|listen| listen.is_at(&address.into()))
-}
-
-fn listeners(lower: &mut Lower<'_, '_>, top: &Fields) -> Vec<Listen> {
-    let mut addresses: Vec<Listen> = Vec::new();
-    if let Some(one_more) = top.list("listen").get(LISTEN_MAX) {
-        lower.problems.error(one_more.at, format!("more than {LISTEN_MAX} addresses to listen on"));
-        return addresses;
-    }
-    for text in top.list("listen").iter().filter_map(Spanned::text) {
-        let Some(address) = address(lower, text) else { continue };
-        if is_wanted(&addresses, address) {
-            let what = format!("{address} is listened on twice");
-            lower.problems.error_fix(text.at, what, "keep one of them");
-        }
-        addresses.push(address.into());
-    }
-    addresses
-}
-
 fn address(lower: &mut Lower<'_, '_>, text: Spanned<&str>) -> Option<SocketAddr> {
-    let wrong = match address::listen(text.value) {
+    let wrong = match address::socket(text.value) {
         Ok(address) => return Some(address),
         Err(wrong) => wrong,
     };
@@ -274,15 +252,8 @@ fn secret(lower: &mut Lower<'_, '_>, written: &Spanned<Value>) -> Option<Secret>
 /// What stands in a file, without a line break at its end.
 fn secret_file(base: Option<&Path>, name: &str) -> Result<String, String> {
     let path = base.ok_or("there are no files here")?.join(name);
-    let about = std::fs::metadata(&path).map_err(|error| error.to_string())?;
-    // A pipe or a device could keep us waiting for ever.
-    if !about.is_file() {
-        return Err("it is not a regular file".to_owned());
-    }
-    if about.len() > SECRET_MAX {
-        return Err(format!("it has more than {SECRET_MAX} bytes"));
-    }
-    let text = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;
+    let content = read_regular(&path, SECRET_MAX)?;
+    let text = String::from_utf8(content).map_err(|_| "it is not UTF-8")?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
     Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }

@@ -11,7 +11,10 @@ use super::value::{Fields, Value};
 use super::{balance, health, outlier};
 use forebay_base::nearest::nearest;
 
+mod carried;
 mod endpoints;
+
+use carried::Carried;
 
 /// Unknown names for which the nearest known one is sought; that takes a look at every service.
 const SUGGESTIONS_MAX: usize = 20;
@@ -98,20 +101,25 @@ fn check_name(problems: &mut Problems, name: &Spanned<Box<str>>) {
 }
 
 fn service(lower: &mut Lower<'_, '_>, name: &str, fields: &Fields, usual: Timeouts) -> Service {
+    let endpoints = endpoints::read(lower, fields);
+    let Carried { protocol, tls, proxy_protocol } = carried::read(lower, fields, &endpoints);
+    let health = health::read(lower, fields, &endpoints, protocol);
     Service {
         name: name.into(),
-        endpoints: endpoints::read(lower, fields),
+        endpoints,
         endpoints_file: endpoints::file(lower, fields),
         endpoints_allow: endpoints::allowed(lower, fields),
         balance: balance::read(lower, name, fields),
-        health: health::read(lower, fields),
+        health,
         outlier: outlier::read(lower, fields),
         // `off` is no time.
         slow_start: fields.time("slow_start").unwrap_or_default(),
         panic_below: fields.count("panic_below").unwrap_or(PANIC_BELOW),
         timeout: timeouts(Some(fields), usual),
         pool: pool(lower, fields.table("pool")),
-        ..Service::new("")
+        protocol,
+        tls,
+        proxy_protocol,
     }
 }
 

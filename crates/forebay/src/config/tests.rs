@@ -6,6 +6,7 @@ mod hostile;
 mod json;
 mod meaning;
 mod mistakes;
+mod protocols;
 mod registry;
 mod upstreams;
 
@@ -20,6 +21,13 @@ routes:
 
 fn load_ok(text: &str) -> Loaded {
     load_str(text).unwrap_or_else(|problems| panic!("{text}\n{}", lines(&problems).join("\n")))
+}
+
+/// As `load_ok`, where the files are that examples name.
+fn load_with_files(text: &str) -> Loaded {
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    load_text("f", text, Surroundings { env: &|_| None, base: Some(&base) })
+        .unwrap_or_else(|problems| panic!("{text}\n{}", lines(&problems).join("\n")))
 }
 
 fn lines(problems: &[Problem]) -> Vec<String> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::schema::{Choice, Choose, Key, Shape, Table};
-use super::texts::{CHECK_PATH, HEADER_NAME, HEADER_VALUE, NEW_HOST, STATUS_RANGE, WANTED};
+use super::texts::{CHECK_PATH, GRPC_SERVICE, HEADER_NAME, HEADER_VALUE, NEW_HOST, STATUS_RANGE, WANTED};
 use super::{DAY, HOUR, MILLISECOND, SECOND, STATUS};
 
 /// Checks more often than this would be load, not checks.
@@ -18,6 +18,9 @@ pub(super) static HEALTH: Table = Table {
             .doc("Path and query of a GET that has to be answered as expected.")
             .example("/healthz"),
         Key::new("tcp", Shape::Switch).doc("`true`: it is enough that a connection can be made.").example("true"),
+        Key::new("grpc", Shape::Text(&GRPC_SERVICE))
+            .doc("A gRPC service that has to be serving, as `grpc.health.v1.Health` says; `\"\"`: the server as a whole. Needs HTTP/2 (`protocol`).")
+            .example("shop.Cart"),
         Key::new("interval", INTERVAL)
             .default("2s")
             .doc("Between two checks of one endpoint, give or take a tenth.")
@@ -59,7 +62,7 @@ pub(super) static HEALTH: Table = Table {
             .example("\"ok\""),
     ],
     later: &[],
-    choices: &[Choice { keys: &["path", "tcp"], how: Choose::One }],
+    choices: &[Choice { keys: &["path", "tcp", "grpc"], how: Choose::One }],
 };
 
 pub(super) static OUTLIER: Table = Table {

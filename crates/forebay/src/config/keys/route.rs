@@ -5,7 +5,7 @@ use super::texts::{
     BODY, COOKIE_NAME, HEADER_NAME, HEADER_VALUE, HOST, LABEL, MATCH_VALUE, METHOD, NAME, NEW_HOST, PATH,
     PATH_TEMPLATE, PATTERN, PREFIX, QUERY_NAME, REPLACEMENT, SHORT_MATCH, TEMPLATE,
 };
-use super::{BODY_MAX, DAY, FIRST_BYTE, IDLE, SECOND, SPAN, STATUS, TOTAL};
+use super::{BODY_MAX, DAY, FIRST_BYTE, GRPC_WEB, IDLE, SECOND, SPAN, STATUS, TOTAL, UPGRADE_KEY};
 
 pub(super) static ROUTE: Table = Table {
     name: "route",
@@ -47,6 +47,8 @@ pub(super) static ROUTE: Table = Table {
             .doc("Changes the target on its way to the service.")
             .example("{strip_prefix: /api}"),
         BODY_MAX,
+        UPGRADE_KEY,
+        GRPC_WEB,
     ],
     later: &[
         "files",

@@ -6,6 +6,7 @@ use super::super::schema::{Choice, Choose, Key, Shape, Table};
 use super::balance::BALANCE;
 use super::health::{HEALTH, OUTLIER};
 use super::texts::{ADDRESS, BLOCK, CHECK_PATH, FILE};
+use super::tls::SERVICE_TLS;
 use super::{FIRST_BYTE, HOUR, IDLE, MILLISECOND, SPAN, TOTAL};
 
 pub(super) static SERVICE: Table = Table {
@@ -16,11 +17,31 @@ pub(super) static SERVICE: Table = Table {
             "endpoints",
             Shape::List { min: 1, item: &Shape::Either(&[Shape::Text(&ADDRESS), Shape::Table(&ENDPOINT)]) },
         )
-        .doc("Where the service can be reached: `ip:port`; `name:port`, which leads to an endpoint for each address of the name and is asked for again; or `_service._proto.name`, whose SRV records list them. Each once, at most 1,000.")
+        .doc("Where the service can be reached: `ip:port`; `unix:/path`, a Unix socket; `name:port`, which leads to an endpoint for each address of the name and is asked for again; or `_service._proto.name`, whose SRV records list them. Each once, at most 1,000.")
         .example("[127.0.0.1:3001, {address: app.test:3002, weight: 3}]"),
         Key::new("endpoints_file", Shape::Text(&FILE))
             .doc("A file that lists more of them, in JSON or YAML, and is watched: a list of `ip:port` or of maps with `address`, `weight` and `priority`, or a map with it as `endpoints`. A relative path begins at the settings file. While the file is not there or wrong, what was last read of it holds.")
             .example("endpoints.json"),
+        Key::new(
+            "protocol",
+            Shape::Either(&[
+                Shape::Word("http1"),
+                Shape::Word("h2"),
+                Shape::Word("h2c"),
+                Shape::Word("auto"),
+            ]),
+        )
+        .default("http1")
+        .doc("What is spoken with endpoints. `h2`: HTTP/2, which needs `tls`; `h2c`: HTTP/2 without TLS, as gRPC servers inside a network speak it; `auto`: with `tls`, HTTP/2 if the endpoint agrees to it, else HTTP/1.1.")
+        .example("h2c"),
+        Key::new("tls", Shape::Either(&[Shape::Word("off"), Shape::Word("on"), Shape::Table(&SERVICE_TLS)]))
+            .default("off")
+            .doc("Connect to endpoints with TLS. `on`: their certificates must be for the names they are written with, and issued by somebody the system trusts; a map: as it says.")
+            .example("{ca: certs/ca.pem}"),
+        Key::new("proxy_protocol", Shape::Either(&[Shape::Word("off"), Shape::Word("v1"), Shape::Word("v2")]))
+            .default("off")
+            .doc("Begin every connection to an endpoint with a PROXY protocol header of this version, which says who the client is. A connection then serves one client only.")
+            .example("v2"),
         Key::new("endpoints_allow", Shape::List { min: 0, item: &Shape::Text(&BLOCK) })
             .default("[]")
             .doc("Link-local and metadata addresses, such as `169.254.0.0/16`, that names and the file may lead to all the same.")
@@ -43,12 +64,13 @@ pub(super) static SERVICE: Table = Table {
             Shape::Either(&[
                 Shape::Word("off"),
                 Shape::Word("tcp"),
+                Shape::Word("grpc"),
                 Shape::Text(&CHECK_PATH),
                 Shape::Table(&HEALTH),
             ]),
         )
         .default("off")
-        .doc("How endpoints are asked whether they are well: GET of a path, or `tcp`, whether they can be connected to. An endpoint that is not gets no requests until it is.")
+        .doc("How endpoints are asked whether they are well: GET of a path; `tcp`, whether they can be connected to; `grpc`, by the gRPC health protocol. An endpoint that is not gets no requests until it is.")
         .example("/healthz"),
         Key::new(
             "outlier",
@@ -80,8 +102,6 @@ pub(super) static SERVICE: Table = Table {
     later: &[
         "breaker",
         "concurrency",
-        "protocol",
-        "tls",
         "command",
         "scale",
         "deploy",
@@ -96,7 +116,7 @@ pub(super) static ENDPOINT: Table = Table {
     keys: &[
         Key::new("address", Shape::Text(&ADDRESS))
             .required()
-            .doc("`ip:port`, `name:port` or `_service._proto.name`.")
+            .doc("`ip:port`, `unix:/path`, `name:port` or `_service._proto.name`.")
             .example("127.0.0.1:3001"),
         Key::new("weight", Shape::Count { min: 1, max: 1_000_000 })
             .default("1")

@@ -3,16 +3,22 @@
 use super::super::schema::Text;
 
 pub(super) static LISTEN: Text = Text {
-    noun: "an address to listen on, such as `127.0.0.1:8080` or `:8080`",
+    noun: "an address to listen on, such as `https://0.0.0.0:443`, `127.0.0.1:8080` or `unix:/run/forebay.sock`",
+    min: 1,
+    max: 255,
+    pattern: Some(r"^((https?://)?[0-9a-zA-Z\[\]:.]*:[0-9]{1,5}|unix:/.+)$"),
+};
+pub(super) static ADMIN_LISTEN: Text = Text {
+    noun: "an address to listen on, such as `127.0.0.1:9900` or `:9900`",
     min: 1,
     max: 255,
     pattern: Some(r"^(http://)?[0-9a-zA-Z\[\]:.]*:[0-9]{1,5}$"),
 };
 pub(super) static ADDRESS: Text = Text {
-    noun: "an address, such as `127.0.0.1:3000` or `app.internal:3000`",
+    noun: "an address, such as `127.0.0.1:3000`, `app.internal:3000` or `unix:/run/app.sock`",
     min: 1,
     max: 300,
-    pattern: Some(r"^([0-9a-zA-Z\[\]:._-]+:[0-9]{1,5}|_[0-9a-zA-Z-]+\._[0-9a-zA-Z._-]+)$"),
+    pattern: Some(r"^([0-9a-zA-Z\[\]:._-]+:[0-9]{1,5}|_[0-9a-zA-Z-]+\._[0-9a-zA-Z._-]+|unix:/.+)$"),
 };
 pub(super) static NAME_SERVER: Text = Text {
     noun: "the address of a name server, such as `10.0.0.2` or `127.0.0.1:5353`",
@@ -90,3 +96,26 @@ pub(super) static SHARE: Text = Text {
 pub(super) static ROUTE_NAME: Text =
     Text { noun: "the name or the match of a route", min: 1, max: 10_000, pattern: None };
 pub(super) static FILE: Text = Text { noun: "the path of a file", min: 1, max: 4_096, pattern: None };
+pub(super) static FOLDER: Text = Text { noun: "the path of a folder", min: 1, max: 4_096, pattern: None };
+pub(super) static DOMAIN: Text = Text {
+    noun: "a host name, such as `shop.example.com`",
+    min: 1,
+    max: 253,
+    pattern: Some(r"^[0-9a-zA-Z.-]+$"),
+};
+pub(super) static EMAIL: Text = Text {
+    noun: "an address of e-mail, such as `ops@example.com`",
+    min: 3,
+    max: 254,
+    pattern: Some(r"^[^@ ]+@[^@ ]+$"),
+};
+pub(super) static ACME_URL: Text =
+    Text { noun: "the URL of an ACME server's directory", min: 1, max: 2_048, pattern: Some(r"^https?://") };
+pub(super) static PROTOCOL: Text = Text {
+    noun: "the name of a protocol, such as `websocket`",
+    min: 1,
+    max: 100,
+    pattern: Some(r"^[0-9a-zA-Z!#$%&'*+.^_`|~-]+$"),
+};
+pub(super) static GRPC_SERVICE: Text =
+    Text { noun: "the name of a gRPC service, such as `shop.Cart`", min: 0, max: 255, pattern: None };

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use forebay_net::address::Address;
 use forebay_net::cidr::CidrSet;
 use forebay_proxy::plan::Endpoint;
 use forebay_proxy::supervisor::ENDPOINTS_MAX;
@@ -81,6 +82,8 @@ impl<'t> Seen<'t> {
                 }
                 self.literal.insert(address)
             }
+            // Case counts in paths.
+            None if text.starts_with(Address::UNIX) => self.names.insert(text.into()),
             None if text.bytes().any(|byte| byte.is_ascii_uppercase()) => {
                 self.names.insert(text.to_ascii_lowercase().into())
             }

@@ -44,8 +44,11 @@ fn load_anything(text: &str) {
 fn every_example_is_right() {
     let schema = Schema::of_settings();
     for text in examples() {
-        let loaded = load_ok(&text);
-        assert_eq!(lines(&loaded.warnings), [""; 0], "{text}");
+        let loaded = load_with_files(&text);
+        let mut warnings = lines(&loaded.warnings);
+        // Whoever has the repository has the keys of its examples.
+        warnings.retain(|warning| !warning.contains("can read the private key"));
+        assert_eq!(warnings, [""; 0], "{text}");
         assert_eq!(schema.check(&json::of_yaml(&text)), Ok(()), "{text}");
         for listen in loaded.server.listen {
             let address = listen.address.ip();

@@ -59,6 +59,13 @@ impl Schema {
             }
             "anyOf" => self.count(rule, value) > 0,
             "oneOf" => self.count(rule, value) == 1,
+            "allOf" => {
+                return rule
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .try_for_each(|part| self.check_part(part, value));
+            }
             "not" => self.check_part(rule, value).is_err(),
             "required" => {
                 let names = rule.as_array().expect("a list of names");

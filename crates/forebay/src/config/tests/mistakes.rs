@@ -49,11 +49,11 @@ routes:
 
 #[test]
 fn keys_are_checked_everywhere() {
-    check_added("tls: {}", &["6:1: error: `tls` is not available in this version; remove it"]);
+    check_added("stores: {}", &["6:1: error: `stores` is not available in this version; remove it"]);
     check_added(
         "upstreams: {}",
         &[
-            "6:1: error: unknown key `upstreams`; known here: `listen`, `services`, `routes`, `defaults`, `limits`, `dns`, `trusted_proxies`, `admin`, `workers`, `logs` and `record`",
+            "6:1: error: unknown key `upstreams`; known here: `listen`, `tls`, `services`, `routes`, `defaults`, `limits`, `dns`, `trusted_proxies`, `admin`, `workers`, `logs` and `record`",
         ],
     );
     check_added(
@@ -137,7 +137,7 @@ fn kinds_and_ranges_are_checked() {
     check_added(
         "admin: no",
         &[
-            "6:8: error: `admin` must be `off`, an address to listen on, such as `127.0.0.1:8080` or `:8080` or a map with `listen` and `token`, not `no`; did you mean `off`?",
+            "6:8: error: `admin` must be `off`, an address to listen on, such as `127.0.0.1:9900` or `:9900` or a map with `listen` and `token`, not `no`; did you mean `off`?",
         ],
     );
     check_added(
@@ -146,7 +146,7 @@ fn kinds_and_ranges_are_checked() {
     );
     check(
         "- a\n",
-        &["1:1: error: the file must be a map with `listen`, `services`, `routes` and the like, not a list"],
+        &["1:1: error: the file must be a map with `listen`, `tls`, `services` and the like, not a list"],
     );
     check(
         "listen: []\nroutes: []\n",
@@ -188,7 +188,7 @@ fn addresses_are_checked() {
     check(
         "listen: https://0.0.0.0:443\nroutes: [{match: /*, respond: 200}]\n",
         &[
-            "1:9: error: `https://0.0.0.0:443`: listening with TLS is not available in this version; write `http://`, or nothing",
+            "1:9: error: `https://` needs a certificate; write `tls: {cert: shop.pem, key: shop.key}`, or, to have one from Let's Encrypt, `tls: {domains: shop.example.com, email: you@example.com}`",
         ],
     );
     check(

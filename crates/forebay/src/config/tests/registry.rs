@@ -3,6 +3,8 @@
 use super::super::keys::TABLES;
 use super::super::schema::{Choice, Key, Table};
 use super::json::{self, Schema};
+use forebay_proxy::plan::Tls;
+
 use super::*;
 
 /// Files around one table: `@` stands for its keys.
@@ -26,6 +28,21 @@ macro_rules! frame {
     (service $inner:literal) => {
         concat!("{listen: \":80\", routes: [{match: /*, to: app}], services: {app: ", $inner, "}}")
     };
+    (listen $inner:literal) => {
+        concat!(
+            "{trusted_proxies: [10.0.0.1], tls: {domains: a.test}, ",
+            "routes: [{match: /*, respond: 200}], listen: [",
+            $inner,
+            "]}"
+        )
+    };
+    (tls $inner:literal) => {
+        concat!(
+            "{listen: [\":8080\", \"https://:443\"], routes: [{match: /*, respond: 200}], tls: ",
+            $inner,
+            "}"
+        )
+    };
     (top $inner:literal) => {
         concat!("{listen: \":80\", routes: [{match: /*, respond: 200}], ", $inner, "}")
     };
@@ -37,6 +54,20 @@ const FRAMES: &[Frame] = &[
         table: "top",
         file: "{@}",
         keys: &[("listen", "\":80\""), ("routes", "[{match: /x, respond: 200}]")],
+    },
+    Frame { table: "listener", file: frame!(listen "{@}"), keys: &[("address", "\"https://:443\"")] },
+    Frame { table: "tls", file: frame!(tls "{@}"), keys: TLS_KEYS },
+    Frame {
+        table: "certificate",
+        file: frame!(tls "{certificates: [{@}]}"),
+        keys: &[("cert", "certs/shop.test.pem"), ("key", "certs/shop.test.key")],
+    },
+    Frame { table: "acme", file: frame!(tls "{domains: a.test, acme: {@}}"), keys: &[] },
+    Frame { table: "hsts", file: frame!(tls "{domains: a.test, hsts: {@}}"), keys: &[] },
+    Frame {
+        table: "hsts",
+        file: frame!(tls "{domains: a.test, hsts: {@}}"),
+        keys: &[("max_age", "400d"), ("include_subdomains", "true")],
     },
     Frame { table: "service", file: frame!(service "{@}"), keys: &[("endpoints", "[a:1]")] },
     Frame { table: "endpoint", file: frame!(service "{endpoints: [{@}]}"), keys: &[("address", "a:1")] },
@@ -59,6 +90,11 @@ const FRAMES: &[Frame] = &[
     Frame { table: "outlier", file: frame!(service "{endpoints: [a:1], outlier: {@}}"), keys: &[] },
     Frame { table: "timeout", file: frame!(service "{endpoints: [a:1], timeout: {@}}"), keys: &[] },
     Frame { table: "pool", file: frame!(service "{endpoints: [a:1], pool: {@}}"), keys: &[] },
+    Frame {
+        table: "service_tls",
+        file: frame!(service "{endpoints: [a:1], tls: {@}}"),
+        keys: &[("cert", "certs/gateway.pem"), ("key", "certs/gateway.key"), ("ca", "certs/ca.pem")],
+    },
     Frame { table: "route", file: frame!(route "{@}"), keys: &[("match", "/*"), ("to", "app")] },
     Frame { table: "match", file: frame!(route "{match: {@}, to: app}"), keys: &[("path", "/x")] },
     Frame {
@@ -92,12 +128,22 @@ const FRAMES: &[Frame] = &[
     },
     Frame { table: "redirect", file: frame!(route "{match: /*, redirect: {@}}"), keys: &[("to", "/a")] },
     Frame { table: "respond", file: frame!(route "{match: /*, respond: {@}}"), keys: &[("body", "b")] },
+    Frame { table: "upgrade", file: frame!(route "{match: /*, to: app, upgrade: {@}}"), keys: &[] },
     Frame { table: "defaults", file: frame!(service "{endpoints: [a:1]}}, defaults: {@"), keys: &[] },
     Frame { table: "limits", file: frame!(top "limits: {@}"), keys: &[] },
+    Frame { table: "http2", file: frame!(top "limits: {http2: {@}}"), keys: &[] },
     Frame { table: "dns", file: frame!(top "dns: {@}"), keys: &[] },
     Frame { table: "admin", file: frame!(top "admin: {@}"), keys: &[] },
     Frame { table: "logs", file: frame!(top "logs: {@}"), keys: &[] },
     Frame { table: "record", file: frame!(top "record: {@}"), keys: &[("file", "a.jsonl")] },
+];
+
+/// What stands beside each key of `tls`.
+const TLS_KEYS: &[(&str, &str)] = &[
+    ("cert", "certs/shop.test.pem"),
+    ("key", "certs/shop.test.key"),
+    ("domains", "b.test"),
+    ("client_ca", "certs/ca.pem"),
 ];
 
 impl Frame {
@@ -127,8 +173,14 @@ fn each_key(check: impl Fn(&Frame, &Key)) {
 }
 
 fn meaning(file: &str) -> String {
-    let Loaded { server, plan, warnings: _ } = load_ok(file);
-    format!("{server:?} {plan:?}")
+    let Loaded { server, mut plan, warnings: _, files: _ } = load_with_files(file);
+    // What TLS is made of says it all; what it makes of that is made anew each time.
+    let tls = plan.tls.take().map(|Tls { server, redirect, hsts, acme }| {
+        format!("{:?} {redirect:?} {hsts:?} {acme:?}", server.settings())
+    });
+    let services = plan.services.iter_mut().filter_map(|service| service.tls.take());
+    let services: Vec<_> = services.map(|client| format!("{:?}", client.settings())).collect();
+    format!("{server:?} {plan:?} {tls:?} {services:?}")
 }
 
 #[test]

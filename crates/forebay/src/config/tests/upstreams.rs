@@ -154,7 +154,7 @@ fn mistakes_about_checks_say_what_to_write() {
     check(
         "health: false",
         &[
-            "52: error: `health` must be `off`, `tcp`, a path, such as `/healthz` or a map with `path`, `tcp`, `interval` and the like, not `false`; did you mean `off`?",
+            "52: error: `health` must be `off`, `tcp`, `grpc`, a path, such as `/healthz` or a map with `path`, `tcp`, `grpc` and the like, not `false`; did you mean `off`?",
         ],
     );
     check("health: /a/../b", &["52: error: `/a/../b` cannot be the path of a check as it is; write `/b`"]);
@@ -168,9 +168,12 @@ fn mistakes_about_checks_say_what_to_write() {
     );
     check(
         "health: {path: /, tcp: true}",
-        &["62: error: `tcp` cannot stand beside `path`; keep one of `path` and `tcp`"],
+        &["62: error: `tcp` cannot stand beside `path`; keep one of `path`, `tcp` and `grpc`"],
     );
-    check("health: {rise: 1}", &["52: error: this health does nothing yet; write one of `path` and `tcp`"]);
+    check(
+        "health: {rise: 1}",
+        &["52: error: this health does nothing yet; write one of `path`, `tcp` and `grpc`"],
+    );
     check(
         "health: {tcp: false}",
         &["53: error: this `health` checks nothing; write `tcp: true`, `path: /healthz`, or `health: off`"],
