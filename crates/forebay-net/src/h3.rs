@@ -14,7 +14,7 @@ mod qpack;
 mod recv;
 mod send;
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::rc::Rc;
@@ -23,11 +23,11 @@ use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime, TransportConfig, VarInt};
+use socket2::{Domain, Protocol, Socket, Type};
 
 pub use arrival::{Arrival, Incoming};
 pub use connection::Connection;
 
-use self::frame::Code;
 use crate::h2::Limits;
 
 #[cfg(test)]
@@ -44,8 +44,8 @@ const FIRST_BYTES_MAX: u64 = 64 << 10;
 const FIRST_BYTES_ALL_MAX: u64 = 4 << 20;
 /// Bytes of handshake that may come out of order.
 const CRYPTO_BYTES_MAX: usize = 16 << 10;
-/// How long closed connections are waited for, so that their clients learn of it.
-const FAREWELL: Duration = Duration::from_millis(100);
+/// Bytes of packets that may wait in the kernel, each way, if it lets us.
+const SOCKET_BYTES: usize = 2 << 20;
 
 /// What is spoken with clients, and within which bounds.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ pub struct Settings {
 /// What clients are served with: shared by the endpoints of all workers.
 #[derive(Clone, Debug)]
 pub struct Server {
-    config: ServerConfig,
+    config: Arc<ServerConfig>,
     settings: Arc<Settings>,
 }
 
@@ -82,7 +82,7 @@ impl Server {
             .max_incoming(HANDSHAKES_MAX)
             .incoming_buffer_size(FIRST_BYTES_MAX)
             .incoming_buffer_size_total(FIRST_BYTES_ALL_MAX);
-        Ok(Self { config, settings: Arc::new(settings) })
+        Ok(Self { config: Arc::new(config), settings: Arc::new(settings) })
     }
 }
 
@@ -101,12 +101,36 @@ fn transport(settings: &Settings) -> TransportConfig {
     config
 }
 
+/// A UDP socket at `address`, which others may share; does not block.
+///
+/// # Errors
+/// The address is not to be had.
+pub fn socket(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // The system may give less, and then more packets are sent twice.
+    let _ = socket.set_recv_buffer_size(SOCKET_BYTES);
+    let _ = socket.set_send_buffer_size(SOCKET_BYTES);
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
 /// Where connections come in: one worker's UDP socket.
 #[derive(Debug)]
 pub struct Endpoint {
     quic: quinn::Endpoint,
-    settings: RefCell<Arc<Settings>>,
     handshakes: Rc<Cell<usize>>,
+}
+
+/// A client that has sent its first packet.
+#[derive(Debug)]
+pub struct Knock {
+    incoming: quinn::Incoming,
+    counted: Handshaking,
 }
 
 /// A connection whose handshake is under way.
@@ -135,15 +159,15 @@ impl Drop for Handshaking {
 }
 
 impl Endpoint {
-    /// Serves at `socket`. Must be called on a runtime for local tasks.
+    /// Takes clients in at `socket`. Must be called on a runtime for local tasks.
     ///
     /// # Errors
     /// The socket is of no use.
     pub fn new(socket: UdpSocket, server: &Server) -> io::Result<Self> {
-        let Server { config, settings } = server.clone();
-        let runtime = Arc::new(TokioRuntime);
-        let quic = quinn::Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime)?;
-        Ok(Self { quic, settings: RefCell::new(settings), handshakes: Rc::default() })
+        let config = ServerConfig::clone(&server.config);
+        let quic =
+            quinn::Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))?;
+        Ok(Self { quic, handshakes: Rc::default() })
     }
 
     /// The address of the socket.
@@ -154,15 +178,9 @@ impl Endpoint {
         self.quic.local_addr()
     }
 
-    /// Serves those who come from now on with `server`.
-    pub fn configure(&self, server: &Server) {
-        let Server { config, settings } = server.clone();
-        self.quic.set_server_config(Some(config));
-        *self.settings.borrow_mut() = settings;
-    }
-
-    /// The next connection; `None`: the endpoint is closed.
-    pub async fn accept(&self) -> Option<Attempt> {
+    /// The next client; `None`: the endpoint is closed. When many are at it, each has to prove that its address is
+    /// its own, and beyond a bound they are refused.
+    pub async fn accept(&self) -> Option<Knock> {
         loop {
             let incoming = self.quic.accept().await?;
             let handshakes = self.handshakes.get();
@@ -171,38 +189,41 @@ impl Endpoint {
             } else if handshakes >= HANDSHAKES_CALM && !incoming.remote_address_validated() {
                 // Whoever has no token may have one.
                 let _ = incoming.retry();
-            } else if let Ok(connecting) = incoming.accept() {
-                let settings = Arc::clone(&self.settings.borrow());
-                return Some(Attempt { connecting, settings, _counted: Handshaking::new(&self.handshakes) });
+            } else {
+                return Some(Knock { incoming, counted: Handshaking::new(&self.handshakes) });
             }
         }
     }
 
-    /// Tells everybody who comes from now on to go away, until the future is dropped.
-    pub async fn refuse(&self) {
+    /// Tells everybody who comes that nobody is served here any more. Ends only when the future is dropped.
+    pub async fn refuse(self) {
         while let Some(incoming) = self.quic.accept().await {
             incoming.refuse();
         }
     }
+}
 
-    /// Closes what is open.
-    pub async fn close(&self) {
-        self.quic.close(Code::NO_ERROR.into(), b"");
-        // Whoever does not learn of it notices later.
-        let _ = tokio::time::timeout(FAREWELL, self.quic.wait_idle()).await;
+impl Knock {
+    /// Where the client says it is.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.incoming.remote_address()
+    }
+
+    /// Begins the handshake, to serve it as `server` says; `None`: what it sent is of no use.
+    #[must_use]
+    pub fn answer(self, server: &Server) -> Option<Attempt> {
+        let Self { incoming, counted } = self;
+        let Server { config, settings } = server.clone();
+        let connecting = incoming.accept_with(config).ok()?;
+        Some(Attempt { connecting, settings, _counted: counted })
     }
 }
 
 impl Attempt {
-    /// Where the client is. Until the handshake is over, anybody may say so of themselves.
-    #[must_use]
-    pub fn peer(&self) -> SocketAddr {
-        self.connecting.remote_address()
-    }
-
     /// Finishes the handshake; `None`: it failed, or took too long.
     pub async fn finish(self) -> Option<Connection> {
-        let Settings { limits, handshake_timeout, connect, .. } = *self.settings;
+        let Settings { limits, handshake_timeout, connect, idle: _ } = *self.settings;
         let quic = tokio::time::timeout(handshake_timeout, self.connecting).await.ok()?.ok()?;
         Some(Connection::new(quic, limits, connect))
     }

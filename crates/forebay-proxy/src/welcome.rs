@@ -64,10 +64,10 @@ async fn secure(worker: &Worker, link: Link, listener: Listener) -> Option<(Link
 }
 
 /// Counts a connection as open on its worker.
-struct Open<'a>(&'a Worker);
+pub(crate) struct Open<'a>(&'a Worker);
 
 impl<'a> Open<'a> {
-    fn new(worker: &'a Worker) -> Self {
+    pub(crate) fn new(worker: &'a Worker) -> Self {
         worker.stats.connections_active.inc();
         worker.open.set(worker.open.get() + 1);
         Self(worker)

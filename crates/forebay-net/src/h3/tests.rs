@@ -3,7 +3,7 @@
 mod client;
 mod service;
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,11 +49,11 @@ fn with<F: Future<Output = ()>>(limits: Limits, test: impl FnOnce(Bench) -> F) {
         .unwrap();
         tls.alpn_protocols = vec![b"h3".to_vec()];
         let server = Server::new(Arc::new(tls), settings(limits)).unwrap();
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let socket = socket((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let endpoint = Endpoint::new(socket, &server).unwrap();
         let address = endpoint.address().unwrap();
         let log = Rc::new(Log::default());
-        tokio::task::spawn_local(service::serve(endpoint, Rc::clone(&log)));
+        tokio::task::spawn_local(service::serve(endpoint, server, Rc::clone(&log)));
         let mut roots = rustls::RootCertStore::empty();
         roots.add(cert.der().clone()).unwrap();
         let mut tls = rustls::ClientConfig::builder_with_provider(Arc::new(

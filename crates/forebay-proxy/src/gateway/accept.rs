@@ -38,6 +38,15 @@ impl Stop {
         self.told.notify_waiters();
     }
 
+    /// Waits until those who accept are to stop.
+    pub(super) async fn told(&self) {
+        let told = self.told.notified();
+        // It may have been said before.
+        if !self.is_told() {
+            told.await;
+        }
+    }
+
     fn is_told(&self) -> bool {
         self.kept.get().is_some()
     }

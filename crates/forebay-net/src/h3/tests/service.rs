@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use tokio::sync::Notify;
 
-use super::super::{Arrival, Connection, Endpoint, Incoming};
+use super::super::{Arrival, Connection, Endpoint, Incoming, Server};
 use crate::buffer::Buffer;
 use crate::h1::Name;
 use crate::stream::Stream;
@@ -59,8 +59,9 @@ impl Log {
     }
 }
 
-pub(super) async fn serve(endpoint: Endpoint, log: Rc<Log>) {
-    while let Some(attempt) = endpoint.accept().await {
+pub(super) async fn serve(endpoint: Endpoint, server: Server, log: Rc<Log>) {
+    while let Some(knock) = endpoint.accept().await {
+        let attempt = knock.answer(&server).unwrap();
         let log = Rc::clone(&log);
         tokio::task::spawn_local(async move {
             if let Some(connection) = attempt.finish().await {
