@@ -13,6 +13,7 @@ use forebay_telemetry::recording::Tape;
 use forebay_telemetry::stats::Class;
 
 use crate::client::Client;
+use crate::heads;
 use crate::plan::{Limits, Route};
 use crate::recording;
 use crate::refusal::Refusal;
@@ -75,6 +76,8 @@ pub(crate) struct Record<'a> {
     pub(crate) route: Cell<Option<usize>>,
     pub(crate) endpoint: Cell<Option<Rc<Endpoint>>>,
     pub(crate) address: Cell<IpAddr>,
+    /// The port that the request names, if it does.
+    pub(crate) port: Cell<Option<u16>>,
     pub(crate) refusal: Cell<Option<Refusal>>,
     /// 0 until a response head is on its way to the client.
     pub(crate) status: Cell<u16>,
@@ -125,6 +128,7 @@ impl<'a> Record<'a> {
             route: Cell::new(None),
             endpoint: Cell::new(None),
             address: Cell::new(client.who.peer.ip().to_canonical()),
+            port: Cell::new(None),
             refusal: Cell::new(None),
             status: Cell::new(0),
             bytes_in: Cell::new(0),
@@ -144,6 +148,11 @@ impl<'a> Record<'a> {
 
     pub(crate) fn limits(&self) -> &'a Limits {
         &self.active.plan.limits
+    }
+
+    /// `Strict-Transport-Security`, where it is set.
+    pub(crate) fn hsts(&self) -> Option<&'a str> {
+        self.active.plan.tls.as_ref()?.hsts.as_deref()
     }
 
     /// The route, once found.
@@ -200,6 +209,17 @@ impl<'a> Record<'a> {
     /// The client writes: if its route marks that by a cookie, the response says when.
     pub(crate) fn mark_write(&self) {
         self.writes.set(true);
+    }
+
+    /// Appends what says that the service is to be had by HTTP/3 too (RFC 7838), if it is: at the port that the
+    /// client has asked for, whatever it is called here.
+    #[inline]
+    pub(crate) fn push_alternative(&self, out: &mut Vec<u8>) {
+        if self.client.who.listener.http3 && self.client.who.secured.is_some() {
+            out.extend_from_slice(b"Alt-Svc: h3=\":");
+            heads::push_number(out, u64::from(self.port.get().unwrap_or(443)));
+            out.extend_from_slice(b"\"; ma=86400\r\n");
+        }
     }
 
     /// Appends the lines of the gateway's own cookies.

@@ -23,8 +23,10 @@ use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::census::Census;
+use crate::challenge::Challenges;
 use crate::discovery::{Discovery, ReadEndpoints};
 use crate::health::Checker;
+use crate::http3;
 use crate::plan::Plan;
 use crate::split::Writers;
 use crate::supervisor::Supervisor;
@@ -61,6 +63,8 @@ pub struct Start<'a> {
     pub log: Log,
     /// Client connections that the process has file descriptors for, whatever the settings allow.
     pub connections_cap: usize,
+    /// What certificate authorities may ask for.
+    pub challenges: Arc<Challenges>,
     /// How files of endpoints are read.
     pub read_endpoints: ReadEndpoints,
     /// Done once endpoints are known, before the first check: what settings do not tell of them.
@@ -126,7 +130,7 @@ impl Gateway {
     /// Must be called within a tokio runtime, the control plane's.
     ///
     /// # Errors
-    /// A thread or its event loop cannot be made.
+    /// A thread or its event loop cannot be made, or a socket for HTTP/3.
     pub async fn start(start: Start<'_>) -> io::Result<Self> {
         let Start {
             doors,
@@ -136,6 +140,7 @@ impl Gateway {
             recording,
             log,
             connections_cap,
+            challenges,
             read_endpoints,
             restore,
             checks_wait,
@@ -157,11 +162,13 @@ impl Gateway {
         let cut = Arc::new(AtomicUsize::new(0));
         let writers = Writers::default();
         let mut workers = Vec::new();
-        for (index, doors) in doors.into_iter().enumerate() {
+        let gates = http3::open(&doors, &plan)?;
+        for (index, (doors, gates)) in doors.into_iter().zip(gates).enumerate() {
             let (orders, inbox) = mpsc::channel(ORDERS_MAX);
             let birth = Birth {
                 index,
                 doors,
+                gates,
                 plan: Arc::clone(&plan),
                 registry: Arc::clone(&registry),
                 writers: writers.clone(),
@@ -172,6 +179,7 @@ impl Gateway {
                 log: log.clone(),
                 cut: Arc::clone(&cut),
                 connections_cap,
+                challenges: Arc::clone(&challenges),
                 inbox,
             };
             let (born, ready) = oneshot::channel();
@@ -293,6 +301,7 @@ impl Gateway {
 struct Birth {
     index: usize,
     doors: Vec<Door>,
+    gates: Vec<http3::Gate>,
     plan: Arc<Plan>,
     registry: Arc<Registry>,
     writers: Writers,
@@ -303,6 +312,7 @@ struct Birth {
     log: Log,
     cut: Arc<AtomicUsize>,
     connections_cap: usize,
+    challenges: Arc<Challenges>,
     inbox: mpsc::Receiver<Order>,
 }
 
@@ -337,6 +347,7 @@ impl Birth {
         let Self {
             index,
             doors,
+            gates,
             plan,
             registry,
             writers,
@@ -347,6 +358,7 @@ impl Birth {
             log,
             cut: _,
             connections_cap,
+            challenges,
             mut inbox,
         } = self;
         let stats = telemetry.worker(index);
@@ -360,10 +372,11 @@ impl Birth {
         };
         let active = Active::new(plan, None, &making, &writers, recording.as_ref());
         drop(recording);
-        let worker = Rc::new(Worker::new(active, stats, census, access, log, connections_cap, making));
+        let worker =
+            Rc::new(Worker::new(active, stats, census, access, log, connections_cap, challenges, making));
         tokio::task::spawn_local(worker.wheel.clone().run());
         let stop = Rc::new(accept::Stop::default());
-        let mut doors = Doors { closed: doors, accepting: Vec::new(), stop: Rc::clone(&stop) };
+        let mut doors = Doors { closed: doors, gates, accepting: Vec::new(), stop: Rc::clone(&stop) };
         if flushes {
             tokio::task::spawn_local(flush(Rc::clone(&worker)));
         }
@@ -399,6 +412,8 @@ impl Birth {
 /// The doors of a worker.
 struct Doors {
     closed: Vec<Door>,
+    /// The same for HTTP/3.
+    gates: Vec<http3::Gate>,
     accepting: Vec<tokio::task::JoinHandle<()>>,
     stop: Rc<accept::Stop>,
 }
@@ -407,6 +422,11 @@ impl Doors {
     fn open(&mut self, worker: &Rc<Worker>) {
         for door in self.closed.drain(..) {
             let task = accept::accept(Rc::clone(worker), door, Rc::clone(&self.stop));
+            self.accepting.push(tokio::task::spawn_local(task));
+        }
+        for gate in self.gates.drain(..) {
+            let stop = Rc::clone(&self.stop);
+            let task = http3::serve(Rc::clone(worker), gate, async move { stop.told().await });
             self.accepting.push(tokio::task::spawn_local(task));
         }
     }

@@ -3,6 +3,8 @@
 use forebay_net::forwarded;
 use forebay_net::h1::{Field, Framing, Name, RequestHead, ResponseHead, Version};
 
+use forebay_net::tls::ClientCertificate;
+
 use crate::client::Client;
 use crate::exchange::Record;
 use crate::plan::Underscores;
@@ -168,6 +170,14 @@ pub(crate) fn is_visible(field: &Field, trusted: bool, underscores: Underscores)
     }
 }
 
+fn is_certified(client: &Client) -> bool {
+    client.who.secured.as_ref().is_some_and(|secured| secured.client.is_some())
+}
+
+fn is_client_certificate(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"x-forwarded-client-cert")
+}
+
 /// Whether a field of the client's goes to the upstream as it is.
 #[inline]
 fn passes_to_upstream(field: &Field, parts: &RequestParts<'_>, seen: &mut Forwarding) -> bool {
@@ -179,12 +189,16 @@ fn passes_to_upstream(field: &Field, parts: &RequestParts<'_>, seen: &mut Forwar
         return false;
     }
     match field.known {
+        // Who the client has proved to be is said by whoever has seen the proof.
+        Name::XForwardedOther => {
+            !(is_certified(parts.client) && is_client_certificate(field.name.of_head(parts.head)))
+        }
         Name::Other
         | Name::Date
         | Name::UserAgent
         | Name::Referer
-        | Name::Trailer
-        | Name::XForwardedOther => true,
+        | Name::StrictTransportSecurity
+        | Name::Trailer => true,
         Name::XForwardedProto => !std::mem::replace(&mut seen.proto, true),
         Name::XForwardedHost => !std::mem::replace(&mut seen.host, true),
         Name::Expect => parts.expect,
@@ -251,6 +265,12 @@ fn push_forwarding(out: &mut Vec<u8>, parts: &RequestParts<'_>, seen: &Forwardin
         push_forwarded_element(out, peer, host, *port, client.who.scheme());
         out.extend_from_slice(b"\r\n");
     }
+    if let Some(secured) = &client.who.secured
+        && let Some(certificate) = &secured.client
+        && wanted(b"x-forwarded-client-cert")
+    {
+        push_client_certificate(out, certificate);
+    }
     if wanted(b"via") {
         push_via(out, parts, seen);
     }
@@ -265,6 +285,35 @@ fn push_forwarding(out: &mut Vec<u8>, parts: &RequestParts<'_>, seen: &Forwardin
         }
     } else if seen.te_trailers {
         out.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n");
+    }
+}
+
+/// Who the client has proved to be, in the way Envoy says it: the certificate's hash, its subject, its other names.
+fn push_client_certificate(out: &mut Vec<u8>, certificate: &ClientCertificate) {
+    out.extend_from_slice(b"X-Forwarded-Client-Cert: Hash=");
+    out.extend_from_slice(certificate.fingerprint.as_bytes());
+    out.extend_from_slice(b";Subject=\"");
+    push_quoted(out, &certificate.subject);
+    out.push(b'"');
+    for san in &certificate.sans {
+        let key = if san.contains("://") { "URI" } else { "DNS" };
+        out.push(b';');
+        out.extend_from_slice(key.as_bytes());
+        out.extend_from_slice(b"=\"");
+        push_quoted(out, san);
+        out.push(b'"');
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends what stands between quotation marks. Whoever has issued a certificate could have put anything into it.
+fn push_quoted(out: &mut Vec<u8>, text: &str) {
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            b' '..=b'~' => out.push(byte),
+            _ => out.push(b'?'),
+        }
     }
 }
 
@@ -344,12 +393,14 @@ pub(crate) fn write_response(out: &mut Vec<u8>, parts: &ResponseParts<'_>) {
     let ResponseParts { record, response, head, framing, .. } = parts;
     push_status_line(out, response, head);
     let edits = record.response_edits();
+    let sets_hsts = record.client.who.secured.is_some() && record.hsts().is_some();
     // Without a body the length is only information, as of a HEAD or a 304 (RFC 9110 §8.6).
     let length_is_information =
         response.framing == Framing::None && !matches!(response.status, 100..=199 | 204);
     for field in &response.fields {
         let passes = match field.known {
             Name::ContentLength => length_is_information,
+            Name::StrictTransportSecurity => !sets_hsts,
             _ => !field.hop_by_hop,
         };
         let name = field.name.of_head(head);
@@ -362,6 +413,7 @@ pub(crate) fn write_response(out: &mut Vec<u8>, parts: &ResponseParts<'_>) {
         record.worker.push_date(parts.now, out);
     }
     push_edits(out, edits);
+    push_security(out, record);
     record.push_cookies(out);
     push_persistence(out, parts.version, parts.keep_alive);
     out.extend_from_slice(b"\r\n");
@@ -435,6 +487,20 @@ fn push_status_line(out: &mut Vec<u8>, response: &ResponseHead, head: &[u8]) {
     out.push(b' ');
     out.extend_from_slice(response.reason.of_head(head));
     out.extend_from_slice(b"\r\n");
+}
+
+/// What clients are told of the connection's security: that they are to come by a secured one only (RFC 6797), and
+/// which other way there is (RFC 7838).
+#[inline]
+pub(crate) fn push_security(out: &mut Vec<u8>, record: &Record<'_>) {
+    let who = &record.client.who;
+    if who.secured.is_none() {
+        return;
+    }
+    if let Some(hsts) = record.hsts() {
+        push_field(out, b"Strict-Transport-Security", hsts.as_bytes());
+    }
+    record.push_alternative(out);
 }
 
 /// Appends the fields the route adds to its responses.

@@ -12,6 +12,7 @@ mod forward;
 pub mod gateway;
 mod heads;
 pub mod health;
+mod http3;
 mod multiplexed;
 mod pipeline;
 pub mod plan;

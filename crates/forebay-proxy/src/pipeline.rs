@@ -14,6 +14,7 @@ use forebay_net::host;
 use forebay_net::stream::Stream;
 use forebay_net::uri::{Form, Scheme, TargetError, TargetOptions, parse_target};
 
+use crate::challenge;
 use crate::client::Client;
 use crate::exchange::{Record, Scratch};
 use crate::forward;
@@ -102,11 +103,14 @@ pub(crate) async fn serve(
         upgrade: None,
     };
     let next = match turn.find_route() {
-        Ok(Some(route)) => turn.act(route).await,
+        Ok(Found::Route(route)) => turn.act(route).await,
         // `OPTIONS *` asks the gateway itself whether it is there (RFC 9110 §9.3.7).
-        Ok(None) => Ok(turn
+        Ok(Found::Gateway) => Ok(turn
             .answer(&Answer { status: 204, content_type: "", body: b"", fields: &[], fixed: false })
             .await),
+        // Boxed: both are rare, and every exchange would carry their size.
+        Ok(Found::Challenge) => Box::pin(turn.answer_challenge()).await,
+        Ok(Found::Secured(port)) => Box::pin(turn.redirect_to_secured(port)).await,
         Err(refused) => Err(refused),
     };
     let next = match next {
@@ -156,18 +160,38 @@ impl Drop for Turn<'_> {
     }
 }
 
+/// What a request is about.
+enum Found<'a> {
+    /// Something that this route is for.
+    Route(&'a Route),
+    /// The gateway as a whole.
+    Gateway,
+    /// A certificate authority asks for the proof that a domain is ours.
+    Challenge,
+    /// It has to be asked for over a secured connection, at this port.
+    Secured(u16),
+}
+
 impl<'a> Turn<'a> {
     /// Everything that is decided from the head alone, in order.
-    /// `None`: the request is about the gateway as a whole.
-    fn find_route(&mut self) -> Result<Option<&'a Route>, Refused> {
+    fn find_route(&mut self) -> Result<Found<'a>, Refused> {
         let (record, plan) = (self.record, &*self.record.active.plan);
         let head = &self.input.filled()[..self.head_len];
         identify(record, plan, &self.scratch.request, head);
         read_target(plan, self.scratch, head)?;
         read_host(self.scratch, head, record.client.who.secured.is_some())?;
+        record.port.set(self.scratch.port);
         check_fields(plan, &self.scratch.request, head)?;
         if self.scratch.target.form() == Form::Asterisk {
-            return Ok(None);
+            return Ok(Found::Gateway);
+        }
+        if record.worker.challenges.is_active() && self.scratch.target.path().starts_with(challenge::PREFIX) {
+            return Ok(Found::Challenge);
+        }
+        if let Some(port) = plan.tls.as_ref().and_then(|tls| tls.redirect)
+            && record.client.who.secured.is_none()
+        {
+            return Ok(Found::Secured(port));
         }
         let index = match_route(plan, self.scratch, head, record.trusted)?;
         record.set_route(index);
@@ -180,7 +204,7 @@ impl<'a> Turn<'a> {
         if let Some(sink) = &record.active.recording {
             recording::begin(record, sink, index, self.scratch, head);
         }
-        Ok(Some(route))
+        Ok(Found::Route(route))
     }
 
     /// Largest body for `route`, in bytes.
@@ -215,6 +239,34 @@ impl<'a> Turn<'a> {
                 Ok(self.answer(&answer).await)
             }
         }
+    }
+
+    /// Tells a certificate authority what it asks for (RFC 8555 §8.3).
+    async fn answer_challenge(&mut self) -> Result<Next, Refused> {
+        let answer = self.record.worker.challenges.fetch(self.scratch.target.path()).await;
+        let body = answer.ok_or(Refusal::NoRoute)?;
+        Ok(self
+            .answer(&Answer {
+                status: 200,
+                content_type: "application/octet-stream",
+                body: body.as_bytes(),
+                fields: &[],
+                fixed: true,
+            })
+            .await)
+    }
+
+    /// Sends the client to the same place on a secured connection.
+    async fn redirect_to_secured(&mut self, port: u16) -> Result<Next, Refused> {
+        let Scratch { host, target, .. } = &*self.scratch;
+        if host.is_empty() {
+            return Err(Refusal::BadHost.into());
+        }
+        let port = if port == 443 { String::new() } else { format!(":{port}") };
+        let location = format!("https://{host}{port}{}", target.path_and_query());
+        let fields: [(&str, &[u8]); 1] = [("Location", location.as_bytes())];
+        let answer = Answer { status: 308, content_type: "", body: b"", fields: &fields, fixed: true };
+        Ok(self.answer(&answer).await)
     }
 
     /// Sends an answer of the gateway's own.

@@ -14,8 +14,10 @@ use forebay_telemetry::access::AccessSink;
 use forebay_telemetry::log::{Event, Log};
 use forebay_telemetry::recording::{Recording, Sink};
 use forebay_telemetry::stats::{RouteStats, WorkerStats};
+use tokio::sync::Notify;
 
 use crate::census::Census;
+use crate::challenge::Challenges;
 use crate::date;
 use crate::exchange::Scratch;
 use crate::plan::Plan;
@@ -41,12 +43,16 @@ pub(crate) struct Worker {
     pub(crate) census: Arc<Census>,
     /// No more requests after the present ones.
     pub(crate) draining: Cell<bool>,
+    /// Wakes those who wait for that.
+    drain_begun: Notify,
     /// Idle connections are closed then, however long they may still wait.
     pub(crate) idle_until: Cell<Instant>,
     /// Connections open on this worker.
     pub(crate) open: Cell<usize>,
     /// For the rare things an operator should know; never per request that goes well.
     pub(crate) log: Log,
+    /// What certificate authorities may ask for.
+    pub(crate) challenges: Arc<Challenges>,
     /// Client connections that file descriptors suffice for, in all workers.
     connections_cap: usize,
     active: RefCell<Rc<Active>>,
@@ -113,6 +119,7 @@ impl Worker {
         access: Option<AccessSink>,
         log: Log,
         connections_cap: usize,
+        challenges: Arc<Challenges>,
         making: Making,
     ) -> Self {
         Self {
@@ -122,9 +129,11 @@ impl Worker {
             stats,
             census,
             draining: Cell::new(false),
+            drain_begun: Notify::new(),
             idle_until: Cell::new(Instant::NEVER),
             open: Cell::new(0),
             log,
+            challenges,
             connections_cap,
             active: RefCell::new(Rc::new(active)),
             spare: RefCell::default(),
@@ -281,11 +290,20 @@ impl Worker {
         }
     }
 
+    /// Waits until no more requests are wanted after the present ones.
+    pub(crate) async fn drained(&self) {
+        let begun = self.drain_begun.notified();
+        if !self.draining.get() {
+            begun.await;
+        }
+    }
+
     /// Every answer from now on closes its connection, and idle connections are closed at `idle_until`:
     /// not at once, because a request may already be on its way to each of them.
     pub(crate) fn drain(&self, idle_until: Instant) {
         self.draining.set(true);
         self.idle_until.set(idle_until);
+        self.drain_begun.notify_waiters();
         self.wheel.wake_all();
     }
 }

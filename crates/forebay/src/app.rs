@@ -127,7 +127,7 @@ impl Bound {
     /// # Errors
     /// Those of `bind`; and if there is a lent socket that the settings do not speak of.
     pub(crate) fn bind_with(loaded: Loaded, mut inherited: Inherited) -> anyhow::Result<Self> {
-        let Loaded { server, plan, warnings: _, files: _ } = loaded;
+        let Loaded { server, mut plan, warnings: _, files: _ } = loaded;
         // Before anything can be replaced.
         let program = Program::own();
         let connections_cap = raise_file_limit();
@@ -149,6 +149,11 @@ impl Bound {
             for (worker, mine) in doors.iter_mut().zip(all) {
                 worker.extend(mine.into_iter().map(|socket| Door { socket, listener: index }));
             }
+        }
+        if let Some(tls) = plan.tls.as_mut().filter(|tls| tls.redirect == Some(0)) {
+            // Any port was wanted: now it is known which.
+            let secured = listen.iter().find(|listen| listen.listener.tls);
+            tls.redirect = secured.and_then(|listen| listen.address.ip()).map(|address| address.port());
         }
         let mut admin = None;
         if let Some(wanted) = server.admin.as_ref().map(|admin| admin.listen) {
@@ -235,6 +240,8 @@ impl Bound {
             recording,
             log: log.clone(),
             connections_cap,
+            // Whoever keeps certificates has them.
+            challenges: Arc::default(),
             read_endpoints: Arc::new(config::read_endpoints),
             restore: Box::new(|supervisor| carry::restore(&told, supervisor, Instant::now())),
             // Who takes over from another must not begin by sending clients to endpoints that are down.

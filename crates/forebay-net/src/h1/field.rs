@@ -91,6 +91,7 @@ pub enum Name {
     Date,
     UserAgent,
     Referer,
+    StrictTransportSecurity,
 }
 
 impl Name {
@@ -145,6 +146,10 @@ impl Name {
             ),
             18 => or_forwarded(name, pick(name, [(b"proxy-authenticate", Self::ProxyAuthenticate)])),
             19 => or_forwarded(name, pick(name, [(b"proxy-authorization", Self::ProxyAuthorization)])),
+            25 => or_forwarded(
+                name,
+                pick(name, [(b"strict-transport-security", Self::StrictTransportSecurity)]),
+            ),
             13.. => or_forwarded(name, Self::Other),
             _ => Self::Other,
         }
@@ -226,6 +231,7 @@ mod tests {
         ("X-Forwarded-Proto", Name::XForwardedProto),
         ("Proxy-Authenticate", Name::ProxyAuthenticate),
         ("Proxy-Authorization", Name::ProxyAuthorization),
+        ("Strict-Transport-Security", Name::StrictTransportSecurity),
         ("X-Forwarded-Port", Name::XForwardedOther),
         ("X-Forwarded-A", Name::XForwardedOther),
         ("X-Forwarded-Client-Cert", Name::XForwardedOther),
