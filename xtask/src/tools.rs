@@ -20,7 +20,7 @@ pub(crate) struct Tool {
 
 /// What `cargo xtask test` needs.
 pub(crate) const FOR_TESTS: &[Tool] =
-    &[NGINX, HAPROXY, WRK, CURL, PYTHON, CHROMIUM, MAKE, OPENSSL, NGHTTP2_CLIENT, PYTHON_WEBSOCKETS];
+    &[NGINX, HAPROXY, WRK, CURL, PYTHON, CHROMIUM, MAKE, OPENSSL, NGHTTP2_CLIENT, PYTHON_WEBSOCKETS, PEBBLE];
 /// What `cargo xtask bench` needs.
 pub(crate) const FOR_BENCH: &[Tool] = &[NGINX, HAPROXY, WRK, MAKE, CURL, OPENSSL, NGHTTP2_CLIENT];
 
@@ -37,6 +37,7 @@ const CHROMIUM: Tool =
 const OPENSSL: Tool = Tool { programs: &["openssl"], package: "openssl", service: None };
 // `nghttp` is in the same package.
 const NGHTTP2_CLIENT: Tool = Tool { programs: &["h2load"], package: "nghttp2-client", service: None };
+const PEBBLE: Tool = Tool { programs: &["pebble"], package: "pebble", service: None };
 // A module of the distribution's own Python: that of the search path may be another one.
 const PYTHON_WEBSOCKETS: Tool = Tool {
     programs: &["/usr/lib/python3/dist-packages/websockets/__init__.py"],

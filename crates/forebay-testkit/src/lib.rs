@@ -2,6 +2,7 @@
 //!
 //! Everything blocks, has a deadline, and panics with a sentence when it is not met: these are tests' tools.
 
+pub mod acme;
 pub mod chance;
 pub mod check;
 pub mod dns;

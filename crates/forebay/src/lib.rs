@@ -1,5 +1,6 @@
 //! The gateway: settings, commands and the wiring of the crates below.
 
+pub mod acme;
 pub mod admin;
 pub mod app;
 pub mod cli;

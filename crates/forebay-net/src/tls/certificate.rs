@@ -74,8 +74,9 @@ pub(crate) struct Identity {
 }
 
 impl Certificate {
-    /// Reads chain and key, and checks that they belong together.
-    pub(crate) fn load(&self) -> Result<Identity, TlsError> {
+    /// Reads chain and key. The certificate of a challenge (RFC 8737) cannot be checked further: it has a critical
+    /// extension that is of no other use.
+    pub(crate) fn load_unchecked(&self) -> Result<Identity, TlsError> {
         let origin = &*self.origin;
         let chain = read_chain(&self.chain, origin)?;
         let info = CertificateInfo::of_der(&chain[0], origin)?;
@@ -91,12 +92,19 @@ impl Certificate {
             ))
         })?;
         let certified = CertifiedKey::new(chain, key);
-        certified.keys_match().map_err(|_| {
+        Ok(Identity { key: Arc::new(certified), info })
+    }
+
+    /// Reads chain and key, and checks that they belong together.
+    pub(crate) fn load(&self) -> Result<Identity, TlsError> {
+        let identity = self.load_unchecked()?;
+        identity.key.keys_match().map_err(|_| {
             TlsError::new(format!(
-                "the private key for {origin} is not that of the certificate; give the key it was issued for"
+                "the private key for {} is not that of the certificate; give the key it was issued for",
+                self.origin
             ))
         })?;
-        Ok(Identity { key: Arc::new(certified), info })
+        Ok(identity)
     }
 }
 

@@ -128,7 +128,7 @@ impl Server {
     /// # Errors
     /// The certificate or its key is of no use.
     pub fn set_challenge(&self, domain: &str, certificate: Option<&Certificate>) -> Result<(), TlsError> {
-        let key = certificate.map(Certificate::load).transpose()?.map(|identity| identity.key);
+        let key = certificate.map(Certificate::load_unchecked).transpose()?.map(|identity| identity.key);
         self.resolver.installed.challenge(domain, key);
         Ok(())
     }
