@@ -549,5 +549,5 @@ pub(crate) fn is_idempotent(method: &[u8]) -> bool {
 
 /// Whether the body waits for `100 Continue`.
 pub(crate) fn expects_continue(request: &RequestHead) -> bool {
-    request.version == Version::Http11 && request.fields.iter().any(|field| field.known == Name::Expect)
+    request.version != Version::Http10 && request.fields.iter().any(|field| field.known == Name::Expect)
 }
