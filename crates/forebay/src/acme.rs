@@ -202,6 +202,15 @@ impl Keeper {
         shared.wanted.send_replace(acme.map(|acme| (turn, acme.clone())));
     }
 
+    /// Keeps nothing from now on: what is being fetched is given up, and another replica may fetch it.
+    pub fn stop(&self) {
+        // With it go its lease and its proofs.
+        self.task.abort();
+        if let Some((_, acme)) = &*self.shared.wanted.borrow() {
+            Storage::new(acme).remove_replica(&self.shared.owner);
+        }
+    }
+
     /// What is known of the certificate; `None`: there is none to keep.
     #[must_use]
     pub fn view(&self) -> Option<View> {
@@ -226,12 +235,24 @@ impl Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        // With it go its lease and its proofs.
-        self.task.abort();
-        if let Some((_, acme)) = &*self.shared.wanted.borrow() {
-            Storage::new(acme).remove_replica(&self.shared.owner);
-        }
+        self.stop();
     }
+}
+
+/// What a certificate says, for `/api/v1`.
+pub(crate) fn describe(info: &CertificateInfo) -> Value {
+    let validity = validity(info);
+    let at = |seconds| rfc3339::text(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    let CertificateInfo { names, not_before: _, not_after: _, subject, issuer, serial, origin } = info;
+    json!({
+        "names": names,
+        "subject": subject,
+        "issuer": issuer,
+        "serial": serial,
+        "not_before": at(validity.not_before),
+        "expires": at(validity.not_after),
+        "source": &**origin,
+    })
 }
 
 impl View {

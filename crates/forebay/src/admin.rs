@@ -77,6 +77,11 @@ pub trait Control: Send + Sync + 'static {
     /// Nothing was done; the error says why.
     fn change(&self, service: &str, endpoint: &Address, wish: Change) -> Result<(), SteerError>;
 
+    /// Every certificate that clients may be shown, and what is known of the one that renews itself.
+    fn certificates(&self) -> Value {
+        Value::Null
+    }
+
     /// Where clients connect.
     fn listen(&self) -> Vec<String>;
 

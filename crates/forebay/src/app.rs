@@ -30,6 +30,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::acme::{Keeper, Timing};
 use crate::admin::{self, AdminState, Phase};
 use crate::config::{self, Listen, Loaded, Server};
 pub use changes::Changes;
@@ -88,6 +89,7 @@ pub struct App {
     log: Log,
     access: Option<AccessLog>,
     recorder: Arc<Recorder>,
+    keeper: Arc<Keeper>,
     state: Arc<AdminState>,
     reloader: Arc<Reloader>,
     listen: Vec<Listen>,
@@ -232,6 +234,8 @@ impl Bound {
         let (routes, services) = (plan.routes.len(), plan.services.len());
         log.emit(&Event::Starting { version: env!("CARGO_PKG_VERSION"), workers: doors.len() });
         warn_of(&log, &shared, plan.limits.connections, connections_cap);
+        let keeper = Arc::new(Keeper::start(log.clone(), Timing::default()));
+        keeper.follow(plan.tls.as_ref());
         let start = Start {
             doors,
             plan: Arc::new(plan),
@@ -240,8 +244,7 @@ impl Bound {
             recording,
             log: log.clone(),
             connections_cap,
-            // Whoever keeps certificates has them.
-            challenges: Arc::default(),
+            challenges: Arc::clone(keeper.challenges()),
             read_endpoints: Arc::new(config::read_endpoints),
             restore: Box::new(|supervisor| carry::restore(&told, supervisor, Instant::now())),
             // Who takes over from another must not begin by sending clients to endpoints that are down.
@@ -264,6 +267,7 @@ impl Bound {
             server.clone(),
             source,
             Arc::clone(&recorder),
+            Arc::clone(&keeper),
         ));
         let supervisor = Arc::clone(gateway.supervisor());
         let state = move || carry::tell(&supervisor.view(Instant::now()));
@@ -272,6 +276,7 @@ impl Bound {
             Arc::clone(&gateway),
             Arc::clone(&reloader),
             Arc::clone(&upgrader),
+            Arc::clone(&keeper),
             listen.iter().map(ToString::to_string).collect(),
         ));
         let state = Arc::new(AdminState::new(telemetry, controls, log.clone(), Vec::new()));
@@ -315,6 +320,7 @@ impl Bound {
             log,
             access,
             recorder,
+            keeper,
             state,
             reloader,
             listen,
@@ -447,6 +453,8 @@ impl App {
                 (Vec::new(), self.delay().await)
             }
         };
+        // Nobody new is coming who would be shown a certificate.
+        self.keeper.stop();
         kept.extend(self.upgrader.release_sockets(&kept));
         // While we drain alone, the admin side says so to the end.
         let admin = if successor.is_some() { self.admin.take() } else { None };

@@ -41,6 +41,7 @@ enum Resource {
     Status,
     Routes,
     Services,
+    Certificates,
     /// By name.
     Service(String),
     /// Those of the service of this name.
@@ -80,6 +81,7 @@ impl Resource {
             "/api/v1/status" => Self::Status,
             "/api/v1/routes" => Self::Routes,
             "/api/v1/services" => Self::Services,
+            "/api/v1/certificates" => Self::Certificates,
             "/api/v1/endpoints" => Self::Endpoints,
             "/api/v1/reload" => Self::Reload,
             "/api/v1/upgrade" => Self::Upgrade,
@@ -116,6 +118,7 @@ impl Resource {
             Self::Live | Self::Ready => Access::Anyone,
             Self::Page => Access::OwnName,
             Self::Metrics | Self::Status | Self::Routes | Self::Reload | Self::Upgrade => Access::Token,
+            Self::Certificates => Access::Token,
             Self::Services | Self::Service(_) | Self::EndpointsOf(_) | Self::Endpoints => Access::Token,
             Self::Endpoint(..) | Self::Steer(..) => Access::Token,
             Self::Profiles | Self::CpuProfile | Self::CommandLine | Self::MissingProfile(_) => Access::Token,
@@ -182,6 +185,7 @@ where
         Resource::Status => status(state),
         Resource::Routes => reply::json(StatusCode::OK, &state.control.routes()),
         Resource::Services => endpoints::services(state),
+        Resource::Certificates => reply::json(StatusCode::OK, &state.control.certificates()),
         Resource::Service(name) => endpoints::service(state, &name),
         Resource::Endpoints => endpoints::list(state, request.uri().query()),
         Resource::EndpointsOf(service) if request.method() == Method::POST => {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::reload::{ReloadError, Reloaded, Reloader};
 use super::upgrade::Upgrader;
+use crate::acme::{self, Keeper};
 use crate::admin::{Change, Control, Reload, Upgrade};
 
 /// Answers the admin side from the running gateway.
@@ -19,6 +20,7 @@ pub(super) struct Controls {
     gateway: Arc<Gateway>,
     reloader: Arc<Reloader>,
     upgrader: Arc<Upgrader>,
+    keeper: Arc<Keeper>,
     listen: Vec<String>,
     supervisor: Arc<Supervisor>,
 }
@@ -28,10 +30,11 @@ impl Controls {
         gateway: Arc<Gateway>,
         reloader: Arc<Reloader>,
         upgrader: Arc<Upgrader>,
+        keeper: Arc<Keeper>,
         listen: Vec<String>,
     ) -> Self {
         let supervisor = Arc::clone(gateway.supervisor());
-        Self { gateway, reloader, upgrader, listen, supervisor }
+        Self { gateway, reloader, upgrader, keeper, listen, supervisor }
     }
 
     fn supervisor(&self) -> &Supervisor {
@@ -63,6 +66,14 @@ impl Control for Controls {
             Change::Steer(steer) => supervisor.steer(service, endpoint, steer, now),
         };
         self.upgrader.while_in_charge(change).unwrap_or(Err(SteerError::HandedOver))
+    }
+
+    fn certificates(&self) -> Value {
+        let shown = self.gateway.plan().tls.as_ref().map(|tls| tls.server.certificates()).unwrap_or_default();
+        json!({
+            "certificates": shown.iter().map(acme::describe).collect::<Vec<_>>(),
+            "acme": self.keeper.view().map(|view| view.to_json()),
+        })
     }
 
     fn listen(&self) -> Vec<String> {

@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 
 use super::changes::Changes;
 use super::record::Recorder;
+use crate::acme::Keeper;
 use crate::config::{self, Loaded, Server};
 
 /// The settings file is looked at this often.
@@ -68,6 +69,7 @@ pub(super) struct Reloader {
     /// `None`: started without a file.
     source: Option<Source>,
     recorder: Arc<Recorder>,
+    keeper: Arc<Keeper>,
     /// One reload at a time; holds the number of the plan in force.
     generation: Mutex<u64>,
 }
@@ -120,8 +122,9 @@ impl Reloader {
         running: Server,
         source: Option<Source>,
         recorder: Arc<Recorder>,
+        keeper: Arc<Keeper>,
     ) -> Self {
-        Self { gateway, log, running, source, recorder, generation: Mutex::new(1) }
+        Self { gateway, log, running, source, recorder, keeper, generation: Mutex::new(1) }
     }
 
     /// Loads and installs the settings file; the old plan stays in force if that fails. Logs what happened.
@@ -139,6 +142,7 @@ impl Reloader {
                 }
                 let changes = Changes::between(&self.gateway.plan(), &loaded.plan);
                 if changes.is_empty() {
+                    self.keeper.follow(self.gateway.plan().tls.as_ref());
                     // The plan in force means the same: nobody needs to notice.
                     self.gateway.telemetry().plan_installed(*generation);
                     self.log.emit(&Event::NothingChanged { generation: *generation });
@@ -146,6 +150,7 @@ impl Reloader {
                 }
                 *generation += 1;
                 let (routes, services) = (loaded.plan.routes.len(), loaded.plan.services.len());
+                self.keeper.follow(loaded.plan.tls.as_ref());
                 self.gateway.install(Arc::new(loaded.plan), recording).await;
                 self.gateway.telemetry().plan_installed(*generation);
                 let generation = *generation;
