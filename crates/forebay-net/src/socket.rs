@@ -2,10 +2,12 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::net::RecvFlags;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::address::Address;
@@ -68,6 +70,43 @@ impl Socket {
         match address {
             Address::Ip(address) => TcpStream::connect(address).await.map(Self::Tcp),
             Address::Unix(path) => UnixStream::connect(&**path).await.map(Self::Unix),
+        }
+    }
+
+    /// Our end, if it has an IP address.
+    #[must_use]
+    pub fn local(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Ready when there is something to read, or the end.
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+            Self::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
+    /// Reads once, without waiting; 0: the end.
+    pub(crate) fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_read(into),
+            Self::Unix(stream) => stream.try_read(into),
+        }
+    }
+
+    /// The same, and leaves what was read where it is.
+    pub(crate) fn try_peek(&self, into: &mut [u8]) -> io::Result<usize> {
+        let peek = |socket: BorrowedFd<'_>| {
+            let (_, length) = rustix::net::recv(socket, into, RecvFlags::PEEK | RecvFlags::DONTWAIT)?;
+            Ok(length)
+        };
+        match self {
+            Self::Tcp(stream) => stream.try_io(Interest::READABLE, || peek(stream.as_fd())),
+            Self::Unix(stream) => stream.try_io(Interest::READABLE, || peek(stream.as_fd())),
         }
     }
 }
