@@ -144,7 +144,7 @@ impl Link {
 
     /// The other side has no room for more, and may take its time.
     #[cold]
-    fn be_patient(&self) {
+    pub(crate) fn be_patient(&self) {
         if let Some(silence) = self.silence.get()
             && !silence.waited
         {
@@ -380,6 +380,22 @@ impl Link {
         }
         let wrote = wire.reference().send_vectored_with_flags(&slices.map(IoSlice::new), NO_SIGNAL)?;
         take(slices, wrote)
+    }
+
+    /// For a write that has waited for too long: how many of `bytes` the socket takes after all, 0 if it has taken
+    /// some of those under way. The event loop speaks up only when a good part of a large send buffer is free, which a
+    /// slow but steady reader may take long for.
+    ///
+    /// # Errors
+    /// `WouldBlock`: there is no room; or the connection broke.
+    #[cold]
+    pub(crate) fn write_late(&self, bytes: &[u8]) -> io::Result<usize> {
+        if self.has_progressed() {
+            return Ok(0);
+        }
+        let mut slices = [bytes];
+        self.send_now(&mut slices)?;
+        Ok(bytes.len() - slices[0].len())
     }
 
     /// Writes some of `slices` as the beginning of something longer.

@@ -153,7 +153,9 @@ pub struct Connection {
     next_id: u32,
     leaving: Leaving,
     due: Due,
+    #[expect(clippy::vec_box, reason = "heads are handed out in their boxes")]
     spare_requests: Vec<Box<Request>>,
+    #[expect(clippy::vec_box, reason = "heads are handed out in their boxes")]
     spare_responses: Vec<Box<Response>>,
 }
 

@@ -94,11 +94,6 @@ impl Connection {
         }
     }
 
-    /// The output could not be written for too long.
-    pub fn stalled(&mut self) {
-        self.closed();
-    }
-
     /// No more streams, and the end once those that are open are done. A server says so twice: what is under way when
     /// the other side hears it for the first time is still answered.
     pub fn leave(&mut self, now: Instant) {

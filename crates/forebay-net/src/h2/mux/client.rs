@@ -31,7 +31,6 @@ struct User {
 impl Client {
     /// Takes over a connection; `secure` says which scheme requests on it have. The future drives it and must be
     /// polled for anything to happen; it ends with the connection.
-    #[must_use]
     pub fn new(
         link: Link,
         limits: Limits,

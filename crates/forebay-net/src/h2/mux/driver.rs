@@ -1,5 +1,6 @@
 //! Reads, has the rules applied, writes, and keeps the deadlines of one connection.
 
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -45,6 +46,8 @@ pub(super) struct Driver {
     /// When the other side must have taken some of the output.
     write_due: Instant,
     stall: Duration,
+    /// The other side takes nothing any more.
+    stuck: bool,
     /// Since when no stream has been open.
     quiet: Instant,
     rested: bool,
@@ -80,6 +83,7 @@ impl Driver {
             input,
             wanted: 0,
             write_due: Instant::NEVER,
+            stuck: false,
             stall,
             quiet: Instant::NEVER,
             rested: true,
@@ -186,18 +190,31 @@ impl Driver {
                     state.connection.wrote(n);
                     self.write_due = Instant::NEVER;
                 }
-                Poll::Ready(_) => {
-                    let left = state.connection.output().len();
-                    state.connection.wrote(left);
-                    state.end();
-                }
+                Poll::Ready(_) => state.break_off(),
                 Poll::Pending => {
+                    self.link.be_patient();
                     self.write_due = self.write_due.min(now + self.stall);
                     return;
                 }
             }
         }
         self.write_due = Instant::NEVER;
+        self.link.expect_quick_acknowledgements();
+    }
+
+    /// The other side has taken nothing for too long, as far as the event loop knows.
+    fn write_late(&mut self, now: Instant) {
+        let mut state = self.core.borrow();
+        match self.link.write_late(state.connection.output()) {
+            Ok(n) => {
+                state.connection.wrote(n);
+                self.write_due = now + self.stall;
+            }
+            Err(_) => {
+                self.stuck = true;
+                state.break_off();
+            }
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -212,9 +229,8 @@ impl Driver {
         self.quiet = if quiet { self.quiet.min(now) } else { Instant::NEVER };
         self.rested &= quiet;
         if self.write_due <= now {
-            let left = state.connection.output().len();
-            state.connection.wrote(left);
-            state.end();
+            drop(state);
+            self.write_late(now);
             return true;
         }
         if state.connection.deadline() <= now {
@@ -253,11 +269,22 @@ impl Driver {
     pub(super) async fn close(&mut self) {
         self.core.borrow().end();
         self.input = None;
-        if self.link.shutdown().await.is_err() {
+        if self.stuck {
             return;
         }
         let until = Instant::now() + LINGER;
+        let mut shutdown = std::pin::pin!(self.link.shutdown());
+        let done = poll_fn(|cx| match shutdown.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(done.is_ok()),
+            Poll::Pending => self.alarm.poll(cx, until).map(|()| false),
+        });
+        if !done.await {
+            return;
+        }
         for _ in 0..LINGER_READS {
+            if self.link.readable(&self.alarm, || until).await.is_err() {
+                return;
+            }
             let mut buffer = self.buffers.take();
             match self.link.fill(&mut buffer, &self.alarm, || until).await {
                 Ok(n) if n > 0 => {}

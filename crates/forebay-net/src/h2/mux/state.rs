@@ -179,6 +179,13 @@ impl State {
         }
     }
 
+    /// Nothing can be written any more.
+    pub(super) fn break_off(&mut self) {
+        let left = self.connection.output().len();
+        self.connection.wrote(left);
+        self.end();
+    }
+
     /// The connection is over: everybody hears of it.
     pub(super) fn end(&mut self) {
         self.connection.closed();

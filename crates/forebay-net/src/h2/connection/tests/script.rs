@@ -51,8 +51,6 @@ pub(super) enum Do {
     Leave,
     /// We send a request; `true`: it ends there.
     Ask(&'static str, bool),
-    /// We send trailers.
-    Trailers(u32, &'static str),
 }
 
 /// A frame as bytes.
@@ -205,10 +203,6 @@ impl Script {
                 }
                 None => self.log.push("no room".into()),
             },
-            Do::Trailers(id, lines) => {
-                let sent = self.connection.send_trailers(self.slot(*id), lines.as_bytes());
-                self.note_error(sent);
-            }
         }
         self.note_gone();
         self.note_output();
