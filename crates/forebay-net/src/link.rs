@@ -375,7 +375,7 @@ impl Link {
     fn send_now<const N: usize>(&self, slices: &mut [&[u8]; N]) -> io::Result<()> {
         let mut wire = self.wire.borrow_mut();
         if let Wire::Tls(secured) = &mut *wire {
-            let completed = secured.send_now()?;
+            let completed = secured.send_now(&slices.map(IoSlice::new))?;
             return if completed > 0 { take(slices, completed) } else { Ok(()) };
         }
         let wrote = wire.reference().send_vectored_with_flags(&slices.map(IoSlice::new), NO_SIGNAL)?;

@@ -26,6 +26,8 @@ const RIDERS_MAX: usize = 4096;
 const RECORDS_MAX: usize = 40 * 1024;
 /// Reads in a row that brought nothing but records of TLS itself.
 const IDLE_READS_MAX: usize = 16;
+/// Messages that were due before the alert that ends a connection.
+const LAST_WORDS_MAX: usize = 16;
 
 thread_local! {
     static RECORDS: RefCell<Vec<u8>> = RefCell::new(vec![0; RECORDS_MAX]);
@@ -229,7 +231,7 @@ impl Secured {
                     return (records.len(), got);
                 }
                 Err(error) => {
-                    self.fail(error);
+                    self.fail(error, &mut records[used..]);
                     return (records.len(), got);
                 }
             }
@@ -240,7 +242,8 @@ impl Secured {
     /// Keeps records for later; there is no room for more than a block of them.
     fn keep(&mut self, rest: &[u8]) {
         if rest.len() >= RECORDS_MAX {
-            self.fail(Error::General("a message is too large".into()));
+            self.records = Vec::new();
+            self.end = Some(End::Failed(Error::General("a message is too large".into())));
         } else if rest.is_empty() {
             self.records = Vec::new();
         } else {
@@ -249,13 +252,17 @@ impl Secured {
         }
     }
 
-    /// Says why, if there is room for it at once, and reads no more.
+    /// Says why, if there is room for it at once, and reads no more. `records`: those that are left; the session knows
+    /// where it stands in them.
     #[cold]
-    fn fail(&mut self, error: Error) {
-        for _ in 0..4 {
-            if !matches!(self.session.step(&mut [], &mut self.riders, None, |_| {}), (_, Ok(Step::Again))) {
+    fn fail(&mut self, error: Error, records: &mut [u8]) {
+        // Its alert comes after what else it had to say. Once that is said it must not look at records any more.
+        let mut used = 0;
+        for _ in 0..LAST_WORDS_MAX {
+            if !self.session.state().wants_write() {
                 break;
             }
+            used += self.session.step(&mut records[used..], &mut self.riders, None, |_| {}).0;
         }
         if self.promised == 0 && self.socket.send_now(&self.riders).is_ok() {
             self.riders = Vec::new();
@@ -291,7 +298,7 @@ impl Secured {
             }
             // Nothing is encrypted, and kept, for a socket without room.
             ready!(self.socket.poll_write_ready(cx))?;
-            let sent = with_plain(slices, |plain| self.send(cx, Send::Data(plain)).map_ok(|()| plain.len()));
+            let sent = with_plain(slices, |plain| self.send(cx, plain).map_ok(|()| plain.len()));
             if sent.is_ready() {
                 return sent;
             }
@@ -301,14 +308,12 @@ impl Secured {
     }
 
     /// Encrypts, and writes once; what the socket did not take is kept, `Pending`.
-    fn send(&mut self, cx: &mut Context<'_>, what: Send<'_>) -> Poll<io::Result<()>> {
-        let promise = match what {
-            Send::Data([]) => return Poll::Ready(Ok(())),
-            Send::Data(plain) => plain.len(),
-            Send::CloseNotify => 0,
-        };
+    fn send(&mut self, cx: &mut Context<'_>, plain: &[u8]) -> Poll<io::Result<()>> {
+        if plain.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
         OUT.with_borrow_mut(|out| {
-            let filled = self.encrypt(what, out)?;
+            let filled = self.encrypt(Send::Data(plain), out)?;
             let wrote = match self.socket.poll_write(cx, &out[..filled]) {
                 Poll::Ready(Ok(wrote)) => wrote,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -319,13 +324,16 @@ impl Secured {
             }
             self.progressed |= wrote > 0;
             self.riders.extend_from_slice(&out[wrote..filled]);
-            self.promised = promise;
+            self.promised = plain.len();
             Poll::Pending
         })
     }
 
     /// Puts the riders and the records of `what` into `out`, and returns how many bytes that are.
     fn encrypt(&mut self, what: Send<'_>, out: &mut [u8]) -> io::Result<usize> {
+        if let Some(End::Failed(error)) = &self.end {
+            return Err(io::Error::new(io::ErrorKind::BrokenPipe, error.clone()));
+        }
         let mut sending = Sending { what, out, filled: 0 };
         loop {
             // Records that are kept are decrypted on the way: TLS tells of its state in their order.
@@ -344,9 +352,9 @@ impl Secured {
                 Ok(Step::PeerClosed) => self.end = Some(End::Closed),
                 Ok(Step::Data | Step::Again) => {}
                 Err(error) => {
-                    let kind = io::Error::new(io::ErrorKind::BrokenPipe, error.clone());
-                    self.fail(error);
-                    return Err(kind);
+                    let mut records = std::mem::take(&mut self.records);
+                    self.fail(error.clone(), &mut records);
+                    return Err(io::Error::new(io::ErrorKind::BrokenPipe, error));
                 }
             }
         }
@@ -374,13 +382,20 @@ impl Secured {
         Ok(())
     }
 
-    /// Writes riders without asking the event loop whether there is room; returns how many bytes of plaintext were
-    /// completed by it.
-    pub(super) fn send_now(&mut self) -> io::Result<usize> {
-        if !self.riders.is_empty() {
-            let wrote = self.socket.send_now(&self.riders)?;
-            self.sent(wrote)?;
+    /// Sends some of `slices`, as `poll_write` would, without asking the event loop whether there is room. Returns how
+    /// many bytes of plaintext the socket has taken; none: it is in the middle of some.
+    pub(super) fn send_now(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.promised == 0 {
+            self.promised = with_plain(slices, |plain| {
+                OUT.with_borrow_mut(|out| {
+                    let filled = self.encrypt(Send::Data(plain), out)?;
+                    self.riders.extend_from_slice(&out[..filled]);
+                    io::Result::Ok(plain.len())
+                })
+            })?;
         }
+        let wrote = self.socket.send_now(&self.riders)?;
+        self.sent(wrote)?;
         Ok(if self.riders.is_empty() { std::mem::take(&mut self.promised) } else { 0 })
     }
 
@@ -408,6 +423,12 @@ impl Secured {
         // What was encrypted before it is at its beginning.
         self.riders = out;
         Ok(())
+    }
+
+    /// Bytes kept for later, in both directions.
+    #[cfg(test)]
+    pub(super) fn bytes_held(&self) -> usize {
+        self.records.capacity() + self.plain.capacity() + self.riders.capacity()
     }
 
     /// Ends without a word, so that the other side cannot take what it got for complete.

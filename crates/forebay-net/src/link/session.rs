@@ -112,7 +112,7 @@ fn answer<Data>(
                     Send::CloseNotify => traffic.queue_close_notify(space),
                 };
                 sent.map_err(too_much).map(|n| {
-                    riders.clear();
+                    *riders = Vec::new();
                     sending.filled = ahead + n;
                     Step::Idle
                 })

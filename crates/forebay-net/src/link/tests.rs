@@ -1,24 +1,26 @@
-use std::cell::RefCell;
-use std::future::Future;
-use std::io::{self, Read, Write};
-use std::pin::pin;
-use std::rc::Rc;
+//! Secured connections, against ourselves, rustls as it is, and OpenSSL.
+
+mod bytes;
+mod closing;
+mod handshakes;
+mod openssl;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_base::time::Instant;
-use forebay_testkit::chance::Chance;
-use forebay_testkit::tls::{Authority, Issued, Wish};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
-use tokio::net::{TcpListener, TcpStream, UnixStream};
+use forebay_testkit::tls::{Authority, Issued};
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::tls::{
-    Alpn, Certificate, Client, ClientAuth, ClientSettings, Handshake, Offer, Server, ServerSettings, UnknownName,
-    Version,
-};
+use crate::tls::{Certificate, Client, ClientSettings, Failure, Handshake, Server, ServerSettings};
 use crate::wheel::Wheel;
+
+/// rustls as others use it: blocking, with its own buffers.
+type Plain = StreamOwned<ClientConnection, std::net::TcpStream>;
+type Shaken = Result<(Link, Handshake), TlsFailure>;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -75,21 +77,16 @@ impl Stage {
         Client::new(self.client_settings()).unwrap()
     }
 
-    async fn accept(&self, link: Link, server: &Server) -> Result<(Link, Handshake), TlsFailure> {
+    async fn accept(&self, link: Link, server: &Server) -> Shaken {
         link.accept_tls(server, true, &[], &self.wheel.alarm(), soon()).await
     }
 
-    async fn connect(&self, link: Link, client: &Client, host: &str) -> Result<(Link, Handshake), TlsFailure> {
+    async fn connect(&self, link: Link, client: &Client, host: &str) -> Shaken {
         link.connect_tls(client, host, &self.wheel.alarm(), soon()).await
     }
 
     /// Both sides of a handshake, the server's first.
-    async fn shake(
-        &self,
-        server: &Server,
-        client: &Client,
-        host: &str,
-    ) -> (Result<(Link, Handshake), TlsFailure>, Result<(Link, Handshake), TlsFailure>) {
+    async fn shake(&self, server: &Server, client: &Client, host: &str) -> (Shaken, Shaken) {
         let (ours, theirs) = pair().await;
         let accept = self.accept(ours, server);
         let connect = async {
@@ -136,18 +133,41 @@ async fn pair() -> (Link, Link) {
     (Link::new(ours), Link::new(theirs))
 }
 
-#[test]
-fn both_sides_agree() {
-    run(async |stage| {
-        let (server, client) = stage.shake(&stage.server(), &stage.client(), "www.shop.test").await;
-        let (server, client) = (server.unwrap(), client.unwrap());
-        assert_eq!(server.1.sni.as_deref(), Some("www.shop.test"));
-        assert_eq!((server.1.alpn, server.1.version), (Alpn::H1, Version::V1_3));
-        assert_eq!((client.1.alpn, client.1.version), (Alpn::H1, Version::V1_3));
-        assert_eq!(server.1.cipher, client.1.cipher);
-        assert!(!server.1.resumed && server.1.client.is_none());
-        assert_eq!(stage.read(&server.0, 1).await.unwrap(), b"x");
-        stage.write(&server.0, b"hello").await;
-        assert_eq!(stage.read(&client.0, 5).await.unwrap(), b"hello");
-    });
+impl Stage {
+    /// Settings of rustls's own client, which speaks `versions`.
+    fn config(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        alter: impl FnOnce(&mut ClientConfig),
+    ) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.authority.pem().as_bytes()).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        alter(&mut config);
+        Arc::new(config)
+    }
+}
+
+/// rustls's own client over `socket`.
+fn plain(socket: TcpStream, config: &Arc<ClientConfig>) -> Plain {
+    let name = ServerName::try_from("shop.test").unwrap();
+    let socket = socket.into_std().unwrap();
+    socket.set_nonblocking(false).unwrap();
+    socket.set_read_timeout(Some(LONG)).unwrap();
+    StreamOwned::new(ClientConnection::new(Arc::clone(config), name).unwrap(), socket)
+}
+
+/// The word of a handshake's failure, or what it came to.
+fn word(shaken: &Shaken) -> &'static str {
+    match shaken {
+        Ok(_) => "agreed",
+        Err(failure) => failure.why.word(),
+    }
+}
+
+/// Does something that blocks beside what goes on here.
+async fn beside<T: Send + 'static>(what: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(what).await.unwrap()
 }

@@ -1,0 +1,554 @@
+use std::io::Write;
+
+use forebay_testkit::chance::Chance;
+use forebay_testkit::tls::Wish;
+use rustls::version::{TLS12, TLS13};
+use tokio::net::UnixStream;
+
+use super::*;
+use crate::tls::{Alpn, ClientAuth, Offer, UnknownName, Version};
+
+#[test]
+fn both_sides_agree() {
+    run(async |stage| {
+        let (server, client) = stage.shake(&stage.server(), &stage.client(), "www.shop.test").await;
+        let (server, client) = (server.unwrap(), client.unwrap());
+        assert_eq!(server.1.sni.as_deref(), Some("www.shop.test"));
+        assert_eq!((server.1.alpn, server.1.version), (Alpn::H1, Version::V1_3));
+        assert_eq!((client.1.alpn, client.1.version), (Alpn::H1, Version::V1_3));
+        assert_eq!(server.1.cipher, client.1.cipher);
+        assert!(server.1.cipher.starts_with("TLS13_"), "{}", server.1.cipher);
+        assert!(!server.1.resumed && server.1.client.is_none());
+        assert_eq!(stage.read(&server.0, 1).await.unwrap(), b"x");
+        stage.write(&server.0, b"hello").await;
+        assert_eq!(stage.read(&client.0, 5).await.unwrap(), b"hello");
+    });
+}
+
+#[test]
+fn a_socket_of_this_machine_is_secured_as_well() {
+    run(async |stage| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (server, client) = (stage.server(), stage.client());
+        let accept = stage.accept(Link::unix(ours), &server);
+        let connect = async {
+            let (link, _) = stage.connect(Link::unix(theirs), &client, "shop.test").await.unwrap();
+            stage.write(&link, b"hello").await;
+            link
+        };
+        let (server, _client) = tokio::join!(accept, connect);
+        assert_eq!(stage.read(&server.unwrap().0, 5).await.unwrap(), b"hello");
+    });
+}
+
+#[test]
+fn versions_below_the_oldest_allowed_are_refused() {
+    let check = |min_version, versions: &[&'static SupportedProtocolVersion], expected: &str| {
+        run(async |stage| {
+            let server = Server::new(ServerSettings { min_version, ..stage.settings() }, None).unwrap();
+            let (ours, theirs) = sockets().await;
+            let mut client = plain(theirs, &stage.config(versions, |_| ()));
+            let other = beside(move || client.write_all(b"x").map(|()| client));
+            let (server, _client) = tokio::join!(stage.accept(Link::new(ours), &server), other);
+            let shown =
+                server.map_or_else(|failure| failure.why.word(), |(_, handshake)| handshake.version.text());
+            assert_eq!(shown, expected);
+        });
+    };
+    check(Version::V1_2, &[&TLS12], "TLSv1.2");
+    check(Version::V1_2, &[&TLS13], "TLSv1.3");
+    check(Version::V1_2, &[&TLS12, &TLS13], "TLSv1.3");
+    check(Version::V1_3, &[&TLS12], "version");
+    check(Version::V1_3, &[&TLS12, &TLS13], "TLSv1.3");
+}
+
+#[test]
+fn names_pick_certificates_and_a_wildcard_stands_for_one_label() {
+    let check = |unknown_name, name: &str, expected: [&str; 2]| {
+        run(async |stage| {
+            let names: [&[&str]; 3] = [&["first.test"], &["shop.test", "*.shop.test"], &["exact.shop.test"]];
+            let certificates =
+                names.map(|names| certificate(&stage.authority.issue(names), names[0])).to_vec();
+            let settings = ServerSettings { certificates, unknown_name, ..ServerSettings::default() };
+            let server = Server::new(settings, None).unwrap();
+            let (server, client) = stage.shake(&server, &stage.client(), name).await;
+            assert_eq!([word(&server), word(&client)], expected, "{name}");
+        });
+    };
+    let agreed = ["agreed", "agreed"];
+    for name in ["first.test", "shop.test", "SHOP.test", "www.shop.test", "exact.shop.test"] {
+        check(UnknownName::First, name, agreed);
+        check(UnknownName::Refuse, name, agreed);
+    }
+    for name in ["a.b.shop.test", "other.test", "test"] {
+        check(UnknownName::First, name, ["refused", "wrong_name"]);
+        check(UnknownName::Refuse, name, ["unknown_name", "refused"]);
+    }
+    // An address is no name to ask for: the first certificate is shown, which is not for it.
+    check(UnknownName::Refuse, "127.0.0.1", ["refused", "wrong_name"]);
+}
+
+#[test]
+fn an_address_can_be_in_a_certificate_and_another_name_can_be_asked_for() {
+    run(async |stage| {
+        let (server, client) = stage.shake(&stage.server(), &stage.client(), "127.0.0.1").await;
+        assert_eq!((word(&client), server.unwrap().1.sni), ("agreed", None));
+        let settings = ClientSettings { name: Some("shop.test".into()), ..stage.client_settings() };
+        let client = Client::new(settings).unwrap();
+        let (server, client) = stage.shake(&stage.server(), &client, "10.0.0.1").await;
+        assert_eq!((word(&client), server.unwrap().1.sni.as_deref()), ("agreed", Some("shop.test")));
+    });
+}
+
+#[test]
+fn protocols_are_agreed_on_or_there_is_no_connection() {
+    let check = |offer, http2, expected: Result<Alpn, &str>| {
+        run(async |stage| {
+            let (server, (ours, theirs)) = (stage.server(), pair().await);
+            let client = Client::new(ClientSettings { offer, ..stage.client_settings() }).unwrap();
+            let alarm = stage.wheel.alarm();
+            let accept = ours.accept_tls(&server, http2, &[], &alarm, soon());
+            let connect = async {
+                let (link, handshake) = stage.connect(theirs, &client, "shop.test").await?;
+                stage.write(&link, b"x").await;
+                Ok((link, handshake))
+            };
+            let (server, client): (Shaken, Shaken) = tokio::join!(accept, connect);
+            let alpn =
+                |shaken: Shaken| shaken.map(|shaken| shaken.1.alpn).map_err(|failure| failure.why.word());
+            assert_eq!((alpn(server), alpn(client)), (expected, expected));
+        });
+    };
+    check(Offer::Http1, true, Ok(Alpn::H1));
+    check(Offer::Http2, true, Ok(Alpn::H2));
+    check(Offer::Both, true, Ok(Alpn::H2));
+    check(Offer::Both, false, Ok(Alpn::H1));
+    check(Offer::Http2, false, Err("protocol"));
+}
+
+#[test]
+fn clients_without_protocols_go_on() {
+    run(async |stage| {
+        let (server, (ours, theirs)) = (stage.server(), sockets().await);
+        let mut client = plain(theirs, &stage.config(&[&TLS13], |_| ()));
+        let other = beside(move || client.write_all(b"x").map(|()| client));
+        let (server, _client) = tokio::join!(stage.accept(Link::new(ours), &server), other);
+        assert_eq!(server.unwrap().1.alpn, Alpn::None);
+    });
+}
+
+/// What becomes of a handshake in which the client shows what `shown` makes.
+fn check_client_auth(required: bool, shown: impl Fn(&Stage) -> Option<Issued>, expected: [&str; 2]) {
+    run(async |stage| {
+        let ca = stage.authority.pem().into_bytes().into();
+        let client_auth = Some(ClientAuth { ca, origin: "clients.pem".into(), required });
+        let server = Server::new(ServerSettings { client_auth, ..stage.settings() }, None).unwrap();
+        let certificate = shown(&stage).map(|issued| certificate(&issued, "client.pem"));
+        let client = Client::new(ClientSettings { certificate, ..stage.client_settings() }).unwrap();
+        let (server, client) = stage.shake(&server, &client, "shop.test").await;
+        let subject = match &server {
+            Ok((_, handshake)) => {
+                handshake.client.as_ref().map_or("nobody", |client| &*client.subject).to_owned()
+            }
+            Err(failure) => failure.why.word().to_owned(),
+        };
+        // The client is told with the first thing it reads: its handshake is over before the server's.
+        let client = client.unwrap().0;
+        if let Ok((link, _)) = &server {
+            stage.write(link, b"welcome").await;
+        }
+        let told = stage.read(&client, 7).await.map_or("refused", |_| "welcome");
+        assert_eq!([&*subject, told], expected);
+    });
+}
+
+#[test]
+fn clients_show_who_they_are() {
+    let alice = |stage: &Stage| Some(stage.authority.issue_client("Alice, the first"));
+    let expired = |stage: &Stage| {
+        Some(stage.authority.grant(&Wish { subject: "Bob", client: true, expired: true, ..Wish::default() }))
+    };
+    let stranger = |_: &Stage| Some(Authority::new("another root").issue_client("Eve"));
+    let for_servers = |stage: &Stage| Some(stage.authority.issue(&["alice.test"]));
+    for required in [true, false] {
+        check_client_auth(required, alice, ["CN=Alice\\, the first", "welcome"]);
+        check_client_auth(required, expired, ["certificate_expired", "refused"]);
+        check_client_auth(required, stranger, ["unknown_authority", "refused"]);
+        check_client_auth(required, for_servers, ["bad_certificate", "refused"]);
+    }
+    check_client_auth(true, |_| None, ["certificate_required", "refused"]);
+    check_client_auth(false, |_| None, ["nobody", "welcome"]);
+}
+
+#[test]
+fn a_clients_names_and_fingerprint_are_known() {
+    run(async |stage| {
+        let ca = stage.authority.pem().into_bytes().into();
+        let client_auth = Some(ClientAuth { ca, origin: "clients.pem".into(), required: true });
+        let server = Server::new(ServerSettings { client_auth, ..stage.settings() }, None).unwrap();
+        let issued = stage.authority.grant(&Wish {
+            names: &["a.test", "::1"],
+            uris: &["spiffe://shop.test/a,b"],
+            client: true,
+            ..Wish::default()
+        });
+        let shown = Some(certificate(&issued, "client.pem"));
+        let client = Client::new(ClientSettings { certificate: shown, ..stage.client_settings() }).unwrap();
+        let (server, _client) = stage.shake(&server, &client, "shop.test").await;
+        let who = server.unwrap().1.client.unwrap();
+        assert_eq!(*who.sans, ["DNS:a.test", "IP:::1", "URI:spiffe://shop.test/a%2Cb"].map(Into::into));
+        assert!(who.fingerprint.len() == 64 && who.der.len() > 100);
+    });
+}
+
+#[test]
+fn servers_are_checked() {
+    let check = |wish: &Wish<'_>, expected: &str| {
+        run(async |stage| {
+            let certificates = vec![certificate(&stage.authority.grant(wish), "server.pem")];
+            let server =
+                Server::new(ServerSettings { certificates, ..ServerSettings::default() }, None).unwrap();
+            let (_server, client) = stage.shake(&server, &stage.client(), "shop.test").await;
+            assert_eq!(word(&client), expected);
+        });
+    };
+    let good = Wish { names: &["shop.test"], ..Wish::default() };
+    check(&good, "agreed");
+    check(&Wish { ed25519: true, ..good.clone() }, "agreed");
+    check(&Wish { expired: true, ..good.clone() }, "certificate_expired");
+    check(&Wish { names: &["other.test"], ..good }, "wrong_name");
+    run(async |stage| {
+        let settings = ClientSettings {
+            ca: Some(Authority::new("another root").pem().into_bytes().into()),
+            ..stage.client_settings()
+        };
+        let (server, client) =
+            stage.shake(&stage.server(), &Client::new(settings).unwrap(), "shop.test").await;
+        assert_eq!([word(&server), word(&client)], ["refused", "unknown_authority"]);
+    });
+}
+
+#[test]
+fn sessions_go_on_until_the_rules_change() {
+    run(async |stage| {
+        let settings = stage.settings();
+        let client = Client::new(stage.client_settings()).unwrap();
+        let resumed = async |server: &Server, name: &str| {
+            let (server, client) = stage.shake(server, &client, name).await;
+            let ((server, handshake), (client, _)) = (server.unwrap(), client.unwrap());
+            // The ticket goes with the first answer.
+            stage.write(&server, b"y").await;
+            stage.read(&client, 1).await.unwrap();
+            handshake.resumed
+        };
+        let first = Server::new(settings.clone(), None).unwrap();
+        assert!(!resumed(&first, "shop.test").await);
+        assert!(resumed(&first, "shop.test").await);
+        assert!(!resumed(&first, "www.shop.test").await, "another name, another session");
+
+        let reloaded = Server::new(settings.clone(), Some(&first)).unwrap();
+        assert!(resumed(&reloaded, "shop.test").await);
+
+        let ca = stage.authority.pem().into_bytes().into();
+        let client_auth = Some(ClientAuth { ca, origin: "clients.pem".into(), required: false });
+        let asking =
+            Server::new(ServerSettings { client_auth, ..settings.clone() }, Some(&reloaded)).unwrap();
+        assert!(!resumed(&asking, "shop.test").await);
+        assert!(resumed(&asking, "shop.test").await);
+
+        let without = Server::new(ServerSettings { tickets: false, ..settings }, Some(&asking)).unwrap();
+        assert!(!resumed(&without, "shop.test").await);
+        assert!(!resumed(&without, "shop.test").await);
+    });
+}
+
+#[test]
+fn sessions_of_the_older_version_go_on_too() {
+    run(async |stage| {
+        let server = stage.server();
+        let config = stage.config(&[&TLS12], |_| ());
+        for expected in [false, true] {
+            let (ours, theirs) = sockets().await;
+            let mut client = plain(theirs, &config);
+            let other = beside(move || client.write_all(b"x").map(|()| client));
+            let (server, _client) = tokio::join!(stage.accept(Link::new(ours), &server), other);
+            assert_eq!(server.unwrap().1.resumed, expected);
+        }
+    });
+}
+
+#[test]
+fn certificates_come_and_go_while_it_runs() {
+    run(async |stage| {
+        let server = Server::new(ServerSettings::default(), None).unwrap();
+        let shake = async |server: &Server, name: &str| {
+            let (server, client) = stage.shake(server, &stage.client(), name).await;
+            [word(&server), word(&client)]
+        };
+        assert_eq!(shake(&server, "a.test").await, ["unknown_name", "refused"]);
+        server.install(&certificate(&stage.authority.issue(&["a.test"]), "acme")).unwrap();
+        assert_eq!(shake(&server, "a.test").await, ["agreed", "agreed"]);
+        server.install(&certificate(&stage.authority.issue(&["b.test"]), "acme")).unwrap();
+        assert_eq!(shake(&server, "a.test").await, ["refused", "wrong_name"]);
+        assert_eq!(shake(&server, "b.test").await, ["agreed", "agreed"]);
+        // What is installed stays across new settings, and whoever holds the old server goes on installing.
+        let reloaded = Server::new(stage.settings(), Some(&server)).unwrap();
+        server.install(&certificate(&stage.authority.issue(&["c.test"]), "acme c")).unwrap();
+        assert_eq!(shake(&reloaded, "c.test").await, ["agreed", "agreed"]);
+        let names: Vec<_> = reloaded.certificates().iter().map(|info| info.names[0].clone()).collect();
+        assert_eq!(*names, ["shop.test", "b.test", "c.test"].map(Into::into));
+        reloaded.uninstall("acme");
+        assert_eq!(shake(&reloaded, "b.test").await, ["refused", "wrong_name"]);
+    });
+}
+
+#[test]
+fn a_challenge_is_shown_to_those_who_ask_for_it_only() {
+    run(async |stage| {
+        let server = stage.server();
+        let wish = Wish { names: &["shop.test"], challenge: Some([7; 32]), ..Wish::default() };
+        let challenge = certificate(&Issued::self_signed(&wish), "challenge");
+        let acme = async |server: &Server| {
+            let (ours, theirs) = sockets().await;
+            let config = stage.config(&[&TLS13], |config| {
+                config.alpn_protocols = vec![b"acme-tls/1".to_vec()];
+                config.dangerous().set_certificate_verifier(Arc::new(Anything));
+            });
+            let mut client = plain(theirs, &config);
+            let other = beside(move || {
+                let _ = client.conn.complete_io(&mut client.sock);
+                client.conn.peer_certificates().map(|chain| chain[0].to_vec())
+            });
+            let (server, shown) = tokio::join!(stage.accept(Link::new(ours), server), other);
+            (server.map(|shaken| shaken.1.alpn).map_err(|failure| failure.why.word()), shown)
+        };
+        assert_eq!(acme(&server).await, (Err("unknown_name"), None));
+        server.set_challenge("Shop.test", Some(&challenge)).unwrap();
+        let der = CertificateDer::from_pem_slice(&challenge.chain).unwrap().to_vec();
+        assert_eq!(acme(&server).await, (Ok(Alpn::AcmeTls), Some(der)));
+        let (_, usual) = stage.shake(&server, &stage.client(), "shop.test").await;
+        assert_eq!(word(&usual), "agreed");
+        server.set_challenge("shop.test", None).unwrap();
+        assert_eq!(acme(&server).await, (Err("unknown_name"), None));
+    });
+}
+
+#[test]
+fn what_is_no_tls_can_be_answered_in_plain_text() {
+    let check = |bytes: &'static [u8], early: &'static [u8], word: &str, http: bool| {
+        run(async |stage| {
+            let (server, (ours, theirs)) = (stage.server(), pair().await);
+            stage.write(&theirs, bytes).await;
+            let alarm = stage.wheel.alarm();
+            let failure = ours.accept_tls(&server, true, early, &alarm, soon()).await.unwrap_err();
+            assert_eq!(failure.why.word(), word);
+            assert_eq!(matches!(failure.why, Failure::NotTls { http: true }), http);
+            if http {
+                stage.write(&failure.link.unwrap(), b"400").await;
+                assert_eq!(stage.read(&theirs, 3).await.unwrap(), b"400");
+            }
+        });
+    };
+    check(b"GET / HTTP/1.1\r\n\r\n", b"", "not_tls", true);
+    check(b"T / HTTP/1.1\r\n\r\n", b"GE", "not_tls", true);
+    check(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"", "not_tls", true);
+    check(b"\x80\x2e\x01\x03\x01", b"", "not_tls", false);
+    check(b"\0", b"", "not_tls", false);
+    check(b"\x16\x03\x01\xff\xff", b"", "malformed", false);
+    check(b"\x03\x01\x00\x02\x01\x00\x00", b"\x16", "malformed", false);
+}
+
+#[test]
+fn a_handshake_is_bounded_in_time_and_bytes() {
+    run(async |stage| {
+        let (server, client) = (stage.server(), stage.client());
+        let check = async |sent: &[u8], deadline: Instant, expected: &str| {
+            let (ours, theirs) = pair().await;
+            stage.write(&theirs, sent).await;
+            let accepted = ours.accept_tls(&server, true, &[], &stage.wheel.alarm(), deadline).await;
+            assert_eq!(word(&accepted), expected);
+        };
+        check(b"", Instant::now(), "timeout").await;
+        check(b"\x16\x03\x01\x02\x00\x01", Instant::now(), "timeout").await;
+        // The beginning of a hello of 60,000 bytes, in records of 1,000.
+        let mut endless = Vec::new();
+        for index in 0..30 {
+            endless.extend_from_slice(&[22, 3, 1, 0x03, 0xe8]);
+            let mut piece = [0; 1000];
+            if index == 0 {
+                piece[..4].copy_from_slice(&[1, 0, 0xea, 0x60]);
+            }
+            endless.extend_from_slice(&piece);
+        }
+        check(&endless, soon(), "too_large").await;
+
+        let (ours, theirs) = pair().await;
+        drop(theirs);
+        assert_eq!(word(&stage.accept(ours, &server).await), "closed");
+        let (ours, theirs) = pair().await;
+        drop(theirs);
+        assert_eq!(word(&stage.connect(ours, &client, "shop.test").await), "closed");
+        let (ours, _theirs) = pair().await;
+        let connected = ours.connect_tls(&client, "shop.test", &stage.wheel.alarm(), Instant::now()).await;
+        assert_eq!(word(&connected), "timeout");
+    });
+}
+
+#[test]
+fn nothing_counts_that_a_server_says_before_the_handshake_is_over() {
+    run(async |stage| {
+        let (ours, theirs) = pair().await;
+        stage.write(&theirs, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").await;
+        let connected = stage.connect(ours, &stage.client(), "shop.test").await;
+        assert_eq!(word(&connected), "malformed");
+    });
+}
+
+#[test]
+fn a_client_that_breaks_the_rules_is_told() {
+    run(async |stage| {
+        let (ours, theirs) = pair().await;
+        stage.write(&theirs, b"\x16\x03\x01\x00\x04\x02\x00\x00\x00").await;
+        assert_eq!(word(&stage.accept(ours, &stage.server()).await), "malformed");
+        // An alert, fatal, decode_error.
+        assert_eq!(stage.read(&theirs, 7).await.unwrap(), b"\x15\x03\x03\x00\x02\x02\x32");
+    });
+}
+
+#[test]
+fn nonsense_is_refused_and_no_more() {
+    run(async |stage| {
+        let server = stage.server();
+        let (_, hello) = recorded_hello(&stage).await;
+        for seed in Chance::seeds(&[1, 2, 3]) {
+            let mut chance = Chance::new(seed);
+            for _ in 0..100 {
+                let mut bytes = hello.clone();
+                for _ in 0..=chance.below(4) {
+                    let at = chance.below(bytes.len());
+                    bytes[at] = chance.number() as u8;
+                }
+                bytes.truncate(chance.below(bytes.len() + 1));
+                let (ours, theirs) = pair().await;
+                stage.write(&theirs, &bytes).await;
+                drop(theirs);
+                assert!(stage.accept(ours, &server).await.is_err(), "seed {seed}: nobody finished it");
+            }
+        }
+    });
+}
+
+/// The first thing a client of ours says.
+async fn recorded_hello(stage: &Stage) -> (Link, Vec<u8>) {
+    let (ours, theirs) = pair().await;
+    let connected =
+        theirs.connect_tls(&stage.client(), "shop.test", &stage.wheel.alarm(), Instant::now()).await;
+    assert_eq!(word(&connected), "timeout");
+    let mut buffer = Buffer::new(8192);
+    ours.fill(&mut buffer, &stage.wheel.alarm(), soon).await.unwrap();
+    (ours, buffer.filled().to_vec())
+}
+
+#[test]
+fn settings_that_cannot_work_say_which_file_and_what_to_do() {
+    let stage = Stage { authority: Authority::new("test root"), wheel: Wheel::default() };
+    let (one, other) = (stage.authority.issue(&["a.test"]), stage.authority.issue(&["a.test"]));
+    let check = |chain: &str, key: &str, expected: &str| {
+        let issued = Issued { certificate: chain.into(), key: key.into() };
+        let certificates = vec![certificate(&issued, "shop.pem")];
+        let error =
+            Server::new(ServerSettings { certificates, ..ServerSettings::default() }, None).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    };
+    check(
+        &one.certificate,
+        &other.key,
+        "the private key for shop.pem is not that of the certificate; give the key it was issued for",
+    );
+    check(
+        "",
+        &one.key,
+        "there is no certificate in shop.pem; it must be in PEM, `-----BEGIN CERTIFICATE-----`",
+    );
+    check(
+        &one.certificate,
+        "",
+        "there is no private key for shop.pem (no items found); give one in PEM: PKCS #8, PKCS #1 or SEC 1, not encrypted",
+    );
+    check(
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        &one.key,
+        "the certificate in shop.pem cannot be understood; is it X.509 in PEM?",
+    );
+}
+
+#[test]
+fn a_certificate_tells_of_itself() {
+    let stage = Stage { authority: Authority::new("test root"), wheel: Wheel::default() };
+    let wish =
+        Wish { names: &["Shop.test", "*.shop.test"], subject: "shop", expired: true, ..Wish::default() };
+    let issued = stage.authority.grant(&wish);
+    let info = crate::tls::CertificateInfo::of_pem(issued.certificate.as_bytes(), "shop.pem").unwrap();
+    assert_eq!(*info.names, ["shop.test", "*.shop.test"].map(Into::into));
+    assert_eq!((info.not_before, info.not_after), (946_684_800, 978_220_800));
+    assert_eq!(&*info.subject, "CN=shop");
+    assert!(info.issuer.contains("CN=test root"), "{}", info.issuer);
+    assert!(!info.serial.is_empty() && &*info.origin == "shop.pem");
+}
+
+#[test]
+fn a_resumed_client_is_still_who_it_was() {
+    run(async |stage| {
+        let ca = stage.authority.pem().into_bytes().into();
+        let client_auth = Some(ClientAuth { ca, origin: "clients.pem".into(), required: true });
+        let server = Server::new(ServerSettings { client_auth, ..stage.settings() }, None).unwrap();
+        let shown = Some(certificate(&stage.authority.issue_client("Alice"), "client.pem"));
+        let client = Client::new(ClientSettings { certificate: shown, ..stage.client_settings() }).unwrap();
+        for expected in [false, true] {
+            let (server, client) = stage.shake(&server, &client, "shop.test").await;
+            let ((server, handshake), (client, _)) = (server.unwrap(), client.unwrap());
+            assert_eq!((handshake.resumed, &*handshake.client.unwrap().subject), (expected, "CN=Alice"));
+            stage.write(&server, b"y").await;
+            stage.read(&client, 1).await.unwrap();
+        }
+    });
+}
+
+/// Believes everything.
+#[derive(Debug)]
+struct Anything;
+
+impl rustls::client::danger::ServerCertVerifier for Anything {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: rustls::pki_types::UnixTime,
+    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+        Ok(rustls::client::danger::ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
