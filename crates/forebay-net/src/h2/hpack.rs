@@ -9,6 +9,8 @@ mod table;
 pub use decoder::Decoder;
 pub use encoder::{Encoder, Pseudo};
 
+pub(crate) use decoder::{Seen, Verdict};
+
 #[cfg(test)]
 mod tests;
 

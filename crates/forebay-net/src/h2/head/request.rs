@@ -1,9 +1,13 @@
 //! Heads of requests as they come in (RFC 9113 §8.3.1, RFC 8441).
 
 use super::Malformed;
-use super::rules::{Budget, check_connection, check_name, check_value, check_visible, copy, copy_field};
+use super::rules::{Budget, check_connection, check_visible, copy, copy_field, judge};
+
 use crate::h1::{Framing, HeadError, METHOD_BYTES_MAX, Name, RequestHead, Span, Version, parse_length};
 use crate::h2::Limits;
+use crate::h2::hpack::{Decoder, HpackError, Seen, Verdict};
+
+const COOKIE: Verdict = Verdict { known: Name::Other, underscore: false };
 
 /// A request's head with the bytes that its spans refer to. Meant to be used again and again.
 #[derive(Debug, Default)]
@@ -69,22 +73,35 @@ impl<'a> RequestAssembler<'a> {
         }
     }
 
+    /// Takes the fields of a whole block.
+    ///
+    /// # Errors
+    /// It cannot be decoded.
+    pub fn block(&mut self, decoder: &mut Decoder, block: &[u8]) -> Result<(), HpackError> {
+        decoder.judge(block, |name, value, seen| self.take(name, value, seen))
+    }
+
     /// Takes a field. Once one is malformed or too much, further ones are ignored.
-    #[inline]
     pub fn field(&mut self, name: &[u8], value: &[u8]) {
+        self.take(name, value, Seen { name: None, whole: false });
+    }
+
+    #[inline]
+    fn take(&mut self, name: &[u8], value: &[u8], seen: Seen) -> Option<Verdict> {
         if self.malformed.is_some() || self.into.error.is_some() {
-            return;
+            return None;
         }
         let taken = if name.first() == Some(&b':') {
-            self.take_pseudo(name, value)
+            self.take_pseudo(name, value).map(|taken| taken.map(|()| None))
         } else {
-            self.take_regular(name, value)
+            self.take_regular(name, value, seen).map(|taken| taken.map(Some))
         };
         match taken {
-            Ok(Ok(())) => {}
+            Ok(Ok(verdict)) => return verdict,
             Ok(Err(error)) => self.into.error = Some(error),
             Err(malformed) => self.malformed = Some(malformed),
         }
+        None
     }
 
     fn take_pseudo(&mut self, name: &[u8], value: &[u8]) -> Result<Result<(), HeadError>, Malformed> {
@@ -110,19 +127,23 @@ impl<'a> RequestAssembler<'a> {
     }
 
     #[inline]
-    fn take_regular(&mut self, name: &[u8], value: &[u8]) -> Result<Result<(), HeadError>, Malformed> {
+    fn take_regular(
+        &mut self,
+        name: &[u8],
+        value: &[u8],
+        seen: Seen,
+    ) -> Result<Result<Verdict, HeadError>, Malformed> {
         self.regular = true;
-        check_name(name)?;
-        check_value(value)?;
-        let known = Name::classify(name);
+        let verdict = judge(name, value, seen)?;
+        let known = verdict.known;
         check_connection(known, value)?;
-        if name == b"cookie" {
-            return Ok(self.take_crumb(value));
+        if known == Name::Other && name == b"cookie" {
+            return Ok(self.take_crumb(value).map(|()| verdict));
         }
         if let Err(error) = self.budget.count_regular(name, value) {
             return Ok(Err(error));
         }
-        let field = copy_field(&mut self.into.bytes, known, name, value);
+        let field = copy_field(&mut self.into.bytes, verdict, name, value);
         match known {
             Name::Host if self.host.replace(field.value).is_some() => return Err(Malformed("host twice")),
             Name::ContentLength => {
@@ -134,7 +155,7 @@ impl<'a> RequestAssembler<'a> {
             _ => {}
         }
         self.into.head.fields.push(field);
-        Ok(Ok(()))
+        Ok(Ok(verdict))
     }
 
     /// Joins the crumbs of a cookie (RFC 9113 §8.2.3).
@@ -144,7 +165,7 @@ impl<'a> RequestAssembler<'a> {
             self.budget.count_crumb(b"")?;
             self.budget.count(b"cookie", value)?;
             self.cookie = Some(head.fields.len());
-            head.fields.push(copy_field(bytes, Name::Other, b"cookie", value));
+            head.fields.push(copy_field(bytes, COOKIE, b"cookie", value));
             return Ok(());
         };
         self.budget.count_crumb(value)?;

@@ -1,9 +1,11 @@
 //! Heads of responses as they come in (RFC 9113 §8.3.2).
 
 use super::Malformed;
-use super::rules::{Budget, check_connection, check_name, check_value, copy_field};
+use super::rules::{Budget, check_connection, copy_field, judge};
+
 use crate::h1::{Framing, HeadError, Name, ResponseHead, Version, parse_length};
 use crate::h2::Limits;
+use crate::h2::hpack::{Decoder, HpackError, Seen, Verdict};
 
 /// A response's head with the bytes that its spans refer to. Meant to be used again and again.
 #[derive(Debug, Default)]
@@ -39,22 +41,35 @@ impl<'a> ResponseAssembler<'a> {
         Self { into, budget: Budget::new(limits), malformed: None, regular: false }
     }
 
+    /// Takes the fields of a whole block.
+    ///
+    /// # Errors
+    /// It cannot be decoded.
+    pub fn block(&mut self, decoder: &mut Decoder, block: &[u8]) -> Result<(), HpackError> {
+        decoder.judge(block, |name, value, seen| self.take(name, value, seen))
+    }
+
     /// Takes a field. Once one is malformed or too much, further ones are ignored.
-    #[inline]
     pub fn field(&mut self, name: &[u8], value: &[u8]) {
+        self.take(name, value, Seen { name: None, whole: false });
+    }
+
+    #[inline]
+    fn take(&mut self, name: &[u8], value: &[u8], seen: Seen) -> Option<Verdict> {
         if self.malformed.is_some() || self.into.error.is_some() {
-            return;
+            return None;
         }
         let taken = if name.first() == Some(&b':') {
-            self.take_pseudo(name, value).map(Ok)
+            self.take_pseudo(name, value).map(|()| Ok(None))
         } else {
-            self.take_regular(name, value)
+            self.take_regular(name, value, seen).map(|taken| taken.map(Some))
         };
         match taken {
-            Ok(Ok(())) => {}
+            Ok(Ok(verdict)) => return verdict,
             Ok(Err(error)) => self.into.error = Some(error),
             Err(malformed) => self.malformed = Some(malformed),
         }
+        None
     }
 
     fn take_pseudo(&mut self, name: &[u8], value: &[u8]) -> Result<(), Malformed> {
@@ -76,11 +91,15 @@ impl<'a> ResponseAssembler<'a> {
     }
 
     #[inline]
-    fn take_regular(&mut self, name: &[u8], value: &[u8]) -> Result<Result<(), HeadError>, Malformed> {
+    fn take_regular(
+        &mut self,
+        name: &[u8],
+        value: &[u8],
+        seen: Seen,
+    ) -> Result<Result<Verdict, HeadError>, Malformed> {
         self.regular = true;
-        check_name(name)?;
-        check_value(value)?;
-        let known = Name::classify(name);
+        let verdict = judge(name, value, seen)?;
+        let known = verdict.known;
         check_connection(known, value)?;
         if let Err(error) = self.budget.count_regular(name, value) {
             return Ok(Err(error));
@@ -95,9 +114,9 @@ impl<'a> ResponseAssembler<'a> {
             Name::Date => self.into.head.has_date = true,
             _ => {}
         }
-        let field = copy_field(&mut self.into.bytes, known, name, value);
+        let field = copy_field(&mut self.into.bytes, verdict, name, value);
         self.into.head.fields.push(field);
-        Ok(Ok(()))
+        Ok(Ok(verdict))
     }
 
     /// Ends the head; `to_head`: the request was a HEAD; `end`: no body follows.

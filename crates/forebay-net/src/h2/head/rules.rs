@@ -3,6 +3,7 @@
 use super::Malformed;
 use crate::h1::{Field, HeadError, Name, Span, has_underscore};
 use crate::h2::Limits;
+use crate::h2::hpack::{Seen, Verdict};
 
 /// What each field counts besides its name and value (RFC 9113 §6.5.2).
 const FIELD_OVERHEAD: usize = 32;
@@ -19,6 +20,19 @@ static NAME_BYTES: [bool; 256] = {
     }
     allowed
 };
+
+/// Checks what has not been found well-formed before of a field that is no pseudo-header field.
+#[inline]
+pub(super) fn judge(name: &[u8], value: &[u8], seen: Seen) -> Result<Verdict, Malformed> {
+    if !seen.whole {
+        check_value(value)?;
+    }
+    if let Some(verdict) = seen.name {
+        return Ok(verdict);
+    }
+    check_name(name)?;
+    Ok(Verdict { known: Name::classify(name), underscore: has_underscore(name) })
+}
 
 /// Checks a name that is no pseudo-header field's (RFC 9113 §8.2.1, RFC 9110 §5.1).
 #[inline]
@@ -113,13 +127,14 @@ pub(super) fn copy(bytes: &mut Vec<u8>, text: &[u8]) -> Span {
 
 /// Copies a field behind `bytes`.
 #[inline]
-pub(super) fn copy_field(bytes: &mut Vec<u8>, known: Name, name: &[u8], value: &[u8]) -> Field {
+pub(super) fn copy_field(bytes: &mut Vec<u8>, verdict: Verdict, name: &[u8], value: &[u8]) -> Field {
+    let Verdict { known, underscore } = verdict;
     bytes.reserve(name.len() + value.len());
     Field {
         name: copy(bytes, name),
         value: copy(bytes, value),
         known,
         hop_by_hop: known.is_hop_by_hop(),
-        underscore: has_underscore(name),
+        underscore,
     }
 }

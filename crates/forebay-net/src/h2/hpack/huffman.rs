@@ -33,12 +33,46 @@ const LENGTH_MAX: usize = 30;
 /// The symbol that no string may hold.
 const END: u16 = 256;
 
-/// Codes up to this many bits are found in one step; nearly all of a usual head are.
-const FAST_BITS: usize = 10;
+/// Bits looked up in one step. Nearly all codes of a usual head are that short, and most come in pairs.
+const STEP_BITS: usize = 12;
+
+/// Steps that a window of 56 bits is enough for.
+const STEPS: usize = 56 / STEP_BITS;
+
+/// What `STEP_BITS` bits begin with: from the right, 8 bits for the length of the codes, 8 for how many symbols they
+/// are, none of them if the code is longer, and 8 for each of these. One number, for every step waits for the one
+/// before it.
+#[derive(Clone, Copy)]
+struct Step(u32);
+
+impl Step {
+    const NONE: Self = Self(0);
+
+    const fn one(symbol: u8, bits: usize) -> Self {
+        Self(bits as u32 | 1 << 8 | (symbol as u32) << 16)
+    }
+
+    const fn two(first: Self, second: Self) -> Self {
+        Self(first.bits() + second.bits() | 2 << 8 | first.0 & 0xff_0000 | (second.0 & 0xff_0000) << 8)
+    }
+
+    /// Bits of the codes, at most `STEP_BITS`.
+    const fn bits(self) -> u32 {
+        self.0 & 63
+    }
+
+    const fn count(self) -> usize {
+        (self.0 >> 8 & 0xff) as usize
+    }
+
+    const fn symbols(self) -> [u8; 2] {
+        let [_, _, first, second] = self.0.to_le_bytes();
+        [first, second]
+    }
+}
 
 struct Tables {
-    /// For the first `FAST_BITS` bits: the symbol, and the bits of its code above it; 0 for longer codes.
-    fast: [u16; 1 << FAST_BITS],
+    steps: [Step; 1 << STEP_BITS],
     /// Symbols in the order of their codes.
     symbols: [u16; 257],
     /// For each length: where its symbols begin in `symbols`.
@@ -54,7 +88,7 @@ static TABLES: Tables = Tables::build();
 impl Tables {
     const fn build() -> Self {
         let mut tables = Self {
-            fast: [0; 1 << FAST_BITS],
+            steps: [Step::NONE; 1 << STEP_BITS],
             symbols: [0; 257],
             starts: [0; LENGTH_MAX + 2],
             firsts: [0; LENGTH_MAX + 2],
@@ -72,12 +106,12 @@ impl Tables {
                 if LENGTHS[symbol] as usize == length {
                     tables.symbols[found] = symbol as u16;
                     tables.codes[symbol] = code;
-                    if length <= FAST_BITS {
-                        let spare = FAST_BITS - length;
+                    if length <= STEP_BITS {
+                        let spare = STEP_BITS - length;
                         let mut place = (code as usize) << spare;
                         let end = place + (1 << spare);
                         while place < end {
-                            tables.fast[place] = (length as u16) << 8 | symbol as u16;
+                            tables.steps[place] = Step::one(symbol as u8, length);
                             place += 1;
                         }
                     }
@@ -89,99 +123,137 @@ impl Tables {
             length += 1;
         }
         tables.starts[LENGTH_MAX + 1] = found as u16;
+        tables.steps = Self::pair(&tables.steps);
         tables
     }
 
-    /// The symbol that `window`, 32 bits from the left, begins with, and the length of its code.
-    fn find_long(&self, window: u32) -> (u16, u32) {
-        let mut length = FAST_BITS + 1;
+    /// Adds the second symbol wherever its whole code is within the bits, too.
+    const fn pair(single: &[Step; 1 << STEP_BITS]) -> [Step; 1 << STEP_BITS] {
+        let mut steps = *single;
+        let mut place = 0;
+        while place < steps.len() {
+            let first = single[place];
+            let second = single[(place << first.bits()) % single.len()];
+            let both = first.count() == 1 && second.count() == 1;
+            if both && (first.bits() + second.bits()) as usize <= STEP_BITS {
+                steps[place] = Step::two(first, second);
+            }
+            place += 1;
+        }
+        steps
+    }
+
+    /// The one symbol that `window` begins with, as does `step`, and the length of its code.
+    fn find(&self, window: u64, step: Step) -> Result<(u8, u32), HpackError> {
+        if step.count() > 0 {
+            let [symbol, _] = step.symbols();
+            return Ok((symbol, u32::from(LENGTHS[usize::from(symbol)])));
+        }
+        self.find_long(window)
+    }
+
+    fn find_long(&self, window: u64) -> Result<(u8, u32), HpackError> {
+        let code = |length: usize| (window >> (64 - length)) as u32;
+        let mut length = STEP_BITS + 1;
         while length < LENGTH_MAX {
             let count = u32::from(self.starts[length + 1] - self.starts[length]);
-            if (window >> (32 - length)) < self.firsts[length] + count {
+            if code(length) < self.firsts[length] + count {
                 break;
             }
             length += 1;
         }
         // The code is complete: whatever is left has the greatest length.
-        let place = (window >> (32 - length)) - self.firsts[length];
-        (self.symbols[usize::from(self.starts[length]) + place as usize], length as u32)
+        let place = code(length) - self.firsts[length];
+        match self.symbols[usize::from(self.starts[length]) + place as usize] {
+            END => Err(HpackError("string ends within a string")),
+            symbol => Ok((symbol as u8, length as u32)),
+        }
     }
 }
 
-/// Most bytes that `len` bytes of code can stand for: the shortest code has five bits.
+/// Room that decoding `len` bytes needs: the shortest code has five bits, and a step may write one byte more.
 pub(crate) const fn decoded_len_max(len: usize) -> usize {
-    len * 8 / 5
+    len * 8 / 5 + 1
 }
 
-/// Decodes `code` into the start of `into`, which has room for `decoded_len_max`, and returns the length.
+/// Decodes `code` into the start of `into`, which has the room, and returns the length.
 ///
 /// # Errors
 /// The end of the string stands in it, or its padding is not the beginning of that, or has eight bits or more.
 pub(crate) fn decode(code: &[u8], into: &mut [u8]) -> Result<usize, HpackError> {
     let tables = &TABLES;
     let mut rest = code;
-    // The bits to come, from the left; those behind the end are ones.
+    // The bits to come, from the left.
     let mut window = 0u64;
     let mut bits = 0u32;
     let mut len = 0;
     loop {
-        if let Some(eight) = rest.first_chunk() {
-            window |= u64::from_be_bytes(*eight) >> bits;
-            let taken = (63 - bits) / 8;
-            rest = &rest[taken as usize..];
-            bits += taken * 8;
-        } else {
-            while bits <= 56
-                && let Some((byte, after)) = rest.split_first()
-            {
-                window |= u64::from(*byte) << (56 - bits);
-                bits += 8;
-                rest = after;
+        let Some(eight) = rest.first_chunk() else { break };
+        window |= u64::from_be_bytes(*eight) >> bits;
+        let taken = (63 - bits) / 8;
+        rest = &rest[taken as usize..];
+        bits += taken * 8;
+        for _ in 0..STEPS {
+            let step = tables.steps[(window >> (64 - STEP_BITS)) as usize];
+            if step.count() == 0 {
+                if bits >= LENGTH_MAX as u32 {
+                    let (symbol, taken) = tables.find_long(window)?;
+                    into[len] = symbol;
+                    len += 1;
+                    window <<= taken;
+                    bits -= taken;
+                }
+                // It took more than a step's share of the window.
+                break;
             }
-            if rest.is_empty() && bits < 64 {
-                return finish(window | u64::MAX >> bits, bits, into, len);
-            }
-        }
-        // At least 56 bits: two long codes would fit, or five short ones.
-        while bits >= LENGTH_MAX as u32 {
-            let (symbol, length) = next(tables, window)?;
-            into[len] = symbol;
-            len += 1;
-            window <<= length;
-            bits -= length;
+            into[len..len + 2].copy_from_slice(&step.symbols());
+            len += step.count();
+            window <<= step.bits();
+            bits -= step.bits();
         }
     }
+    finish(rest, window, bits, into, len)
 }
 
-#[inline]
-fn next(tables: &Tables, window: u64) -> Result<(u8, u32), HpackError> {
-    let entry = tables.fast[(window >> (64 - FAST_BITS)) as usize];
-    if entry != 0 {
-        return Ok((entry as u8, u32::from(entry >> 8)));
-    }
-    match tables.find_long((window >> 32) as u32) {
-        (END, _) => Err(HpackError("string ends within a string")),
-        (symbol, length) => Ok((symbol as u8, length)),
-    }
-}
-
-/// Decodes the last bits of a string; `window` is filled up with ones.
-fn finish(mut window: u64, mut bits: u32, into: &mut [u8], mut len: usize) -> Result<usize, HpackError> {
+/// Decodes the last few bytes: what the window holds, and `rest` behind it.
+fn finish(
+    mut rest: &[u8],
+    mut window: u64,
+    mut bits: u32,
+    into: &mut [u8],
+    mut len: usize,
+) -> Result<usize, HpackError> {
+    let tables = &TABLES;
     loop {
-        // Less than a byte of ones is padding; no code is that short and all ones.
-        if bits < 8 && window == u64::MAX {
+        while bits <= 56
+            && let Some((byte, after)) = rest.split_first()
+        {
+            window |= u64::from(*byte) << (56 - bits);
+            bits += 8;
+            rest = after;
+        }
+        // Behind the end stand ones, as they do in its padding.
+        let filled = window | u64::MAX.checked_shr(bits).unwrap_or(0);
+        if bits < 8 && filled == u64::MAX {
             return Ok(len);
         }
-        let (symbol, length) = match next(&TABLES, window) {
-            Ok((symbol, length)) if length <= bits => (symbol, length),
-            Err(error) if bits >= LENGTH_MAX as u32 => return Err(error),
-            _ => return Err(HpackError("bad padding of a string")),
+        let step = tables.steps[(filled >> (64 - STEP_BITS)) as usize];
+        let taken = if step.count() > 0 && step.bits() <= bits {
+            into[len..len + 2].copy_from_slice(&step.symbols());
+            len += step.count();
+            step.bits()
+        } else {
+            let (symbol, length) = match tables.find(filled, step) {
+                Ok((symbol, length)) if length <= bits => (symbol, length),
+                Err(error) if bits >= LENGTH_MAX as u32 => return Err(error),
+                _ => return Err(HpackError("bad padding of a string")),
+            };
+            into[len] = symbol;
+            len += 1;
+            length
         };
-        into[len] = symbol;
-        len += 1;
-        // Ones follow from the right.
-        window = !(!window << length);
-        bits -= length;
+        window <<= taken;
+        bits -= taken;
     }
 }
 

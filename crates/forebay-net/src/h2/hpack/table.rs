@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::Verdict;
+
 /// What every entry counts besides its name and value (§4.1).
 pub(super) const ENTRY_OVERHEAD: usize = 32;
 
@@ -93,6 +95,7 @@ struct Entry {
     start: u32,
     name_len: u32,
     value_len: u32,
+    verdict: Option<Verdict>,
 }
 
 impl Entry {
@@ -111,13 +114,14 @@ impl Dynamic {
         self.size_limit
     }
 
-    /// Name and value of the entry that came as the `place`th last, from 0.
+    /// Name and value of the entry that came as the `place`th last, from 0, and what was found out about it.
     #[inline]
-    pub(super) fn find(&self, place: usize) -> Option<(&[u8], &[u8])> {
+    pub(super) fn find(&self, place: usize) -> Option<(&[u8], &[u8], Option<Verdict>)> {
         let at = self.entries.len().checked_sub(place + 1)?;
-        let Entry { start, name_len, value_len } = *self.entries.get(at)?;
+        let Entry { start, name_len, value_len, verdict } = *self.entries.get(at)?;
         let bytes = self.bytes.get(start as usize..(start + name_len + value_len) as usize)?;
-        bytes.split_at_checked(name_len as usize)
+        let (name, value) = bytes.split_at_checked(name_len as usize)?;
+        Some((name, value, verdict))
     }
 
     /// Changes the size to at most `size_limit`, which drops the oldest entries as needed (§4.3).
@@ -130,7 +134,7 @@ impl Dynamic {
     }
 
     /// Adds an entry; one that is larger than the table just empties it (§4.4).
-    pub(super) fn insert(&mut self, name: &[u8], value: &[u8]) {
+    pub(super) fn insert(&mut self, name: &[u8], value: &[u8], verdict: Option<Verdict>) {
         let len = name.len() + value.len();
         let size = len + ENTRY_OVERHEAD;
         let Some(room) = self.size_max.checked_sub(size) else {
@@ -153,6 +157,7 @@ impl Dynamic {
             start: start as u32,
             name_len: name.len() as u32,
             value_len: value.len() as u32,
+            verdict,
         });
         self.size += size;
     }

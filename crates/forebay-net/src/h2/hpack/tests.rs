@@ -499,10 +499,10 @@ proptest! {
         let mut model = Model { size_max: 256, ..Model::default() };
         for (turn, size) in sizes.into_iter().enumerate() {
             let value = vec![turn as u8; size];
-            table.insert(b"n", &value);
+            table.insert(b"n", &value, None);
             model.insert(b"n", &value);
             for (place, (name, value)) in model.entries.iter().enumerate() {
-                prop_assert_eq!(table.find(place), Some((&name[..], &value[..])));
+                prop_assert_eq!(table.find(place), Some((&name[..], &value[..], None)));
             }
             prop_assert_eq!(table.find(model.entries.len()), None);
         }
