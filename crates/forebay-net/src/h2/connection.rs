@@ -208,10 +208,12 @@ struct Due {
     goaway: Instant,
     /// A window that is shut; somewhere around the first of them.
     windows: Instant,
-    /// Last time something came, for those who watch over the other side.
-    heard: Instant,
     /// The answer to the PING that asks whether the other side is there.
     pong: Instant,
+    /// Last time something came but for such an answer.
+    heard: Instant,
+    /// Last time such a PING was sent; `NEVER`: not yet.
+    asked: Instant,
 }
 
 /// Spare heads kept for what comes next.
@@ -271,8 +273,9 @@ impl Connection {
                 frame: Instant::NEVER,
                 goaway: Instant::NEVER,
                 windows: Instant::NEVER,
-                heard: now,
                 pong: Instant::NEVER,
+                heard: now,
+                asked: Instant::NEVER,
             },
             spare_requests: Vec::new(),
             spare_responses: Vec::new(),
@@ -315,6 +318,7 @@ impl Connection {
         if self.dead.is_some() {
             return Step { consumed: input.len(), event: Event::Over };
         }
+        let asked = self.due.pong != Instant::NEVER;
         match self.take(input, now) {
             Ok(Step { consumed, event: Event::Starved(wanted) }) => {
                 if input.len() == consumed || self.incoming.is_some() {
@@ -326,7 +330,9 @@ impl Connection {
             }
             Ok(step) => {
                 self.due.frame = Instant::NEVER;
-                self.due.heard = now;
+                if !asked || self.due.pong != Instant::NEVER {
+                    self.due.heard = now;
+                }
                 let event = if self.dead.is_some() { Event::Over } else { step.event };
                 Step { consumed: step.consumed, event }
             }

@@ -170,7 +170,7 @@ impl Connection {
     fn receive_request(&mut self, opening: Opening, block: &[u8], now: Instant) -> Result<Event, FrameError> {
         let mut head = self.spare_requests.pop().unwrap_or_default();
         let mut assembler = RequestAssembler::new(&mut head, &self.limits, true);
-        self.decoder.decode(block, |name, value| assembler.field(name, value)).map_err(broken)?;
+        assembler.block(&mut self.decoder, block).map_err(broken)?;
         if let Err(Malformed(reason)) = assembler.finish(opening.end) {
             self.recycle(head);
             return Err(FrameError::stream(ErrorCode::PROTOCOL_ERROR, reason));
@@ -198,7 +198,7 @@ impl Connection {
     ) -> Result<Event, FrameError> {
         let mut head = self.spare_responses.pop().unwrap_or_default();
         let mut assembler = ResponseAssembler::new(&mut head, &self.limits);
-        self.decoder.decode(block, |name, value| assembler.field(name, value)).map_err(broken)?;
+        assembler.block(&mut self.decoder, block).map_err(broken)?;
         let to_head = self.streams.at(slot).to_head;
         if let Err(Malformed(reason)) = assembler.finish(to_head, opening.end) {
             self.recycle_response(head);
@@ -236,7 +236,7 @@ impl Connection {
     ) -> Result<Event, FrameError> {
         debug_assert!(opening.end, "trailers end the stream");
         let mut assembler = TrailerAssembler::new(&self.limits);
-        self.decoder.decode(block, |name, value| assembler.field(name, value)).map_err(broken)?;
+        assembler.block(&mut self.decoder, block).map_err(broken)?;
         let lines = assembler
             .finish()
             .map_err(|Malformed(reason)| FrameError::stream(ErrorCode::PROTOCOL_ERROR, reason))?;

@@ -1,5 +1,7 @@
 //! What we send on streams: heads, body, trailers, resets.
 
+use forebay_base::time::Instant;
+
 use super::{Connection, Leaving, Role};
 use crate::h2::frame::{ErrorCode, WINDOW_MAX, write};
 use crate::h2::head::{NotAHead, encode_request, encode_response, encode_trailers, encode_upgrade};
@@ -10,9 +12,13 @@ const DATA_MAX: usize = 16 << 10;
 
 impl Connection {
     /// A stream for a request; `None`: there is no room for it, or no more of them will be answered.
-    pub fn open(&mut self) -> Option<u32> {
+    pub fn open(&mut self, now: Instant) -> Option<u32> {
         if self.room_for_streams() == 0 {
             return None;
+        }
+        if self.streams.counted() == 0 {
+            // It had nothing to say before.
+            self.due.heard = self.due.heard.max(now);
         }
         Some(self.open_slot(0))
     }
@@ -45,6 +51,8 @@ impl Connection {
         if again {
             return Err(StreamError::Closed);
         }
+        let switched = as_success(text);
+        let text = switched.as_deref().unwrap_or(text);
         let Self { out, encoder, peer, .. } = self;
         let before = out.len();
         let mut status = Err(NotAHead);
@@ -108,7 +116,12 @@ impl Connection {
     /// Bytes of body the windows let through on a stream now.
     #[must_use]
     pub fn room(&mut self, slot: u32) -> usize {
-        let window = self.streams.at(slot).send_window.min(self.send_window);
+        let shared = self.send_window;
+        let stream = self.streams.at(slot);
+        let window = stream.send_window.min(shared);
+        if window > 0 {
+            stream.shut_since = Instant::NEVER;
+        }
         usize::try_from(window).unwrap_or(0)
     }
 
@@ -153,7 +166,6 @@ impl Connection {
             return Ok(0);
         }
         stream.send_window -= n as i64;
-        stream.shut_since = forebay_base::time::Instant::NEVER;
         let id = stream.id;
         self.send_window -= n as i64;
         write::data_header(&mut self.out, id, u32::try_from(n).unwrap_or(u32::MAX), last);
@@ -207,6 +219,13 @@ impl Connection {
         self.streams.change(slot, |stream| stream.sending = false);
         self.settle(slot);
     }
+}
+
+/// The answer to an upgrade, `101`, as that to an extended CONNECT, which is any success (RFC 8441 §5).
+fn as_success(text: &[u8]) -> Option<Vec<u8>> {
+    const SWITCHING: &[u8] = b"HTTP/1.1 101";
+    let rest = text.strip_prefix(SWITCHING)?;
+    Some([b"HTTP/1.1 200", rest].concat())
 }
 
 /// What a request wants to become, by its `Upgrade` field.

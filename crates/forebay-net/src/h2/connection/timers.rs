@@ -16,23 +16,35 @@ pub(super) const PING_THERE: [u8; 8] = *b"present?";
 /// Longest time between the two GOAWAYs.
 const GOAWAY_WAIT: Duration = Duration::from_secs(1);
 
-/// Silence after which a client asks whether the server is there, if it waits for something.
+/// Silence after which a client asks whether the server is there, if it waits for something; and the time that the
+/// answer may take.
 const SILENCE: Duration = Duration::from_secs(10);
+
+/// When it asks again if nothing but the answer has come since. Servers of gRPC take pings that come more often than
+/// every five minutes, without anything else, for an attack.
+const ASK_AGAIN: Duration = Duration::from_secs(310);
 
 impl Connection {
     /// When `tick` is to be called at the latest.
     #[must_use]
     pub fn deadline(&self) -> Instant {
         let due = &self.due;
-        let watch = if self.watches() && due.pong == Instant::NEVER { due.heard + SILENCE } else { due.pong };
-        [due.settings, due.block, due.frame, due.goaway, due.windows, watch]
+        [due.settings, due.block, due.frame, due.goaway, due.windows, due.pong, self.next_ping()]
             .into_iter()
             .min()
             .unwrap_or(Instant::NEVER)
     }
 
-    fn watches(&self) -> bool {
-        self.role == Role::Client && self.streams.counted() > 0
+    /// When a client that waits for something asks whether the server is there.
+    fn next_ping(&self) -> Instant {
+        let due = &self.due;
+        if self.role == Role::Server || self.streams.counted() == 0 || due.pong != Instant::NEVER {
+            Instant::NEVER
+        } else if due.heard > due.asked || due.asked == Instant::NEVER {
+            due.heard + SILENCE
+        } else {
+            due.asked + ASK_AGAIN
+        }
     }
 
     /// Does what is due.
@@ -58,8 +70,9 @@ impl Connection {
         if self.due.windows <= now {
             self.reset_stalled(now);
         }
-        if self.watches() && self.due.pong == Instant::NEVER && self.due.heard + SILENCE <= now {
+        if self.next_ping() <= now {
             write::ping(&mut self.out, PING_THERE);
+            self.due.asked = now;
             self.due.pong = now + SILENCE;
         }
     }

@@ -58,7 +58,7 @@ impl Client {
         if state.connection.dead().is_some() {
             return Err(StreamError::Closed);
         }
-        let slot = state.connection.open().ok_or(StreamError::Refused)?;
+        let slot = state.connection.open(Instant::now()).ok_or(StreamError::Refused)?;
         let side = Side::Client { scheme: self.user.scheme };
         Ok(Rc::new(Handle::new(Rc::clone(&self.user.core), slot, side)))
     }

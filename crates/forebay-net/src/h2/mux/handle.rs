@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::state::{Core, remember};
+use super::state::{Core, OUT_MAX, remember};
 use crate::buffer::Buffer;
 use crate::h1::ResponseHead;
 use crate::h2::frame::ErrorCode;
@@ -102,6 +102,8 @@ impl Stream for Handle {
             return Err(error);
         }
         let sent = match self.side {
+            // What is only a hint is not worth the memory while the other side reads nothing.
+            Side::Server if is_interim(head) && state.connection.output().len() > OUT_MAX => Ok(()),
             Side::Server => state.connection.send_response(self.slot, head, end),
             Side::Client { scheme } => state.connection.send_request(self.slot, head, scheme, end),
         };
@@ -184,4 +186,9 @@ impl Drop for Handle {
         state.connection.reset(self.slot, code);
         state.release(self.slot);
     }
+}
+
+/// Whether it is the head of an interim response; that which ends HTTP/1.1 is none.
+fn is_interim(head: &[u8]) -> bool {
+    head.get(9) == Some(&b'1') && !head[9..].starts_with(b"101")
 }

@@ -33,6 +33,8 @@ pub(super) struct State {
     halves: Vec<Half>,
     /// Streams that wait for room in the output or in the connection's window, first come first served.
     queue: VecDeque<u32>,
+    /// Streams whose turn it is, and that have not sent yet.
+    granted: usize,
     driver: Option<Waker>,
     driver_woken: bool,
 }
@@ -68,6 +70,7 @@ impl Core {
             connection,
             halves: Vec::new(),
             queue: VecDeque::new(),
+            granted: 0,
             driver: None,
             driver_woken: false,
         };
@@ -205,8 +208,8 @@ impl State {
         let room = OUT_MAX.saturating_sub(self.connection.output().len());
         let window = self.connection.room(slot);
         let shut = window == 0;
-        let waiting = self.queue.iter().any(|other| *other != slot);
         let granted = self.half(slot).granted;
+        let waiting = self.granted > 0 || self.queue.iter().any(|other| *other != slot);
         if !shut && room > 0 && (granted || !waiting) {
             return Poll::Ready(Ok(window.min(room).min(TURN)));
         }
@@ -215,12 +218,16 @@ impl State {
         }
         // A stream that waits for a window of its own must not keep its place before those that could send.
         let in_line = !self.connection.is_shut(slot);
+        self.use_turn(slot);
         let half = self.half(slot);
-        half.granted = false;
         remember(&mut half.writable, cx);
         if in_line && !half.queued {
             half.queued = true;
             self.queue.push_back(slot);
+        }
+        if !shut && room > 0 {
+            // Those before it may not want to send any more.
+            self.wake_driver();
         }
         Poll::Pending
     }
@@ -246,9 +253,15 @@ impl State {
         }
         let part = &data[..data.len().min(room)];
         let sent = self.connection.send_data(slot, part, end && part.len() == data.len());
-        self.half(slot).granted = false;
+        self.use_turn(slot);
         self.wake_driver();
         Poll::Ready(sent)
+    }
+
+    fn use_turn(&mut self, slot: u32) {
+        if std::mem::take(&mut self.half(slot).granted) {
+            self.granted = self.granted.saturating_sub(1);
+        }
     }
 
     /// Why a stream is of no more use, if so.
@@ -257,10 +270,11 @@ impl State {
         self.half(slot).error.or_else(|| dead.then_some(StreamError::Closed))
     }
 
-    /// Lets those who have waited longest send, as many as there is room for; returns whether there is room left.
+    /// Lets those who have waited longest send, as many as there is room for.
     pub(super) fn grant(&mut self) {
         let room = OUT_MAX.saturating_sub(self.connection.output().len()).min(self.connection.shared_room());
         let mut turns = room.div_ceil(TURN);
+        self.granted = 0;
         while turns > 0
             && let Some(slot) = self.queue.pop_front()
         {
@@ -268,6 +282,7 @@ impl State {
             half.queued = false;
             half.granted = true;
             wake(&mut half.writable);
+            self.granted += 1;
             turns -= 1;
         }
         if room > 0 && !self.queue.is_empty() {
@@ -278,6 +293,7 @@ impl State {
 
     /// The user of a stream has let go of it.
     pub(super) fn release(&mut self, slot: u32) {
+        self.use_turn(slot);
         let half = self.half(slot);
         let unread = half.unread().len();
         let queued = std::mem::take(&mut half.queued);

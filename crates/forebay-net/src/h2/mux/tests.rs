@@ -212,3 +212,112 @@ fn an_idle_connection_holds_no_buffer() {
         assert!(!server.driver.has_buffer());
     });
 }
+
+#[test]
+fn one_who_floods_and_reads_nothing_has_us_hold_little() {
+    run(|wheel| async move {
+        use tokio::io::AsyncWriteExt;
+        let (mut ours, theirs) = sockets().await;
+        // Nothing is counted against it here: only that nobody reads holds it up.
+        let limits = Limits { glitches: u32::MAX, ..Limits::default() };
+        let mut server = Server::new(Link::new(theirs), limits, &wheel, &buffers(), &[]);
+        let core = Rc::clone(&server.driver.core);
+        tokio::task::spawn_local(async move {
+            while server.accept(Duration::from_secs(60), || false).await.is_some() {}
+        });
+        ours.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+        let pings = b"\0\0\x08\x06\0\0\0\0\0payloads".repeat(1_000);
+        // Both directions are full when nothing has moved for a long while.
+        let (mut at, mut before, mut still) = (0, 0, 0);
+        while still < 10_000 {
+            if let Ok(n) = ours.try_write(&pings[at..]) {
+                at = (at + n) % pings.len();
+            }
+            tokio::task::yield_now().await;
+            let state = core.borrow();
+            assert!(state.connection.output().len() <= super::state::OUT_MAX + 100);
+            let frames = state.connection.counters().frames;
+            still = if frames == before { still + 1 } else { 0 };
+            before = frames;
+        }
+        assert!(core.borrow().connection.output().len() > super::state::OUT_MAX);
+    });
+}
+
+#[test]
+fn streams_take_turns() {
+    run(|wheel| async move {
+        let (ours, theirs) = sockets().await;
+        let order = Rc::new(std::cell::RefCell::new(Vec::new()));
+        let noted = Rc::clone(&order);
+        let answer = move |incoming: Incoming| {
+            let order = Rc::clone(&noted);
+            async move {
+                incoming.stream.send_head(b"HTTP/1.1 200 OK\r\n\r\n", false).unwrap();
+                let path = incoming.head.head.target.of_head(&incoming.head.bytes).to_vec();
+                let body = pattern(400_000);
+                let mut rest = &body[..];
+                while !rest.is_empty() {
+                    let n = poll_fn(|cx| incoming.stream.poll_send(cx, rest, true)).await.unwrap();
+                    rest = &rest[n..];
+                    order.borrow_mut().push((path.clone(), n));
+                }
+            }
+        };
+        tokio::task::spawn_local(serve(theirs, Limits::default(), wheel.clone(), answer));
+        let limits = Limits { stream_window: 1 << 20, connection_window: 4 << 20, ..Limits::default() };
+        let (client, drive) = Client::new(Link::new(ours), limits, false, &wheel, &buffers());
+        tokio::task::spawn_local(drive);
+        while !client.is_greeted() {
+            tokio::task::yield_now().await;
+        }
+        let mut tasks = Vec::new();
+        for path in ["/a", "/b", "/c"] {
+            let stream = client.open().unwrap();
+            let text = format!("GET {path} HTTP/1.1\r\nHost: a.test\r\n\r\n");
+            stream.send_head(text.as_bytes(), true).unwrap();
+            tasks.push(tokio::task::spawn_local(async move {
+                head(&*stream).await.unwrap();
+                assert!(read(&*stream).await.unwrap() == pattern(400_000));
+            }));
+        }
+        for task in tasks {
+            task.await.unwrap();
+        }
+        // At any time no stream is far ahead of another that has not ended.
+        let mut sent = std::collections::BTreeMap::new();
+        for (path, n) in order.borrow().iter() {
+            *sent.entry(path.clone()).or_insert(0) += n;
+            if sent.len() == 3 {
+                let (least, most) = (sent.values().min().unwrap(), sent.values().max().unwrap());
+                assert!(most - least <= 128 << 10, "{sent:?}");
+            }
+        }
+        assert_eq!(sent.len(), 3);
+    });
+}
+
+#[test]
+fn one_who_takes_nothing_is_let_go() {
+    run(|wheel| async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (mut ours, theirs) = sockets().await;
+        let limits = Limits { stall: Duration::from_millis(300), ..Limits::default() };
+        let answer = async |incoming: Incoming| {
+            let _ = incoming.stream.send_head(b"HTTP/1.1 200 OK\r\n\r\n", false);
+            assert_eq!(send(&*incoming.stream, &pattern(32 << 20), true).await, Err(StreamError::Closed));
+        };
+        let served = tokio::task::spawn_local(serve(theirs, limits, wheel.clone(), answer));
+        // Windows as large as can be, settings acknowledged, a request; then nothing is read.
+        ours.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x04\x7f\xff\xff\xff")
+            .await
+            .unwrap();
+        ours.write_all(b"\0\0\0\x04\x01\0\0\0\0\0\0\x04\x08\0\0\0\0\0\x7f\xff\0\0").await.unwrap();
+        ours.write_all(b"\0\0\x07\x01\x05\0\0\0\x01\x82\x86\x84\x01\x02a.").await.unwrap();
+        served.await.unwrap();
+        let mut rest = Vec::new();
+        // It was closed, so there is an end.
+        let _ = ours.read_to_end(&mut rest).await;
+        assert!(rest.len() < 31 << 20);
+    });
+}

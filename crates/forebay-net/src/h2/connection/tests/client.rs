@@ -191,6 +191,23 @@ fn responses_follow_the_rules() {
                 "> head 1 end; > ping; gone 1 Closed; > goaway 0 NO_ERROR",
             ),
             (
+                "§6.7 nor is it asked again and again",
+                vec![
+                    ask(),
+                    Do::Wait(10),
+                    peer(PING, ACK, 0, b"present?"),
+                    Do::Wait(300),
+                    Do::Wait(20),
+                    peer(PING, ACK, 0, b"present?"),
+                ],
+                "> head 1 end; > ping; > ping",
+            ),
+            (
+                "§6.7 unless it has said something meanwhile",
+                vec![ask(), Do::Wait(10), peer(PING, ACK, 0, b"present?"), Do::Wait(1), ok(0), Do::Wait(10)],
+                "> head 1 end; > ping; response 1 200; > ping",
+            ),
+            (
                 "§6.7 one that does is not",
                 vec![ask(), Do::Wait(10), peer(PING, ACK, 0, b"present?"), Do::Wait(9)],
                 "> head 1 end; > ping",
@@ -254,7 +271,7 @@ fn an_upgrade_becomes_an_extended_connect() {
     let mut client = Script::client(Limits::default(), usize::MAX);
     client.run(&peer(SETTINGS, 0, 0, &setting(8, 1)));
     assert!(client.connection.offers_connect());
-    let slot = client.connection.open().unwrap();
+    let slot = client.connection.open(Instant::from_nanos(0)).unwrap();
     client.connection.send_request(slot, UPGRADE.as_bytes(), b"http", false).unwrap();
     let mut server = Script::server(Limits::default(), usize::MAX);
     server.run(&Do::Peer(client.connection.output().to_vec()));

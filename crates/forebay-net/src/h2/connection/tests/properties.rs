@@ -134,7 +134,7 @@ proptest! {
         let mut server = End::new(Connection::server(limits(window), NOW));
         let mut requests = Vec::new();
         for (seed, (len, _, trailers)) in messages.iter().enumerate() {
-            let slot = client.connection.open().unwrap();
+            let slot = client.connection.open(NOW).unwrap();
             client
                 .connection
                 .send_request(slot, b"POST / HTTP/1.1\r\nHost: a.test\r\n\r\n", b"http", false)

@@ -194,7 +194,7 @@ impl Script {
                 }
             }
             Do::Leave => self.connection.leave(self.now),
-            Do::Ask(text, end) => match self.connection.open() {
+            Do::Ask(text, end) => match self.connection.open(self.now) {
                 Some(slot) => {
                     let sent = self.connection.send_request(slot, text.as_bytes(), b"http", *end);
                     let id = self.connection.streams.at(slot).id;
