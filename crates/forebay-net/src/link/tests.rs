@@ -3,6 +3,7 @@
 mod bytes;
 mod closing;
 mod handshakes;
+mod nonsense;
 mod openssl;
 
 use std::sync::Arc;

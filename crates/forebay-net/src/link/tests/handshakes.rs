@@ -1,6 +1,5 @@
 use std::io::Write;
 
-use forebay_testkit::chance::Chance;
 use forebay_testkit::tls::Wish;
 use rustls::version::{TLS12, TLS13};
 use tokio::net::UnixStream;
@@ -413,40 +412,6 @@ fn a_client_that_breaks_the_rules_is_told() {
         // An alert, fatal, decode_error.
         assert_eq!(stage.read(&theirs, 7).await.unwrap(), b"\x15\x03\x03\x00\x02\x02\x32");
     });
-}
-
-#[test]
-fn nonsense_is_refused_and_no_more() {
-    run(async |stage| {
-        let server = stage.server();
-        let (_, hello) = recorded_hello(&stage).await;
-        for seed in Chance::seeds(&[1, 2, 3]) {
-            let mut chance = Chance::new(seed);
-            for _ in 0..100 {
-                let mut bytes = hello.clone();
-                for _ in 0..=chance.below(4) {
-                    let at = chance.below(bytes.len());
-                    bytes[at] = chance.number() as u8;
-                }
-                bytes.truncate(chance.below(bytes.len() + 1));
-                let (ours, theirs) = pair().await;
-                stage.write(&theirs, &bytes).await;
-                drop(theirs);
-                assert!(stage.accept(ours, &server).await.is_err(), "seed {seed}: nobody finished it");
-            }
-        }
-    });
-}
-
-/// The first thing a client of ours says.
-async fn recorded_hello(stage: &Stage) -> (Link, Vec<u8>) {
-    let (ours, theirs) = pair().await;
-    let connected =
-        theirs.connect_tls(&stage.client(), "shop.test", &stage.wheel.alarm(), Instant::now()).await;
-    assert_eq!(word(&connected), "timeout");
-    let mut buffer = Buffer::new(8192);
-    ours.fill(&mut buffer, &stage.wheel.alarm(), soon).await.unwrap();
-    (ours, buffer.filled().to_vec())
 }
 
 #[test]
