@@ -1,6 +1,6 @@
 //! Whoever sends a request: who that is, and the way back, be it a connection or a stream of one.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -31,9 +31,10 @@ pub(crate) enum Wire {
 pub(crate) struct Who {
     /// The other end; behind a proxy that says so at the beginning of the connection, the one it names.
     pub(crate) peer: SocketAddr,
-    /// Its address as text.
-    text: [u8; 45],
-    text_len: u8,
+    /// Our end, where services want to know it.
+    pub(crate) local: Option<SocketAddr>,
+    /// The peer's address as text.
+    text: Text,
     /// Where it came in.
     pub(crate) listener: Listener,
     /// What was agreed on, if nobody on the way can read along.
@@ -42,27 +43,45 @@ pub(crate) struct Who {
 
 impl Who {
     pub(crate) fn new(peer: SocketAddr, listener: Listener) -> Self {
-        use std::io::Write as _;
-        let mut text = [0; 45];
-        let mut rest = &mut text[..];
-        // The longest IPv6 address takes 45 bytes.
-        let _ = write!(rest, "{}", peer.ip().to_canonical());
-        let text_len = 45 - rest.len() as u8;
-        Self { peer, text, text_len, listener, secured: None }
+        let text = Text::new(peer.ip());
+        Self { peer, local: None, text, listener, secured: None }
     }
 
     pub(crate) fn secured(peer: SocketAddr, listener: Listener, handshake: Handshake) -> Self {
         Self { secured: Some(Box::new(handshake)), ..Self::new(peer, listener) }
     }
 
+    /// The same with our end known.
+    pub(crate) fn at(self, local: Option<SocketAddr>) -> Self {
+        Self { local, ..self }
+    }
+
     /// The peer's address as text.
     pub(crate) fn text(&self) -> &[u8] {
-        &self.text[..usize::from(self.text_len)]
+        &self.text.text[..usize::from(self.text.len)]
     }
 
     /// `https` if nobody on the way could read along, else `http`.
     pub(crate) const fn scheme(&self) -> &'static str {
         if self.secured.is_some() { "https" } else { "http" }
+    }
+}
+
+/// An address as text.
+struct Text {
+    text: [u8; 45],
+    len: u8,
+}
+
+impl Text {
+    fn new(address: IpAddr) -> Self {
+        use std::io::Write as _;
+        let mut text = [0; 45];
+        let mut rest = &mut text[..];
+        // The longest IPv6 address takes 45 bytes.
+        let _ = write!(rest, "{}", address.to_canonical());
+        let len = 45 - rest.len() as u8;
+        Self { text, len }
     }
 }
 

@@ -259,6 +259,7 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
         let ask = Ask {
             worker: record.worker,
             limits: record.limits(),
+            who: &turn.client.who,
             alarm: &turn.client.alarm,
             now,
             silence: times.tcp_user,
@@ -478,7 +479,7 @@ async fn attempt(
     let now = Instant::now();
     let uploaded = call.complete.get();
     match pooled.held {
-        Carrier::Link(held) if received.reusable && uploaded => {
+        Carrier::Link(held) if received.reusable && uploaded && !call.endpoint.speech.introduces() => {
             call.endpoint.pool.give_back(call.endpoint, held, now, received.patience);
         }
         Carrier::Link(_) => {}

@@ -1,12 +1,16 @@
 //! What is settled before a new connection may send requests: who is behind a proxy, whether anybody can read along,
 //! and which protocol is spoken.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use forebay_base::time::Instant;
 use forebay_net::link::{Link, TlsFailure};
+use forebay_net::proxy_protocol::{self, Client, ReadError};
 use forebay_net::socket::Socket;
 use forebay_net::tls::{Alpn, Failure, Handshake};
+
+use forebay_telemetry::log::Event;
 
 use crate::client::Who;
 use crate::gateway::arrival::Arrival;
@@ -21,8 +25,19 @@ const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain
 /// Serves a new connection until it ends.
 pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival) {
     let _open = Open::new(&worker);
-    let Arrival { socket, peer, listener, trusted: _, counted } = arrival;
-    let listener = worker.active().plan.listeners.get(listener).copied().unwrap_or_default();
+    let listener = worker.active().plan.listeners.get(arrival.listener).copied().unwrap_or_default();
+    let mut local = None;
+    let Arrival { socket, peer, counted, .. } = if listener.proxy_protocol {
+        // Boxed: what it needs must not make every idle connection larger.
+        let Some((arrival, told)) = Box::pin(introduce(&worker, arrival)).await else { return };
+        local = told;
+        arrival
+    } else {
+        arrival
+    };
+    if local.is_none() && worker.active().introduces {
+        local = socket.local();
+    }
     let link = match socket {
         Socket::Tcp(stream) => Link::new(stream),
         Socket::Unix(stream) => Link::unix(stream),
@@ -31,16 +46,53 @@ pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival) {
         // Boxed: what a handshake needs must not make every idle connection larger.
         let Some((link, handshake)) = Box::pin(secure(&worker, link, listener)).await else { return };
         let multiplexed = handshake.alpn == Alpn::H2;
-        let who = Rc::new(Who::secured(peer, listener, handshake));
+        let who = Rc::new(Who::secured(peer, listener, handshake).at(local));
         if multiplexed {
             Box::pin(multiplexed::serve(&worker, link, who, None)).await;
         } else {
             connection::serve(&worker, link, who).await;
         }
     } else {
-        connection::serve(&worker, link, Rc::new(Who::new(peer, listener))).await;
+        connection::serve(&worker, link, Rc::new(Who::new(peer, listener).at(local))).await;
     }
     drop(counted);
+}
+
+/// Reads for whom a proxy connects; returns also where its client has connected to. `None`: the connection does not
+/// begin as it should, or the client has too many.
+async fn introduce(worker: &Worker, mut arrival: Arrival) -> Option<(Arrival, Option<SocketAddr>)> {
+    let active = worker.active();
+    let limits = &active.plan.limits;
+    let refuse = |error: &dyn std::fmt::Display| {
+        worker.log.emit(&Event::ProxyProtocolRefused { peer: arrival.peer.ip(), error });
+    };
+    if !arrival.trusted {
+        refuse(&"it is none of `trusted_proxies`");
+        return None;
+    }
+    let alarm = worker.wheel.alarm();
+    let header =
+        proxy_protocol::read(&arrival.socket, &alarm, Instant::now() + limits.handshake_timeout).await;
+    let client = match header {
+        Ok(header) => header.client,
+        // A balancer looks whether we are there in this way.
+        Err(ReadError::Gone) => return None,
+        Err(error) => {
+            refuse(&error);
+            return None;
+        }
+    };
+    let Client::Ip { source, destination } = client else { return Some((arrival, None)) };
+    let trusted = active.plan.trusted_proxies.contains(source.ip());
+    if !arrival.counted.rename((!trusted).then_some(source.ip()), limits.connections_per_ip) {
+        worker
+            .log
+            .emit(&Event::ConnectionsPerIpFull { client: source.ip(), limit: limits.connections_per_ip });
+        worker.stats.connections_refused_per_ip.inc();
+        return None;
+    }
+    arrival.peer = source;
+    Some((arrival, Some(destination)))
 }
 
 /// The handshake. `None`: it went wrong, or was all there was to do.

@@ -7,7 +7,7 @@ use forebay_base::time::Instant;
 
 use crate::collect::Collected;
 use crate::process::Usage;
-use crate::stats::{EndpointNumbers, ServiceNumbers, Telemetry};
+use crate::stats::{CertificateNumbers, EndpointNumbers, ServiceNumbers, Telemetry};
 use catalogue::{CATALOGUE, Family, Kind};
 use page::Page;
 
@@ -43,6 +43,7 @@ pub(crate) struct Seen<'a> {
     usage: Option<Usage>,
     /// Services and all their endpoints, in the order of the settings.
     services: Vec<ServiceNumbers>,
+    certificates: CertificateNumbers,
     /// Names of the services whose endpoints have series of their own.
     detailed: HashSet<Box<str>>,
     /// Endpoints that were used and have no series, because there are too many.
@@ -106,7 +107,8 @@ impl<'a> Seen<'a> {
         let used = collected.endpoints.len();
         collected.endpoints.retain(|endpoint| detailed.contains(&endpoint.service));
         let used_omitted = used - collected.endpoints.len();
-        Self { telemetry, collected, usage, services, detailed, used_omitted, out_max }
+        let certificates = telemetry.certified();
+        Self { telemetry, collected, usage, services, certificates, detailed, used_omitted, out_max }
     }
 
     /// Endpoints whose state is shown: all of the services in detail; of the others, those that are out, up to

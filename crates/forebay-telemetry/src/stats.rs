@@ -16,9 +16,11 @@ use crate::metric::{Counter, Gauge, Histogram};
 use crate::recording;
 use registry::{Entry, Registry, Retired};
 
+mod certificates;
 mod registry;
 mod supervised;
 
+pub use certificates::{CertificateNumbers, ShownCertificate};
 pub use supervised::{EndpointNumbers, ServiceNumbers};
 
 /// What a response (or its absence) was, coarse enough to be a label.
@@ -50,10 +52,12 @@ pub struct Telemetry {
     access_log_dropped: Arc<AtomicU64>,
     recorded: Arc<recording::Counts>,
     supervision: OnceLock<Supervision>,
+    certification: OnceLock<Certification>,
 }
 
 /// How a scrape asks the control plane for its numbers.
 type Supervision = Box<dyn Fn() -> Vec<ServiceNumbers> + Send + Sync>;
+type Certification = Box<dyn Fn() -> CertificateNumbers + Send + Sync>;
 
 impl std::fmt::Debug for Telemetry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -213,6 +217,7 @@ impl Telemetry {
             access_log_dropped: Arc::default(),
             recorded: Arc::default(),
             supervision: OnceLock::new(),
+            certification: OnceLock::new(),
         })
     }
 
@@ -301,6 +306,22 @@ impl Telemetry {
     #[must_use]
     pub fn supervised(&self) -> Vec<ServiceNumbers> {
         self.supervision.get().map_or_else(Vec::new, |ask| ask())
+    }
+
+    /// Says whom a scrape asks for certificates; once, by whoever keeps them.
+    pub fn certify(&self, ask: impl Fn() -> CertificateNumbers + Send + Sync + 'static) {
+        // A second one would be a second gateway that counts here, and there is none.
+        let _ = self.certification.set(Box::new(ask));
+    }
+
+    /// The certificates there are; none if nobody keeps any.
+    #[must_use]
+    pub fn certified(&self) -> CertificateNumbers {
+        let mut numbers = self.certification.get().map_or_else(CertificateNumbers::default, |ask| ask());
+        // Two series must not have the same labels: of two such certificates, the one that ends first counts.
+        numbers.shown.sort_by(|a, b| (&a.name, &a.source, a.expires).cmp(&(&b.name, &b.source, b.expires)));
+        numbers.shown.dedup_by(|later, first| (&later.name, &later.source) == (&first.name, &first.source));
+        numbers
     }
 
     /// The counters of one endpoint, from every worker that has used it.

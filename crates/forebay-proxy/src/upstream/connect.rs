@@ -16,6 +16,7 @@ use forebay_net::wheel::Alarm;
 
 use super::pool::Place;
 use super::{Carrier, Endpoint, News, Pooled, Shared};
+use crate::client::Who;
 use crate::multiplexed;
 use crate::plan::Limits;
 use crate::worker::Worker;
@@ -46,6 +47,7 @@ pub(crate) enum ConnectError {
 pub(crate) struct Ask<'a> {
     pub(crate) worker: &'a Worker,
     pub(crate) limits: &'a Limits,
+    pub(crate) who: &'a Who,
     pub(crate) alarm: &'a Alarm,
     pub(crate) now: Instant,
     /// A new connection breaks when the other side acknowledges nothing for so long.
@@ -150,6 +152,7 @@ async fn open(
     let opened = async {
         let link = open_at(endpoint, ask.alarm, deadline).await?;
         link.break_when_silent(ask.silence);
+        endpoint.speech.introduce(&link, ask.who, ask.alarm, deadline).await?;
         endpoint.speech.secure(endpoint, link, ask.alarm, deadline).await
     };
     match opened.await {

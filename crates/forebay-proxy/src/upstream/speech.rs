@@ -4,11 +4,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use forebay_base::time::Instant;
-use forebay_net::link::{Link, TlsFailure};
+use forebay_net::link::{Link, LinkError, TlsFailure};
+use forebay_net::proxy_protocol::{self, Tlvs};
 use forebay_net::tls::{self, Alpn, Failure};
 use forebay_net::wheel::Alarm;
 
 use super::{ConnectError, Endpoint};
+use crate::client::Who;
 use crate::plan::{Protocol, ProxyProtocol, Service};
 
 /// See the module. Connections made by one are of no use to another.
@@ -16,13 +18,40 @@ use crate::plan::{Protocol, ProxyProtocol, Service};
 pub(crate) struct Speech {
     protocol: Protocol,
     pub(super) tls: Option<Arc<tls::Client>>,
-    pub(super) proxy_protocol: Option<ProxyProtocol>,
+    proxy_protocol: Option<ProxyProtocol>,
 }
 
 impl Speech {
     pub(super) fn of(service: &Service) -> Rc<Self> {
         let Service { protocol, tls, proxy_protocol, .. } = service;
         Rc::new(Self { protocol: *protocol, tls: tls.clone(), proxy_protocol: *proxy_protocol })
+    }
+
+    /// Whether a connection carries the requests of one client only, so that nobody else can use it.
+    #[inline]
+    pub(crate) fn introduces(&self) -> bool {
+        self.proxy_protocol.is_some()
+    }
+
+    /// Tells the endpoint who the client is, before anything else is sent.
+    pub(super) async fn introduce(
+        &self,
+        link: &Link,
+        who: &Who,
+        alarm: &Alarm,
+        deadline: Instant,
+    ) -> Result<(), ConnectError> {
+        let Some(version) = self.proxy_protocol else { return Ok(()) };
+        let client = who.local.map(|local| (who.peer, local));
+        let mut header = Vec::new();
+        match version {
+            ProxyProtocol::V1 => proxy_protocol::write_v1(&mut header, client),
+            ProxyProtocol::V2 => proxy_protocol::write_v2(&mut header, client, &Tlvs::default()),
+        }
+        link.write_all([&header], alarm, || deadline).await.map_err(|error| match error {
+            LinkError::TimedOut => ConnectError::TimedOut,
+            LinkError::Io(_) => ConnectError::Failed,
+        })
     }
 
     /// Whether a connection may carry several requests.

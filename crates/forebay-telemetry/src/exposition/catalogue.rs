@@ -4,9 +4,11 @@ use super::Seen;
 use super::page::{Page, Value};
 use crate::collect::Route;
 use crate::process::Usage;
+use certificates::CERTIFICATES;
 pub(super) use upstreams::STATES;
 use upstreams::UPSTREAMS;
 
+mod certificates;
 mod upstreams;
 
 /// Metrics that belong together.
@@ -49,6 +51,7 @@ const BY_ROUTE: &[&str] = &["route"];
 pub(super) const CATALOGUE: &[Section] = &[
     Section { title: "Requests", families: REQUESTS },
     Section { title: "Client connections", families: CONNECTIONS },
+    Section { title: "Certificates", families: CERTIFICATES },
     Section { title: "Services and their endpoints", families: UPSTREAMS },
     Section { title: "Forebay itself", families: ITSELF },
     Section { title: "The process", families: PROCESS },

@@ -1,7 +1,7 @@
 //! What a scraper reads, to the letter.
 
 use super::*;
-use crate::stats::Class;
+use crate::stats::{Class, ShownCertificate};
 
 const REASONS: &[&str] = &["no_route", "connect_failed"];
 
@@ -169,6 +169,30 @@ fn endpoints_are_shown_before_they_are_used() {
     ] {
         assert!(page.lines().any(|found| found == line), "{line}\n{page}");
     }
+}
+
+#[test]
+fn certificates_are_shown_with_their_end_and_never_twice() {
+    let telemetry = Telemetry::new(1, REASONS);
+    assert!(!page_of(&telemetry, Format::Prometheus).contains("\nforebay_certificate"));
+    let shown =
+        |source: &str, expires| ShownCertificate { name: "shop.test".into(), source: source.into(), expires };
+    let numbers = CertificateNumbers {
+        shown: vec![shown("ACME", 1_900_000_000), shown("a.pem", 20), shown("a.pem", 10)],
+        fetches: Some((3, 1)),
+    };
+    telemetry.certify(move || numbers.clone());
+    let page = page_of(&telemetry, Format::Prometheus);
+    let lines: Vec<&str> = page.lines().filter(|line| line.starts_with("forebay_certificate")).collect();
+    assert_eq!(
+        lines,
+        [
+            r#"forebay_certificate_expiry_timestamp_seconds{name="shop.test",source="ACME"} 1900000000"#,
+            r#"forebay_certificate_expiry_timestamp_seconds{name="shop.test",source="a.pem"} 10"#,
+            r#"forebay_certificate_fetches_total{result="issued"} 3"#,
+            r#"forebay_certificate_fetches_total{result="failed"} 1"#,
+        ]
+    );
 }
 
 #[test]

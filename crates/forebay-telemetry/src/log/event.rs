@@ -115,6 +115,13 @@ pub enum Event<'a> {
         /// The limit.
         limit: usize,
     },
+    /// A connection began without the PROXY protocol header it should have begun with, or with a broken one.
+    ProxyProtocolRefused {
+        /// Who has connected.
+        peer: IpAddr,
+        /// What was wrong.
+        error: &'a dyn Display,
+    },
     /// An endpoint cannot be connected to.
     ConnectFailed {
         /// Of which service.
@@ -402,6 +409,13 @@ impl Event<'_> {
                     .with("client", client)
                     .with("limit", limit)
             }
+            Self::ProxyProtocolRefused { peer, error } => parts(
+                Warn,
+                "proxy_protocol_refused",
+                "connection closed, it has no PROXY protocol header of a trusted proxy",
+            )
+            .with("peer", peer)
+            .with("error", error),
             Self::ConnectFailed { service, endpoint, error } => {
                 parts(Warn, "connect_failed", "cannot connect to an endpoint")
                     .with_endpoint(service, endpoint)
