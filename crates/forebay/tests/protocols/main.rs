@@ -1,0 +1,11 @@
+//! The protocols people speak, by clients and servers that others wrote: curl, nghttp, h2load, Python's websockets, a
+//! browser, tonic.
+
+mod browser;
+mod certificates;
+mod curl;
+mod grpc;
+mod nghttp;
+mod programs;
+mod tls;
+mod websocket;
