@@ -5,6 +5,7 @@ mod client;
 mod der;
 mod error;
 mod handshake;
+mod hello;
 mod resolve;
 mod server;
 

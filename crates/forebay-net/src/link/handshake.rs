@@ -63,7 +63,7 @@ impl Link {
             let http = first.first().is_some_and(u8::is_ascii_uppercase);
             return Err(TlsFailure { why: Failure::NotTls { http }, link: Some(self) });
         }
-        let session = UnbufferedServerConnection::new(Arc::clone(server.config(http2)))
+        let session = UnbufferedServerConnection::new(Arc::clone(server.config_for(http2, &first)))
             .map_err(|error| Failure::from(&error))?;
         let (socket, silence) = self.into_socket()?;
         let secured = Box::new(Secured::new(socket, Session::Server(session), &first));

@@ -62,6 +62,37 @@ fn versions_below_the_oldest_allowed_are_refused() {
 }
 
 #[test]
+fn suites_are_ours_to_choose_unless_the_client_has_no_hardware_for_aes() {
+    use rustls::crypto::aws_lc_rs::{cipher_suite as suites, default_provider};
+    let check = |offered: &[rustls::SupportedCipherSuite], expected: &str| {
+        run(async |stage| {
+            let mut provider = default_provider();
+            provider.cipher_suites = offered.to_vec();
+            let builder = ClientConfig::builder_with_provider(Arc::new(provider));
+            let builder = builder.with_safe_default_protocol_versions().unwrap().dangerous();
+            let config = builder.with_custom_certificate_verifier(Arc::new(Anything)).with_no_client_auth();
+            let (server, (ours, theirs)) = (stage.server(), sockets().await);
+            let mut client = plain(theirs, &Arc::new(config));
+            let other = beside(move || client.write_all(b"x").map(|()| client));
+            let (server, _client) = tokio::join!(stage.accept(Link::new(ours), &server), other);
+            assert_eq!(server.unwrap().1.cipher, expected);
+        });
+    };
+    let (small, large) = (suites::TLS13_AES_128_GCM_SHA256, suites::TLS13_AES_256_GCM_SHA384);
+    let chacha = suites::TLS13_CHACHA20_POLY1305_SHA256;
+    check(&[large, small, chacha], "TLS13_AES_128_GCM_SHA256");
+    check(&[large, chacha], "TLS13_AES_256_GCM_SHA384");
+    check(&[chacha, large, small], "TLS13_CHACHA20_POLY1305_SHA256");
+    let old = [
+        suites::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        suites::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        suites::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    ];
+    check(&old, "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256");
+    check(&[old[2], old[1]], "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256");
+}
+
+#[test]
 fn names_pick_certificates_and_a_wildcard_stands_for_one_label() {
     let check = |unknown_name, name: &str, expected: [&str; 2]| {
         run(async |stage| {
