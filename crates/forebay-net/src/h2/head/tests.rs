@@ -474,6 +474,36 @@ proptest! {
         prop_assert_eq!(&parsed[usize::from(!host)..], &lines[..]);
     }
 
+    /// Fields that are found in the table are judged as they were when they came first.
+    #[test]
+    fn what_was_sent_before_is_judged_as_before(
+        fields in prop::collection::vec((names(), values()), 0..6), end in any::<bool>(),
+    ) {
+        let fields = get_and(&fields.iter().map(|(name, value)| (&name[..], &value[..])).collect::<Vec<_>>());
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (&name[..], &value[..])).collect();
+        let plain = assemble(&fields, end, &Limits::default());
+        let (mut first, mut again) = (Vec::new(), Vec::new());
+        for (place, (name, value)) in fields.iter().enumerate() {
+            first.push(0x40);
+            for text in [name, value] {
+                first.push(text.len() as u8);
+                first.extend_from_slice(text.as_bytes());
+            }
+            again.push(0x80 | (62 + fields.len() - 1 - place) as u8);
+        }
+        let mut decoder = Decoder::new(4096);
+        for block in [&first, &again, &again] {
+            let mut request = Request::default();
+            let mut assembler = RequestAssembler::new(&mut request, &Limits::default(), true);
+            assembler.block(&mut decoder, block).expect("the block is well-formed");
+            let outcome = assembler.finish(end);
+            prop_assert_eq!(outcome, plain.as_ref().map(drop).map_err(|malformed| *malformed));
+            if let Ok(plain) = &plain {
+                prop_assert_eq!(format!("{plain:?}"), format!("{request:?}"));
+            }
+        }
+    }
+
     #[test]
     fn no_field_makes_it_panic(fields in prop::collection::vec((any::<Vec<u8>>(), any::<Vec<u8>>()), 0..10), end: bool) {
         let limits = Limits { head_bytes: 400, fields: 5, cookie_crumbs: 2, ..Limits::default() };

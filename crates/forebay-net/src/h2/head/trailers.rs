@@ -4,6 +4,7 @@ use super::Malformed;
 use super::rules::{Budget, check_connection, check_name, check_value};
 use crate::h1::{Name, is_allowed_in_trailers, is_framing};
 use crate::h2::Limits;
+use crate::h2::hpack::{Decoder, HpackError};
 
 /// Takes the fields of trailers one by one.
 #[derive(Debug)]
@@ -18,6 +19,14 @@ impl TrailerAssembler {
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
         Self { lines: Vec::new(), budget: Budget::new(limits), malformed: None }
+    }
+
+    /// Takes the fields of a whole block.
+    ///
+    /// # Errors
+    /// It cannot be decoded.
+    pub fn block(&mut self, decoder: &mut Decoder, block: &[u8]) -> Result<(), HpackError> {
+        decoder.decode(block, |name, value| self.field(name, value))
     }
 
     /// Takes a field. Once one is malformed or too much, further ones are ignored.
