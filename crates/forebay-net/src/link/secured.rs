@@ -304,7 +304,15 @@ impl Secured {
             }
         }
         ready!(self.poll_flush(cx))?;
-        Poll::Ready(Ok(std::mem::take(&mut self.promised)))
+        Poll::Ready(self.keep_promise(slices))
+    }
+
+    /// All of what was encrypted has been taken; returns how many bytes of `slices` that are.
+    fn keep_promise(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let promised = std::mem::take(&mut self.promised);
+        let given: usize = slices.iter().map(|slice| slice.len()).sum();
+        // They are not those it was called with before: what went out is not what was meant to.
+        if promised > given { Err(io::ErrorKind::InvalidInput.into()) } else { Ok(promised) }
     }
 
     /// Encrypts, and writes once; what the socket did not take is kept, `Pending`.
@@ -396,7 +404,7 @@ impl Secured {
         }
         let wrote = self.socket.send_now(&self.riders)?;
         self.sent(wrote)?;
-        Ok(if self.riders.is_empty() { std::mem::take(&mut self.promised) } else { 0 })
+        if self.riders.is_empty() { self.keep_promise(slices) } else { Ok(0) }
     }
 
     /// Whether the socket has taken anything since the last question.

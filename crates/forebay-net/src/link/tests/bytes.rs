@@ -56,7 +56,7 @@ fn bytes_arrive_as_they_were_sent_whatever_their_pieces() {
 /// Both directions at once, against rustls's own client.
 async fn exchange(stage: &Stage, seed: u64, version: &'static SupportedProtocolVersion, piece_max: usize) {
     let (server, (ours, theirs)) = (stage.server(), sockets().await);
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         narrow(&ours);
     }
     let n = piece_max.clamp(20_000, 1_000_000) * 3;

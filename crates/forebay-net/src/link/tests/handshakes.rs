@@ -269,6 +269,7 @@ fn sessions_go_on_until_the_rules_change() {
             // The ticket goes with the first answer.
             stage.write(&server, b"y").await;
             stage.read(&client, 1).await.unwrap();
+            assert_eq!(handshake.sni.as_deref(), Some(name));
             handshake.resumed
         };
         let first = Server::new(settings.clone(), None).unwrap();
