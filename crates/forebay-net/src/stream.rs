@@ -93,6 +93,13 @@ pub trait Stream: std::fmt::Debug {
     /// The stream or its connection is gone.
     fn send_trailers(&self, lines: &[u8]) -> Result<(), StreamError>;
 
+    /// For whoever is about to send a request: whether the other side lets one turn into a tunnel (RFC 8441), which is
+    /// known once its settings have come.
+    fn poll_tunnels(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        let _ = cx;
+        Poll::Ready(false)
+    }
+
     /// Gives the stream up; nothing can be sent or received after it. No-op if both directions have ended.
     fn reset(&self, why: Reset);
 

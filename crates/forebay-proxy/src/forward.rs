@@ -17,7 +17,7 @@ use std::time::Duration;
 use forebay_base::time::Instant;
 use forebay_net::h1::{CHUNK_END, Framing, Version, chunk_start};
 use forebay_net::link::LinkError;
-use forebay_net::stream::Reset;
+use forebay_net::stream::{Reset, Stream};
 use forebay_telemetry::log::Event;
 use forebay_telemetry::stats::Class;
 
@@ -447,6 +447,10 @@ async fn attempt(
     replayable: bool,
 ) -> Result<Next, Fault> {
     let over = Over::of(&pooled.held);
+    if let (Over::Stream(stream), Some(_)) = (over, call.upgrade) {
+        // Boxed: rare, and every exchange would carry the size.
+        Box::pin(may_tunnel(call, stream)).await?;
+    }
     let may_be_stale = pooled.reused && replayable;
     match begin(turn, call, over, message).await {
         Ok(()) => call.complete.set(turn.body.is_done()),
@@ -495,6 +499,17 @@ async fn attempt(
     })
 }
 
+/// Waits until it is known whether a stream of this connection can turn into a tunnel. A service that does not say so
+/// would take the request for one that asks to look at what is there.
+async fn may_tunnel(call: &Call<'_>, stream: &dyn Stream) -> Result<(), Fault> {
+    let until = lazily(|| (Instant::now() + call.times.connect).min(call.times.total));
+    let tunnels = std::future::poll_fn(|cx| match stream.poll_tunnels(cx) {
+        Poll::Ready(tunnels) => Poll::Ready(tunnels),
+        Poll::Pending => call.client.alarm.poll(cx, until()).map(|()| false),
+    });
+    if tunnels.await { Ok(()) } else { Err(Fault::Refuse(Refusal::UpgradeUnsupported)) }
+}
+
 /// Sends the head, and what has come of the body.
 async fn begin(turn: &Turn<'_>, call: &Call<'_>, over: Over<'_>, message: &Message) -> Result<(), LinkError> {
     let until = || (Instant::now() + call.times.idle).min(call.times.total);
@@ -507,7 +522,8 @@ async fn begin(turn: &Turn<'_>, call: &Call<'_>, over: Over<'_>, message: &Messa
         Over::Stream(stream) => {
             let head = &turn.scratch.out[..message.head_len];
             let data = &turn.input.filled()[message.data.clone()];
-            let done = turn.body.is_done();
+            // A request for a tunnel has no body, but its stream goes on.
+            let done = turn.body.is_done() && call.upgrade.is_none();
             let trailers = if done {
                 edited_trailers(turn.trailers(), call.record.request_edits())
             } else {

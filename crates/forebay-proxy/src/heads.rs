@@ -447,6 +447,7 @@ pub(crate) fn write_switching(
     edits: Option<&HeaderEdits>,
     protocol: &str,
     framed: bool,
+    accept: Option<&[u8]>,
 ) {
     out.extend_from_slice(if framed {
         b"HTTP/1.1 200 OK\r\n"
@@ -465,6 +466,9 @@ pub(crate) fn write_switching(
     if !framed {
         push_field(out, b"Connection", b"upgrade");
         push_field(out, b"Upgrade", protocol.as_bytes());
+        if let Some(accept) = accept {
+            push_field(out, b"Sec-WebSocket-Accept", accept);
+        }
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -216,12 +216,12 @@ impl<'a> Turn<'a> {
     async fn act(&mut self, route: &'a Route) -> Result<Next, Refused> {
         match &route.action {
             Action::Forward(targets) => {
-                self.upgrade = upgrade::wanted(self, route)?;
+                self.want_upgrade(route)?;
                 let service = choose(targets, self.record.worker.random());
                 Ok(forward::send(self, route, service).await?)
             }
             Action::Split(split) => {
-                self.upgrade = upgrade::wanted(self, route)?;
+                self.want_upgrade(route)?;
                 let (service, _writing) = split::choose(self, route, split);
                 Ok(forward::send(self, route, service).await?)
             }
@@ -239,6 +239,17 @@ impl<'a> Turn<'a> {
                 Ok(self.answer(&answer).await)
             }
         }
+    }
+
+    /// Finds out which protocol the connection is to turn into, if any.
+    fn want_upgrade(&mut self, route: &Route) -> Result<(), Refusal> {
+        self.upgrade = upgrade::wanted(self, route)?;
+        if self.upgrade.is_some() && self.scratch.protocol.is_some() {
+            // What comes behind the head of a CONNECT belongs to the other protocol.
+            self.scratch.request.framing = Framing::None;
+            self.body = Body::Done;
+        }
+        Ok(())
     }
 
     /// Tells a certificate authority what it asks for (RFC 8555 §8.3).

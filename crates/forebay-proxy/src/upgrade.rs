@@ -1,6 +1,6 @@
 //! Requests that ask for another protocol on their connection (RFC 9110 §7.8, RFC 8441).
 
-use forebay_net::h1::{Framing, Name, ResponseHead, Version};
+use forebay_net::h1::{Field, Framing, Name, ResponseHead, Version};
 
 use forebay_net::websocket;
 
@@ -18,6 +18,9 @@ pub(crate) struct Upgrade {
     pub(crate) protocol: Box<str>,
     /// The key of a WebSocket whose client has none because its protocol needs none (RFC 8441 §5).
     pub(crate) websocket_key: Option<[u8; 24]>,
+    /// What a client with a key of its own has to be told, should the service not have seen it because its protocol
+    /// needs none.
+    pub(crate) websocket_accept: Option<[u8; 28]>,
 }
 
 impl Upgrade {
@@ -46,7 +49,7 @@ pub(crate) fn wanted(turn: &Turn<'_>, route: &Route) -> Result<Option<Upgrade>, 
         let worker = turn.record.worker;
         let random = u128::from(worker.random()) << 64 | u128::from(worker.random());
         let websocket_key = (&*protocol == WEBSOCKET).then(|| websocket::key(random));
-        return Ok(Some(Upgrade { protocol, websocket_key }));
+        return Ok(Some(Upgrade { protocol, websocket_key, websocket_accept: None }));
     }
     let fields = request.fields.iter().filter(|field| field.known == Name::Upgrade);
     let names = fields
@@ -61,7 +64,10 @@ pub(crate) fn wanted(turn: &Turn<'_>, route: &Route) -> Result<Option<Upgrade>, 
         return Err(Refusal::UpgradeUnsupported);
     }
     let protocol = names.find_map(allowed).cloned().ok_or(Refusal::UpgradeUnsupported)?;
-    Ok(Some(Upgrade { protocol, websocket_key: None }))
+    let is_key = |field: &&Field| field.name.of_head(head).eq_ignore_ascii_case(b"sec-websocket-key");
+    let key = request.fields.iter().find(is_key).filter(|_| &*protocol == WEBSOCKET);
+    let websocket_accept = key.map(|key| websocket::accept(key.value.of_head(head)));
+    Ok(Some(Upgrade { protocol, websocket_key: None, websocket_accept }))
 }
 
 /// Whether the service has turned to that protocol, and to nothing else.

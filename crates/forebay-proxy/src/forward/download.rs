@@ -61,7 +61,9 @@ pub(super) async fn download(
             Box::pin(reading).await?
         }
     };
-    if response.status == 101 {
+    let tunnels =
+        call.upgrade.is_some() && matches!(over, Over::Stream(_)) && (200..300).contains(&response.status);
+    if response.status == 101 || tunnels {
         return Ok(Received {
             reusable: false,
             keep_alive: false,

@@ -66,6 +66,7 @@ pub(super) async fn run(
 
     reply.clear();
     let framed = call.version.is_framed();
+    let accept = upgrade.websocket_accept.as_ref().filter(|_| matches!(over, Over::Stream(_)));
     heads::write_switching(
         reply,
         response,
@@ -73,8 +74,9 @@ pub(super) async fn run(
         record.response_edits(),
         &upgrade.protocol,
         framed,
+        accept.map(|accept| &accept[..]),
     );
-    record.status.set(if framed { 200 } else { response.status });
+    record.status.set(if framed { 200 } else { 101 });
     let alarm = &call.client.alarm;
     let stall = || Instant::now() + record.limits().write_stall;
     match &call.client.wire {

@@ -83,6 +83,16 @@ impl Stream for Handle {
         half.finished && half.unread().is_empty()
     }
 
+    fn poll_tunnels(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut state = self.core.borrow();
+        let over = self.side == Side::Server || state.gone(self.slot).is_some();
+        if over || state.connection.is_greeted() {
+            return Poll::Ready(!over && state.connection.offers_connect());
+        }
+        remember(&mut state.half(self.slot).ended, cx);
+        Poll::Pending
+    }
+
     fn take_trailers(&self) -> Vec<u8> {
         std::mem::take(&mut self.core.borrow().half(self.slot).trailers)
     }

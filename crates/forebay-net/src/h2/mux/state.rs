@@ -37,6 +37,8 @@ pub(super) struct State {
     granted: usize,
     driver: Option<Waker>,
     driver_woken: bool,
+    /// The settings of the other side have come, and whoever waits for that was told.
+    greeted: bool,
 }
 
 /// What the user of one stream waits for, or has not taken yet.
@@ -73,6 +75,7 @@ impl Core {
             granted: 0,
             driver: None,
             driver_woken: false,
+            greeted: false,
         };
         Self { state: RefCell::new(state) }
     }
@@ -119,6 +122,10 @@ impl State {
         while self.connection.output().len() <= OUT_MAX {
             let rest = &input[used..];
             let step = self.connection.receive(rest, now);
+            if !self.greeted && self.connection.is_greeted() {
+                self.greeted = true;
+                self.halves.iter_mut().for_each(Half::wake);
+            }
             let arrived = match step.event {
                 Event::Starved(wanted) => return (used, wanted, None),
                 Event::Over => {
