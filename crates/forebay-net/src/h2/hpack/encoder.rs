@@ -94,11 +94,17 @@ impl Encoder {
 
     /// Appends a field; capital letters of its name are made small.
     pub fn field(&mut self, out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-        let kind = if is_secret(name) { 0x10 } else { 0 };
         match find_name(name) {
-            Some(index) => integer::push::<4>(out, kind, index),
+            Some(index) => {
+                // Fields that nobody behind us should put into a table either (RFC 7541 §7.1.3).
+                let secret = matches!(
+                    STATIC[index - 1].0,
+                    b"authorization" | b"cookie" | b"set-cookie" | b"proxy-authorization"
+                );
+                integer::push::<4>(out, if secret { 0x10 } else { 0 }, index);
+            }
             None => {
-                out.push(kind);
+                out.push(0);
                 integer::push::<7>(out, 0, name.len());
                 out.extend(name.iter().map(u8::to_ascii_lowercase));
             }
@@ -113,13 +119,31 @@ fn push_string(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(text);
 }
 
-/// Fields that nobody behind us should put into a table either (RFC 7541 §7.1.3).
-fn is_secret(name: &[u8]) -> bool {
-    [&b"authorization"[..], b"proxy-authorization", b"cookie", b"set-cookie"]
-        .iter()
-        .any(|secret| name.eq_ignore_ascii_case(secret))
-}
+/// Indices of the names of each length, which are never more than eight.
+static BY_LENGTH: [[u8; 8]; LENGTH_MAX + 1] = {
+    let mut table = [[0; 8]; LENGTH_MAX + 1];
+    let mut place = FIRST_NAME - 1;
+    while place < STATIC.len() {
+        let row = &mut table[STATIC[place].0.len()];
+        let mut at = 0;
+        while row[at] != 0 {
+            at += 1;
+        }
+        row[at] = place as u8 + 1;
+        place += 1;
+    }
+    table
+};
 
+/// Length of the longest name of the static table.
+const LENGTH_MAX: usize = 27;
+
+/// Index of the first name that is no pseudo-header field's.
+const FIRST_NAME: usize = 15;
+
+#[inline]
 fn find_name(name: &[u8]) -> Option<usize> {
-    STATIC[14..].iter().position(|(text, _)| name.eq_ignore_ascii_case(text)).map(|place| place + 15)
+    let row = BY_LENGTH.get(name.len())?;
+    let mut indices = row.iter().map(|index| usize::from(*index)).take_while(|index| *index > 0);
+    indices.find(|index| name.eq_ignore_ascii_case(STATIC[index - 1].0))
 }
