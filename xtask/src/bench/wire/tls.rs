@@ -15,10 +15,10 @@ use rustls::{
 /// A connection that is set up.
 pub(crate) type Stream = StreamOwned<ClientConnection, TcpStream>;
 
-/// Nothing is resumed, and everybody is asked for the same: TLS 1.3, X25519, AES-256-GCM.
+/// Nothing is resumed, and everybody is asked for the same: TLS 1.3, X25519, AES-128-GCM.
 pub(crate) fn settings() -> Result<Arc<ClientConfig>> {
     let provider = rustls::crypto::CryptoProvider {
-        cipher_suites: vec![aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384],
+        cipher_suites: vec![aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256],
         kx_groups: vec![aws_lc_rs::kx_group::X25519],
         ..aws_lc_rs::default_provider()
     };
