@@ -54,7 +54,7 @@ pub struct Settings {
     pub limits: Limits,
     /// Longest time for the handshake of a connection.
     pub handshake_timeout: Duration,
-    /// Longest time without a packet from the client.
+    /// Longest time without a packet from the client, and without a request.
     pub idle: Duration,
     /// Extended CONNECT is understood (RFC 9220).
     pub connect: bool,
@@ -223,8 +223,8 @@ impl Knock {
 impl Attempt {
     /// Finishes the handshake; `None`: it failed, or took too long.
     pub async fn finish(self) -> Option<Connection> {
-        let Settings { limits, handshake_timeout, connect, idle: _ } = *self.settings;
-        let quic = tokio::time::timeout(handshake_timeout, self.connecting).await.ok()?.ok()?;
-        Some(Connection::new(quic, limits, connect))
+        let limit = self.settings.handshake_timeout;
+        let quic = tokio::time::timeout(limit, self.connecting).await.ok()?.ok()?;
+        Some(Connection::new(quic, &self.settings))
     }
 }

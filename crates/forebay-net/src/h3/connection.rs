@@ -10,6 +10,7 @@ use quinn::crypto::rustls::HandshakeData;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::Notify;
 
+use super::Settings;
 use super::arrival::Arrival;
 use super::control::{Opened, Purpose, Reader};
 use super::frame::{Code, VARINT_MAX, goaway, preface, varint};
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     /// Extended CONNECT is understood (RFC 9220).
     pub(crate) connect: bool,
+    /// Longest time without a request.
+    idle: Duration,
     /// Requests that are being served, at most `limits.streams`.
     open: Cell<u32>,
     /// Work that brought nothing, less what requests served excuse.
@@ -60,11 +63,13 @@ enum Leaving {
 
 impl Connection {
     /// Must be called on a runtime for local tasks.
-    pub(super) fn new(quic: quinn::Connection, limits: Limits, connect: bool) -> Self {
+    pub(super) fn new(quic: quinn::Connection, settings: &Settings) -> Self {
+        let Settings { limits, connect, idle, handshake_timeout: _ } = *settings;
         let shared = Rc::new(Shared {
             quic,
             limits,
             connect,
+            idle,
             open: Cell::new(0),
             glitches: Cell::new(0),
             leaving: Cell::new(Leaving::No),
@@ -126,6 +131,11 @@ impl Connection {
             let (mut send, mut recv) = tokio::select! {
                 () = changed => continue,
                 accepted = shared.quic.accept_bi() => accepted.ok()?,
+                // Packets without a request do not count.
+                () = tokio::time::sleep(shared.idle), if shared.is_idle() => {
+                    shared.leave();
+                    continue;
+                }
             };
             let id = u64::from(send.id());
             if matches!(shared.leaving.get(), Leaving::Told(first) if id >= first) {
@@ -188,6 +198,10 @@ impl Shared {
     /// A request came to its end, which excuses a glitch.
     pub(crate) fn served(&self) {
         self.glitches.set(self.glitches.get().saturating_sub(1));
+    }
+
+    fn is_idle(&self) -> bool {
+        self.open.get() == 0 && self.leaving.get() == Leaving::No
     }
 
     fn leave(&self) {

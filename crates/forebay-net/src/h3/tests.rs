@@ -34,6 +34,10 @@ fn settings(limits: Limits) -> Settings {
 
 /// Runs `test` with a server within `limits`; fails rather than hangs.
 fn with<F: Future<Output = ()>>(limits: Limits, test: impl FnOnce(Bench) -> F) {
+    with_settings(settings(limits), test);
+}
+
+fn with_settings<F: Future<Output = ()>>(settings: Settings, test: impl FnOnce(Bench) -> F) {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
     runtime.block_on(async {
         let names = vec!["localhost".to_owned()];
@@ -48,7 +52,7 @@ fn with<F: Future<Output = ()>>(limits: Limits, test: impl FnOnce(Bench) -> F) {
         .with_single_cert(vec![cert.der().clone()], key)
         .unwrap();
         tls.alpn_protocols = vec![b"h3".to_vec()];
-        let server = Server::new(Arc::new(tls), settings(limits)).unwrap();
+        let server = Server::new(Arc::new(tls), settings).unwrap();
         let socket = socket((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let endpoint = Endpoint::new(socket, &server).unwrap();
         let address = endpoint.address().unwrap();
@@ -66,7 +70,12 @@ fn with<F: Future<Output = ()>>(limits: Limits, test: impl FnOnce(Bench) -> F) {
         tls.alpn_protocols = vec![b"h3".to_vec()];
         let mut client = quinn::Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let config = QuicClientConfig::try_from(tls).unwrap();
-        client.set_default_client_config(quinn::ClientConfig::new(Arc::new(config)));
+        let mut config = quinn::ClientConfig::new(Arc::new(config));
+        // Clients that are never silent.
+        let mut transport = TransportConfig::default();
+        transport.keep_alive_interval(Some(Duration::from_millis(10)));
+        config.transport_config(Arc::new(transport));
+        client.set_default_client_config(config);
         tokio::time::timeout(DEADLINE, test(Bench { address, client, log })).await.expect("in time");
     });
 }
@@ -441,6 +450,16 @@ fn whoever_drains_says_so_serves_what_has_begun_and_closes() {
         assert_eq!(client::status_of(late).await, Err(Code::REQUEST_REJECTED.0));
         send.finish().unwrap();
         assert_eq!(client::status_of(recv).await, Ok("200".to_owned()));
+        assert_eq!(raw.closed().await, Some(Code::NO_ERROR.0));
+    });
+}
+
+#[test]
+fn a_connection_without_requests_ends_whatever_else_comes() {
+    let idle = Duration::from_millis(50);
+    with_settings(Settings { idle, ..settings(Limits::default()) }, async |bench| {
+        let mut raw = Raw::new(bench.connect().await).await;
+        assert_eq!(raw.status(&[head("/hello", &[])]).await, Ok("200".to_owned()));
         assert_eq!(raw.closed().await, Some(Code::NO_ERROR.0));
     });
 }
