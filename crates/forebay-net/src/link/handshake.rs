@@ -103,11 +103,16 @@ impl Link {
 
     /// What the other side says first.
     async fn first_bytes(&self, alarm: &Alarm, deadline: Instant) -> Result<Vec<u8>, Failure> {
-        self.readable(alarm, || deadline).await?;
-        let mut first = crate::buffer::Buffer::new(FIRST_BYTES_MAX);
-        match self.fill(&mut first, alarm, || deadline).await? {
-            0 => Err(Failure::Closed),
-            _ => Ok(first.filled().to_vec()),
+        loop {
+            self.readable(alarm, || deadline).await?;
+            // Whoever keeps us waiting nevertheless costs no buffer.
+            let mut first = crate::buffer::Buffer::new(FIRST_BYTES_MAX);
+            match self.fill_now(&mut first).await {
+                None => {}
+                Some(Ok(0)) => return Err(Failure::Closed),
+                Some(Ok(_)) => return Ok(first.filled().to_vec()),
+                Some(Err(error)) => return Err(Failure::Io(error)),
+            }
         }
     }
 }
