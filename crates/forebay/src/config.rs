@@ -6,7 +6,7 @@
 //! out only if there is none.
 
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use forebay_base::problem::{Position, Problem};
 use forebay_proxy::plan::Plan;
@@ -47,6 +47,7 @@ pub(crate) mod yaml;
 mod tests;
 
 pub use endpoints_file::read_endpoints;
+pub use files::Watched;
 pub use flags::{from_flags, override_addresses, override_server};
 pub use server::{ADMIN_DEFAULT, AccessFormat, Admin, Listen, LogTarget, Logs, Secret, Server, Workers};
 
@@ -78,7 +79,7 @@ pub struct Loaded {
     /// What looks odd but can be served, in the order of the file.
     pub warnings: Vec<Problem>,
     /// Files that were read besides: when one of them changes, so may the plan.
-    pub files: Vec<PathBuf>,
+    pub files: Vec<Watched>,
 }
 
 /// What settings may draw on besides their own text.
@@ -102,7 +103,7 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_noting(path: &Path, files: &mut Vec<PathBuf>) -> Result<Loaded, Vec<Problem>> {
+pub fn load_noting(path: &Path, files: &mut Vec<Watched>) -> Result<Loaded, Vec<Problem>> {
     let name = path.display().to_string();
     let text = read_file(path).map_err(|error| {
         let problem = Problem::error(Position::file(name.as_str()), format!("cannot be read: {error}"));
@@ -132,7 +133,7 @@ pub fn load_text(name: &str, text: &str, around: Surroundings<'_>) -> Result<Loa
 }
 
 /// What a text comes to, and the files that were read for it.
-fn loaded(name: &str, text: &str, around: Surroundings<'_>) -> (Result<Loaded, Vec<Problem>>, Vec<PathBuf>) {
+fn loaded(name: &str, text: &str, around: Surroundings<'_>) -> (Result<Loaded, Vec<Problem>>, Vec<Watched>) {
     let mut problems = Problems::new(name);
     match lowered(text, around, &mut problems) {
         Some(Lowered { server, plan, files }) if !problems.fatal() => {

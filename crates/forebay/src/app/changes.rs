@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use forebay_proxy::plan::{self, Action, Dns, Limits, Plan, Recorded, Route, Service};
+use forebay_net::tls::ServerSettings;
+use forebay_proxy::plan::{self, Acme, Action, Dns, Limits, Plan, Recorded, Route, Service, Tls};
 use serde_json::{Value, json};
 
 /// Most lines of `Changes::summary`.
@@ -20,6 +21,10 @@ pub struct Changes {
     limits: Vec<&'static str>,
     /// Keys of `dns` that differ.
     dns: Vec<&'static str>,
+    /// Keys of `tls` that differ.
+    tls: Vec<&'static str>,
+    /// What is spoken at an address listened on.
+    listen: bool,
     trusted_proxies: bool,
     record: bool,
 }
@@ -58,17 +63,8 @@ impl Changes {
     #[must_use]
     pub fn between(old: &Plan, new: &Plan) -> Self {
         // Taken apart, so that what is added to plans is compared too. The router is made of the routes.
-        let Plan {
-            router: _,
-            routes: _,
-            services: _,
-            limits,
-            trusted_proxies,
-            record,
-            dns,
-            listeners: _,
-            tls: _,
-        } = new;
+        let Plan { router: _, routes: _, services: _, limits, trusted_proxies, record, dns, listeners, tls } =
+            new;
         Self {
             services: Group::between(
                 &old.services,
@@ -88,6 +84,8 @@ impl Changes {
             ),
             limits: limit_keys(&old.limits, limits),
             dns: dns_keys(&old.dns, dns),
+            tls: tls_keys(old.tls.as_ref(), tls.as_ref()),
+            listen: old.listeners != *listeners,
             trusted_proxies: old.trusted_proxies != *trusted_proxies,
             record: recorded(old, old.record.as_ref()) != recorded(new, record.as_ref()),
         }
@@ -113,13 +111,15 @@ impl Changes {
             "routes": self.routes.to_json(),
             "limits": self.limits,
             "dns": self.dns,
+            "tls": self.tls,
+            "listen": self.listen,
             "trusted_proxies": self.trusted_proxies,
             "record": self.record,
         })
     }
 
     fn lines(&self, max: usize) -> Vec<String> {
-        let Self { services, routes, limits, dns, trusted_proxies, record } = self;
+        let Self { services, routes, limits, dns, tls, listen, trusted_proxies, record } = self;
         let keys = |what: &str, keys: &[&str]| {
             (!keys.is_empty()).then(|| format!("{what} changed: {}", keys.join(", ")))
         };
@@ -127,6 +127,8 @@ impl Changes {
         let rest = [
             keys("limits", limits),
             keys("dns", dns),
+            keys("tls", tls),
+            whole("listen", *listen),
             whole("trusted_proxies", *trusted_proxies),
             whole("record", *record),
         ];
@@ -417,6 +419,40 @@ fn dns_keys(old: &Dns, new: &Dns) -> Vec<&'static str> {
         ("timeout", old.timeout != *timeout),
         ("family", old.family != *family),
     ])
+}
+
+/// `tls` itself, if it has come or gone.
+fn tls_keys(old: Option<&Tls>, new: Option<&Tls>) -> Vec<&'static str> {
+    let (old, new) = match (old, new) {
+        (Some(old), Some(new)) => (old, new),
+        (None, None) => return Vec::new(),
+        (None, Some(_)) => return vec!["added"],
+        (Some(_), None) => return vec!["removed"],
+    };
+    let Tls { server, redirect, hsts, acme } = new;
+    let ServerSettings { certificates, min_version, client_auth, tickets, unknown_name } = server.settings();
+    let before = old.server.settings();
+    let acme_keys = acme_keys(old.acme.as_ref(), acme.as_ref());
+    let keys = set([
+        ("certificates", before.certificates != *certificates),
+        ("min_version", before.min_version != *min_version),
+        ("client_auth", before.client_auth != *client_auth),
+        ("tickets", before.tickets != *tickets),
+        ("unknown_name", before.unknown_name != *unknown_name),
+        ("redirect", old.redirect != *redirect),
+        ("hsts", old.hsts != *hsts),
+    ]);
+    keys.into_iter().chain(acme_keys).collect()
+}
+
+fn acme_keys(old: Option<&Acme>, new: Option<&Acme>) -> Vec<&'static str> {
+    let (Some(old), Some(new)) = (old, new) else { return set([("domains", old != new)]) };
+    let Acme { domains, email, directory, ca, storage, challenge } = new;
+    let acme = old.directory != *directory
+        || old.ca != *ca
+        || old.storage != *storage
+        || old.challenge != *challenge;
+    set([("domains", old.domains != *domains), ("email", old.email != *email), ("acme", acme)])
 }
 
 /// What is recorded, without the routes' indices.

@@ -2,11 +2,12 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
 use forebay_base::problem::{Position, Problem};
+use forebay_net::tls;
 use forebay_proxy::gateway::Gateway;
 use forebay_proxy::plan::Plan;
 use forebay_telemetry::log::{Event, Log};
@@ -16,7 +17,7 @@ use tokio::sync::Mutex;
 use super::changes::Changes;
 use super::record::Recorder;
 use crate::acme::Keeper;
-use crate::config::{self, Loaded, Server};
+use crate::config::{self, Loaded, Server, Watched};
 
 /// The settings file is looked at this often.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -28,31 +29,47 @@ pub struct Source {
     listen: Vec<String>,
     admin: Option<String>,
     hasher: RandomState,
-    /// Hash of the file's content at the last attempt to load it, good or bad.
+    /// Hash of the file's content, and of the stamps of those it names, at the last attempt to load it, good or bad.
     attempted: AtomicU64,
+    /// Files that were read besides at that attempt.
+    files: Lock<Vec<Watched>>,
 }
 
 impl Source {
     /// A settings file; and `--listen` and `--admin`, if given.
     #[must_use]
     pub fn new(file: PathBuf, listen: Vec<String>, admin: Option<String>) -> Self {
-        Self { file, listen, admin, hasher: RandomState::new(), attempted: AtomicU64::new(0) }
+        Self {
+            file,
+            listen,
+            admin,
+            hasher: RandomState::new(),
+            attempted: AtomicU64::new(0),
+            files: Lock::default(),
+        }
     }
 
-    /// Reads the settings. What the file becomes after this call has begun is a change.
+    /// Reads the settings. What the file, or one of certificates or keys that it names, becomes after this call has
+    /// begun is a change.
     ///
     /// # Errors
     /// Every problem of the file and of the command line.
     pub fn load(&self) -> Result<Loaded, Vec<Problem>> {
         // First: what is written meanwhile is then at worst read twice.
-        self.attempted.store(self.hash(), Ordering::Relaxed);
-        let mut loaded = config::load(&self.file)?;
+        let content = std::fs::read(&self.file).ok();
+        let mut files = Vec::new();
+        let loaded = config::load_noting(&self.file, &mut files);
+        self.attempted.store(self.hasher.hash_one((content, &files)), Ordering::Relaxed);
+        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
+        let mut loaded = loaded?;
         config::override_addresses(&mut loaded, &self.listen, self.admin.as_deref())?;
         Ok(loaded)
     }
 
     fn hash(&self) -> u64 {
-        self.hasher.hash_one(std::fs::read(&self.file).ok())
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let files: Vec<Watched> = files.iter().map(Watched::again).collect();
+        self.hasher.hash_one((std::fs::read(&self.file).ok(), files))
     }
 
     fn attempted(&self) -> u64 {
@@ -168,21 +185,34 @@ impl Reloader {
 
     fn load(&self) -> Result<Loaded, ReloadError> {
         let source = self.source.as_ref().ok_or(ReloadError::NoFile)?;
-        let loaded = source.load().map_err(ReloadError::Problems)?;
+        let mut loaded = source.load().map_err(ReloadError::Problems)?;
         let changed = self.running.changed(&loaded.server);
-        if changed.is_empty() { Ok(loaded) } else { Err(ReloadError::NeedsRestart(changed)) }
+        if !changed.is_empty() {
+            return Err(ReloadError::NeedsRestart(changed));
+        }
+        // Connections know their listener by its place, and that is the one of the first plan.
+        if let Some(listeners) = self.running.listeners_of(&loaded.server) {
+            loaded.plan.listeners = listeners;
+        }
+        carry_over(&self.gateway.plan(), &mut loaded.plan)
+            .map_err(|error| self.problem(error.to_string()))?;
+        Ok(loaded)
     }
 
     fn recording(&self, plan: &Plan) -> Result<Option<Recording>, ReloadError> {
-        self.recorder.turn_to(plan).map_err(|error| {
-            let file = self.source.as_ref().map(|source| source.file.display().to_string());
-            let at = Position::file(file.unwrap_or_default().as_str());
-            ReloadError::Problems(vec![Problem::error(at, error.to_string())])
-        })
+        self.recorder.turn_to(plan).map_err(|error| self.problem(error.to_string()))
     }
 
-    /// Waits until the settings file has changed and then stayed as it is for a moment: editors write in
-    /// pieces, and half a file may look like a whole one.
+    /// Something is wrong with the settings as a whole.
+    fn problem(&self, what: String) -> ReloadError {
+        let file = self.source.as_ref().map(|source| source.file.display().to_string());
+        let at = Position::file(file.unwrap_or_default().as_str());
+        ReloadError::Problems(vec![Problem::error(at, what)])
+    }
+
+    /// Waits until the settings file, or a certificate or key that it names, has changed and then stayed as it is
+    /// for a moment: editors write in pieces, half a file may look like a whole one, and a certificate comes before
+    /// its key or after it.
     pub(super) async fn file_changed(&self) {
         let Some(source) = &self.source else { return std::future::pending().await };
         let mut before = source.attempted();
@@ -196,3 +226,21 @@ impl Reloader {
         }
     }
 }
+
+/// What clients may know of the old plan holds in the new one: certificates fetched meanwhile, and tickets.
+fn carry_over(old: &Plan, new: &mut Plan) -> Result<(), tls::TlsError> {
+    let (Some(before), Some(now)) = (&old.tls, &mut new.tls) else { return Ok(()) };
+    now.server = if before.server.settings() == now.server.settings() {
+        Arc::clone(&before.server)
+    } else {
+        Arc::new(tls::Server::new(now.server.settings().clone(), Some(&before.server))?)
+    };
+    // The settings leave the port open, and it has been found when it was bound.
+    if now.redirect == Some(0) {
+        now.redirect = before.redirect;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 
 use super::Output;
 use crate::cli;
-use crate::config;
+use crate::config::{self, Loaded};
 
+mod listener;
 mod request;
 mod service;
 mod stages;
@@ -24,6 +25,10 @@ use stages::Stage;
 
 /// Most losing routes that are told of.
 const LOSERS_MAX: usize = 5;
+/// The port that `https://` means.
+const HTTPS_PORT: u16 = 443;
+/// Requests without TLS are redirected with this: Permanent Redirect (RFC 9110 section 15.4.9).
+const REDIRECT: u16 = 308;
 
 /// Explains one request. Gives the exit status: 1 also when the request would be refused.
 ///
@@ -44,7 +49,7 @@ pub fn explain(args: &cli::Explain, out: &mut Output<'_>) -> io::Result<u8> {
             return Ok(cli::EXIT_PROBLEMS);
         }
     };
-    let explained = Explained::find(&request, &loaded.plan);
+    let explained = Explained::find(&request, &loaded);
     if args.json {
         out.line(format!("{:#}", explained.as_json()))?;
     } else {
@@ -61,9 +66,13 @@ struct Explained {
     sent: String,
     canonical: Option<String>,
     host: String,
+    /// Where it comes in.
+    listener: String,
     /// Things about the request a reader should know.
     notes: Vec<String>,
     taken: Option<Taken>,
+    /// It is answered with this status and `Location` before routes are looked at, because it comes without TLS.
+    redirected: Option<(u16, String)>,
     /// Why it is not served, in detail.
     refused: Option<(Refusal, String)>,
     /// The nearest first.
@@ -89,25 +98,29 @@ struct Loser {
 
 impl Explained {
     /// Goes the way of a request as far as it comes.
-    fn find(request: &Request, plan: &Plan) -> Self {
+    fn find(request: &Request, loaded: &Loaded) -> Self {
+        let plan = &loaded.plan;
+        let arrival = listener::find(request.secured, &loaded.server.listen, plan);
         let mut explained = Self {
             asked: format!("{} {}", request.method, request.url),
             sent: request.target.clone(),
             canonical: None,
             host: String::new(),
-            notes: request.notes.clone(),
+            listener: arrival.listener,
+            notes: request.notes.iter().cloned().chain(arrival.note).collect(),
             taken: None,
+            redirected: None,
             refused: None,
             losers: Vec::new(),
             more: 0,
         };
-        if let Err(refused) = explained.follow(request, plan) {
+        if let Err(refused) = explained.follow(request, plan, arrival.secured) {
             explained.refused = Some(refused);
         }
         explained
     }
 
-    fn follow(&mut self, request: &Request, plan: &Plan) -> Result<(), (Refusal, String)> {
+    fn follow(&mut self, request: &Request, plan: &Plan, secured: bool) -> Result<(), (Refusal, String)> {
         let target = read_target(request, plan)?;
         self.canonical = Some(target.path_and_query().to_owned());
         let host =
@@ -121,7 +134,13 @@ impl Explained {
             self.notes.push("`OPTIONS *` is about the gateway itself, which answers with 204".to_owned());
             return Ok(());
         }
-        self.find_route(request, plan, &target)
+        if let Some(port) = plan.tls.as_ref().and_then(|tls| tls.redirect).filter(|_| !secured) {
+            let port = if port == HTTPS_PORT { String::new() } else { format!(":{port}") };
+            let location = format!("https://{}{port}{}", self.host, target.path_and_query());
+            self.redirected = Some((REDIRECT, location));
+            return Ok(());
+        }
+        self.find_route(request, plan, &target, secured)
     }
 
     /// What the headers ask for that is not on offer.
@@ -147,6 +166,7 @@ impl Explained {
         request: &Request,
         plan: &Plan,
         target: &Target,
+        secured: bool,
     ) -> Result<(), (Refusal, String)> {
         let header = |name: &[u8]| request.header(name);
         let host = self.host.clone();
@@ -170,9 +190,12 @@ impl Explained {
                         .iter()
                         .map(|(name, value)| (name.into(), value.into()))
                         .collect(),
-                    stages: stages::of(plan, index, request, target, &host),
+                    stages: stages::of(plan, index, request, target, &host, secured),
                 });
-                Ok(())
+                stages::refused_upgrade(route, request).map_or(Ok(()), |protocol| {
+                    let detail = format!("`{protocol}` is not among the protocols of its `upgrade`");
+                    Err((Refusal::UpgradeUnsupported, detail))
+                })
             }
             Found::WrongMethod(methods) => {
                 Err((Refusal::MethodNotAllowed, format!("served here: {}", methods.join(", "))))
@@ -208,8 +231,12 @@ impl Explained {
             None => rows(out, "target", &self.sent)?,
         }
         rows(out, "host", &self.host)?;
+        rows(out, "listener", &self.listener)?;
         for note in &self.notes {
             rows(out, "note", note)?;
+        }
+        if let Some((status, location)) = &self.redirected {
+            rows(out, "redirect", &format!("{status} to {location}, because it comes without TLS"))?;
         }
         if let Some(Taken { name, matcher, params, stages }) = &self.taken {
             let also = if name == matcher { String::new() } else { format!("  (match: {matcher})") };
@@ -266,6 +293,8 @@ impl Explained {
             "asked": self.asked,
             "target": { "sent": self.sent, "canonical": self.canonical },
             "host": self.host,
+            "listener": self.listener,
+            "redirect": self.redirected.as_ref().map(|(status, to)| json!({ "status": status, "to": to })),
             "notes": self.notes,
             "route": route,
             "stages": stages,

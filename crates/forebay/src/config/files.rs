@@ -1,8 +1,8 @@
 //! Files that settings name: certificates, keys. Read within bounds, and remembered, so that they can be watched.
 
 use std::fs::{self, Metadata};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::lower::Lower;
@@ -13,6 +13,49 @@ use super::read::short;
 const PEM_MAX: u64 = 1 << 20;
 /// The bit that lets everybody read a file.
 const READABLE_BY_ALL: u32 = 0o004;
+
+/// A file that was read, or was to be, with what tells one content from the next.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Watched {
+    path: PathBuf,
+    stamp: Option<Stamp>,
+}
+
+/// What changes when a file is written or another is put in its place. A content would have to be read to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    /// Seconds and nanoseconds.
+    changed: (i64, i64),
+}
+
+impl Watched {
+    /// The file as it is now.
+    #[must_use]
+    pub fn look(path: PathBuf) -> Self {
+        let stamp = fs::metadata(&path).ok().map(|about| Stamp {
+            device: about.dev(),
+            inode: about.ino(),
+            bytes: about.len(),
+            changed: (about.mtime(), about.mtime_nsec()),
+        });
+        Self { path, stamp }
+    }
+
+    /// The same file as it is now.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self::look(self.path.clone())
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
 
 impl Lower<'_, '_> {
     /// What stands in a file of certificates or keys; a problem if it cannot be read.
@@ -42,8 +85,8 @@ impl Lower<'_, '_> {
 
     fn read(&mut self, name: &str, bytes_max: u64) -> Result<Vec<u8>, String> {
         let path = self.base.ok_or("there are no files here")?.join(name);
-        // First: if it is not there yet, its coming is a change.
-        self.files.push(path.clone());
+        // First: what happens to it from here on is a change, its coming too.
+        self.files.push(Watched::look(path.clone()));
         read_regular(&path, bytes_max)
     }
 }

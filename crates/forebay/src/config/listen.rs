@@ -73,9 +73,11 @@ fn check(lower: &mut Lower<'_, '_>, top: &Fields, fields: &Fields, listen: &List
         lower.problems.error_fix(at("http3"), "HTTP/3 is always secured", fix);
     }
     let nobody = !top.is_meant("trusted_proxies") || top.get("trusted_proxies").is_some_and(is_empty);
-    if listen.listener.proxy_protocol && nobody && listen.address.ip().is_some() {
+    if listen.listener.proxy_protocol && nobody {
         let what = "nobody may send a PROXY protocol header: no proxy is trusted";
-        let fix = "name the balancer in front, such as `trusted_proxies: [10.0.0.0/8]`";
+        // Who comes by a Unix socket counts as this machine.
+        let proxies = if listen.address.ip().is_some() { "10.0.0.0/8" } else { "127.0.0.1" };
+        let fix = format!("name the balancer in front, such as `trusted_proxies: [{proxies}]`");
         lower.problems.error_fix(at("proxy_protocol"), what, fix);
     }
 }

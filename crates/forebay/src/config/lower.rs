@@ -1,6 +1,6 @@
 //! From checked values to what the process and the data path work with.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use forebay_net::cidr::CidrSet;
@@ -8,6 +8,7 @@ use forebay_net::h2;
 use forebay_proxy::plan::{HalfClose, Limits, Plan, Underscores};
 
 use super::expand::Env;
+use super::files::Watched;
 use super::problems::{Problems, Spanned};
 use super::read::short;
 use super::server::Listen;
@@ -24,7 +25,7 @@ pub(super) struct Lower<'a, 'b> {
     /// In seconds since 1970, for what expires.
     pub(super) now: i64,
     /// Files that were read, or could not be.
-    pub(super) files: Vec<PathBuf>,
+    pub(super) files: Vec<Watched>,
 }
 
 /// What a settings file comes to. Of use only if no problem is fatal, but for `files`.
@@ -32,7 +33,7 @@ pub(super) struct Lowered {
     pub(super) server: Server,
     pub(super) plan: Plan,
     /// Files that were read besides, or could not be.
-    pub(super) files: Vec<PathBuf>,
+    pub(super) files: Vec<Watched>,
 }
 
 /// Makes the most of what was written. The result is of use only if no problem is fatal.

@@ -111,7 +111,7 @@ impl Server {
     pub fn changed(&self, other: &Self) -> Vec<&'static str> {
         let Self { listen, admin, workers, logs } = self;
         let keys = [
-            ("listen", *listen != other.listen),
+            ("listen", listen != &other.listen && self.listeners_of(other).is_none()),
             ("admin", *admin != other.admin),
             ("workers", *workers != other.workers),
             ("logs", *logs != other.logs),
@@ -139,6 +139,23 @@ impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.listener.tls { "https://" } else { "" };
         write!(f, "{scheme}{}", self.address)
+    }
+}
+
+impl Server {
+    /// What is spoken at the addresses of `self`, in their order, as `other` says; `None`: it has other addresses, or
+    /// wants what has to be opened for it.
+    #[must_use]
+    pub fn listeners_of(&self, other: &Self) -> Option<Vec<Listener>> {
+        let mut left: Vec<&Listen> = other.listen.iter().collect();
+        let take = |listen: &Listen| {
+            let same = |other: &&Listen| {
+                other.address == listen.address && other.listener.http3 == listen.listener.http3
+            };
+            Some(left.remove(left.iter().position(same)?).listener)
+        };
+        let listeners = self.listen.iter().map(take).collect::<Option<Vec<_>>>()?;
+        left.is_empty().then_some(listeners)
     }
 }
 

@@ -206,13 +206,13 @@ fn hsts(lower: &mut Lower<'_, '_>, fields: &Fields) -> Option<Box<str>> {
         Value::Time(time) => (*time, false, false),
         Value::Table(long) => {
             let max_age = long.time("max_age").unwrap_or(YEAR);
-            let include_subdomains = long.switch("include_subdomains").unwrap_or(false);
             let preload = long.switch("preload").unwrap_or(false);
+            let include_subdomains = long.switch("include_subdomains").unwrap_or(preload);
             if let Some(field) =
                 long.field("preload").filter(|_| preload && (!include_subdomains || max_age < YEAR))
             {
-                let what = "lists in browsers want `include_subdomains` and a `max_age` of at least 365d";
-                lower.problems.error_fix(field.at, what, "write both, or remove `preload`");
+                let what = "lists in browsers want all subdomains and a `max_age` of at least 365d";
+                lower.problems.error_fix(field.at, what, "remove `preload`, or what is in its way");
             }
             (max_age, include_subdomains, preload)
         }

@@ -121,3 +121,36 @@ fn tools_get_names_and_numbers() {
     );
     assert_eq!(changes["routes"]["changed"], json!([]));
 }
+
+#[test]
+fn what_changes_about_tls_is_named() {
+    let base = "routes: [{ match: /*, respond: 204 }]\n";
+    let with = |tls: &str| format!("tls: {tls}\n{base}");
+    check(base, &with("{ domains: a.test }"), &["tls changed: added"]);
+    check(&with("{ domains: a.test }"), base, &["tls changed: removed"]);
+    check(&with("{ domains: a.test }"), &with("{ domains: [A.test], hsts: off }"), &[]);
+    check(
+        &with("{ domains: a.test }"),
+        &with("{ domains: [a.test, b.test], hsts: on, min_version: 1.3, acme: { directory: staging } }"),
+        &["tls changed: min_version, hsts, domains, acme"],
+    );
+}
+
+#[test]
+fn what_changes_about_protocols_is_named() {
+    check(
+        BASE,
+        &BASE.replace("[\"10.0.1.1:80\"]", "[\"10.0.1.1:80\"], protocol: h2c"),
+        &["service changed: blog (protocol)"],
+    );
+    check(
+        BASE,
+        &BASE.replace("to: shop,", "to: shop, upgrade: off, grpc_web: on,"),
+        &["route changed: shop (upgrade, grpc_web)"],
+    );
+    check(
+        BASE,
+        &format!("limits: {{ http2: {{ streams: 7 }}, handshake_timeout: 5s }}\n{BASE}"),
+        &["limits changed: handshake_timeout, http2"],
+    );
+}

@@ -8,6 +8,8 @@ const HOST_DEFAULT: &str = "localhost";
 /// A request as a client would send it.
 pub(super) struct Request {
     pub(super) method: String,
+    /// Whether the URL says that it comes with TLS; `None`: it does not say.
+    pub(super) secured: Option<bool>,
     /// As it was typed.
     pub(super) url: String,
     /// The target of the request line, in origin form.
@@ -29,6 +31,7 @@ impl Request {
         }
         let mut notes = Vec::new();
         let (authority, target) = split_url(&args.url);
+        let secured = secured(&args.url)?;
         let headers = args.headers.iter().map(|line| header(line)).collect::<Result<Vec<_>, _>>()?;
         let named = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
         let host = match (named, authority) {
@@ -40,7 +43,8 @@ impl Request {
                 HOST_DEFAULT.to_owned()
             }
         };
-        Ok(Self { method: args.method.clone(), url: args.url.clone(), target, host, headers, notes })
+        let (method, url) = (args.method.clone(), args.url.clone());
+        Ok(Self { method, secured, url, target, host, headers, notes })
     }
 
     /// Value of the first header of this name.
@@ -57,6 +61,18 @@ impl Request {
         let lines = self.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case("cookie"));
         let mut pairs = lines.flat_map(|(_, line)| line.split(';')).filter_map(|pair| pair.split_once('='));
         pairs.find(|(other, _)| other.trim_start() == name).map(|(_, value)| value.trim_end())
+    }
+}
+
+/// Whether the scheme of a URL, if it has one, is that of TLS. WebSockets begin as requests.
+fn secured(url: &str) -> Result<Option<bool>, String> {
+    let Some((scheme, _)) = url.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?'])) else {
+        return Ok(None);
+    };
+    match scheme.to_ascii_lowercase().as_str() {
+        "https" | "wss" => Ok(Some(true)),
+        "http" | "ws" => Ok(Some(false)),
+        _ => Err(format!("`{scheme}://` is not served here: write `https://` or `http://`")),
     }
 }
 

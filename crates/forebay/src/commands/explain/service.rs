@@ -2,8 +2,10 @@
 
 use forebay_base::units::show_duration;
 use forebay_net::address::Address;
+use forebay_net::tls::ClientSettings;
 use forebay_proxy::plan::{
-    Balance, Check, Endpoint, HashBy, Health, HttpCheck, Outlier, PoolLimits, Route, Service, Timeouts,
+    Balance, Check, Endpoint, HashBy, Health, HttpCheck, Outlier, PoolLimits, Protocol, ProxyProtocol, Route,
+    Service, Timeouts,
 };
 
 /// Most endpoints, or names, that are told one by one.
@@ -19,6 +21,7 @@ pub(super) fn lines(service: &Service, route: &Route, share: &str) -> Vec<String
             .endpoints_file
             .as_ref()
             .map(|file| format!("file: {} lists more, and is watched", file.display())),
+        protocol(service),
         Some(format!("timeouts: {}", timeouts(route, service))),
         Some(format!("pool: {}", pool(service.pool))),
         Some(format!("queue: {}", queue(service.pool))),
@@ -93,6 +96,30 @@ fn names(service: &Service) -> Option<String> {
         false => format!("{} (SRV)", endpoint.address),
     }));
     (!names.is_empty()).then(|| format!("names, looked up again when their TTL has passed: {names}"))
+}
+
+/// What is spoken with the endpoints, if it is not just HTTP/1.1.
+fn protocol(service: &Service) -> Option<String> {
+    let protocol = match service.protocol {
+        Protocol::Http1 => "HTTP/1.1",
+        Protocol::H2 | Protocol::H2c => "HTTP/2",
+        Protocol::Auto => "HTTP/2 if they agree to it, else HTTP/1.1",
+    };
+    let tls = service.tls.as_ref().map(|tls| {
+        let ClientSettings { ca, ca_origin, certificate, name, offer: _ } = tls.settings();
+        let name = name.as_deref().unwrap_or("the endpoint's name");
+        let vouched = if ca.is_some() { ca_origin } else { "the system's authorities" };
+        let shown = certificate.as_ref().map(|certificate| format!(", we show {}", certificate.origin));
+        format!(" with TLS: they prove {name} by {vouched}{}", shown.unwrap_or_default())
+    });
+    let proxy = service.proxy_protocol.map(|version| match version {
+        ProxyProtocol::V1 => "; connections begin with a PROXY protocol header, version 1",
+        ProxyProtocol::V2 => "; connections begin with a PROXY protocol header, version 2",
+    });
+    if (service.protocol, tls.is_some(), proxy.is_some()) == (Protocol::Http1, false, false) {
+        return None;
+    }
+    Some(format!("protocol: {protocol}{}{}", tls.unwrap_or_default(), proxy.unwrap_or_default()))
 }
 
 fn timeouts(route: &Route, service: &Service) -> String {

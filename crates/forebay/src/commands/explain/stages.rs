@@ -2,7 +2,7 @@
 
 use forebay_base::units::{show_duration, show_size};
 use forebay_net::uri::Target as Uri;
-use forebay_proxy::plan::{Action, Plan, ReadAfterWrite, Recorded, Route, Split, Target, WriterBy};
+use forebay_proxy::plan::{Action, Plan, ReadAfterWrite, Recorded, Route, Split, Target, Upgrades, WriterBy};
 use forebay_proxy::route::{HeaderEdits, Rewrite, Values};
 
 use super::request::Request;
@@ -16,7 +16,14 @@ pub(super) struct Stage {
 }
 
 /// The stages of a request that takes the route with this index.
-pub(super) fn of(plan: &Plan, index: usize, request: &Request, target: &Uri, host: &str) -> Vec<Stage> {
+pub(super) fn of(
+    plan: &Plan,
+    index: usize,
+    request: &Request,
+    target: &Uri,
+    host: &str,
+    secured: bool,
+) -> Vec<Stage> {
     let route = &plan.routes[index];
     let path = target.path();
     let values = Values { host, path, query: target.query(), params: route.matcher.params(path) };
@@ -31,6 +38,13 @@ pub(super) fn of(plan: &Plan, index: usize, request: &Request, target: &Uri, hos
     }];
     let recorded = plan.record.as_ref().filter(|record| record.wants(index));
     stages.extend(recorded.map(|record| Stage { name: "record", does: vec![self::record(record)] }));
+    if matches!(route.action, Action::Forward(_) | Action::Split(_)) {
+        stages.push(Stage { name: "upgrade", does: upgrade(route, request) });
+        if route.grpc_web {
+            let does = "requests in gRPC-Web become gRPC, and the answers gRPC-Web".to_owned();
+            stages.push(Stage { name: "grpc_web", does: vec![does] });
+        }
+    }
     match &route.action {
         Action::Forward(targets) => {
             stages.push(Stage { name: "request", does: edits(&route.request_headers) });
@@ -58,9 +72,48 @@ pub(super) fn of(plan: &Plan, index: usize, request: &Request, target: &Uri, hos
             stages.push(Stage { name: "respond", does: vec![does] });
         }
     }
-    stages.push(Stage { name: "response", does: edits(&route.response_headers) });
+    let mut response = edits(&route.response_headers);
+    let hsts = plan.tls.as_ref().and_then(|tls| tls.hsts.as_ref()).filter(|_| secured);
+    response.extend(hsts.map(|hsts| format!("set strict-transport-security: {hsts}")));
+    stages.push(Stage { name: "response", does: response });
     stages.retain(|stage| !stage.does.is_empty());
     stages
+}
+
+/// What the connection may turn into, if that is out of the ordinary or asked for.
+fn upgrade(route: &Route, request: &Request) -> Vec<String> {
+    let Upgrades { allowed, idle, lifetime } = &route.upgrade;
+    if route.upgrade == Upgrades::default() && !is_upgrade(request) {
+        return Vec::new();
+    }
+    if allowed.is_empty() {
+        return vec!["none: connections stay what they are".to_owned()];
+    }
+    let lifetime = lifetime.map_or_else(|| "unbounded".to_owned(), show_duration);
+    vec![format!(
+        "to {} once the service agrees: idle {}, lifetime {lifetime}",
+        allowed.join(" or "),
+        show_duration(*idle)
+    )]
+}
+
+/// The protocol that a request asks for and may not have.
+pub(super) fn refused_upgrade(route: &Route, request: &Request) -> Option<String> {
+    let forwards = matches!(route.action, Action::Forward(_) | Action::Split(_));
+    let asked = request.header(b"upgrade").filter(|_| forwards && is_upgrade(request))?;
+    let names = asked.split(|byte| *byte == b',').map(|name| String::from_utf8_lossy(name.trim_ascii()));
+    // Clients that would rather speak HTTP/2 go on without it.
+    let names: Vec<_> = names.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("h2c")).collect();
+    let is_allowed = |name: &str| route.upgrade.allowed.iter().any(|known| known.eq_ignore_ascii_case(name));
+    match names.first() {
+        Some(first) if !names.iter().any(|name| is_allowed(name)) => Some(first.to_string()),
+        _ => None,
+    }
+}
+
+fn is_upgrade(request: &Request) -> bool {
+    let options = request.header(b"connection").unwrap_or_default().split(|byte| *byte == b',');
+    options.into_iter().any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
 }
 
 fn record(record: &Recorded) -> String {

@@ -35,8 +35,10 @@ fn explain_with(settings: &str, method: &str, url: &str, headers: &[&str]) -> Ex
         config: "forebay.yaml".into(),
         json: false,
     };
-    let loaded = config::load_str(settings).expect("the settings are right");
-    Explained::find(&Request::parse(&args).expect("the request is right"), &loaded.plan)
+    let base = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let around = config::Surroundings { env: &|_| None, base: settings.contains("certs/").then_some(&*base) };
+    let loaded = config::load_text("f", settings, around).expect("the settings are right");
+    Explained::find(&Request::parse(&args).expect("the request is right"), &loaded)
 }
 
 fn shown(method: &str, url: &str, headers: &[&str]) -> Vec<String> {
@@ -57,6 +59,7 @@ fn everything_about_a_forwarded_request_is_told_in_order() {
             "POST http://shop.test:80/x/../api/%61?b",
             "target      /api/a?b  (sent as /x/../api/%61?b)",
             "host        shop.test",
+            "listener    127.0.0.1:8080: HTTP/1.1 and HTTP/2",
             "route       api  (match: shop.test/api/*)",
             "limits      body at most 1MiB, head at most 32KiB",
             "record      5% of requests to a.jsonl, with bodies up to 1KiB, until it has 100MiB",
@@ -190,6 +193,100 @@ fn everything_about_a_service_is_told() {
     let many: Vec<_> = (1..=12).map(|number| format!("127.0.0.1:{number}")).collect();
     let shown = format!("to service app: the less loaded of two of {} and 2 more", many[..10].join(", "));
     check_service(&format!("endpoints: [{}]", many.join(", ")), &[&shown]);
+}
+
+const SECURED: &str = "\
+listen: [127.0.0.1:80, \"https://127.0.0.1:443\"]
+tls: {cert: certs/shop.test.pem, key: certs/shop.test.key, client_ca: certs/ca.pem, client_auth: request, hsts: 1d}
+routes: [{match: /*, respond: 200}]
+";
+
+#[track_caller]
+fn check_told(settings: &str, url: &str, headers: &[&str], expected: &[&str]) {
+    let told = lines(&explain_with(settings, "GET", url, headers));
+    for line in expected {
+        assert!(told.iter().any(|other| other == line), "{line}\n{}", told.join("\n"));
+    }
+}
+
+#[test]
+fn the_scheme_of_a_url_says_where_a_request_comes_in() {
+    let secured = "listener    https://127.0.0.1:443: HTTP/1.1 and HTTP/2; TLS 1.2 or 1.3; \
+                   clients may show a certificate of certs/ca.pem";
+    let hsts = "response    set strict-transport-security: max-age=86400";
+    check_told(SECURED, "https://shop.test/a", &[], &[secured, hsts, "route       /*"]);
+    check_told(SECURED, "shop.test/a", &[], &[secured, hsts]);
+    check_told(
+        SECURED,
+        "http://shop.test:80/a?b",
+        &[],
+        &[
+            "listener    127.0.0.1:80: HTTP/1.1 and HTTP/2",
+            "redirect    308 to https://shop.test/a?b, because it comes without TLS",
+        ],
+    );
+    check_told(
+        SETTINGS,
+        "https://shop.test/api/a",
+        &[],
+        &["listener    none", "note        nobody gets through so far: no address is listened on with TLS"],
+    );
+    assert_eq!(explain_with(SECURED, "GET", "http://a.test/", &[]).as_json()["redirect"]["status"], 308);
+}
+
+#[test]
+fn what_a_connection_may_turn_into_is_told() {
+    let settings = |route: &str| {
+        format!(
+            "listen: 127.0.0.1:80\nservices: {{app: {{endpoints: [127.0.0.1:1]}}}}\n\
+             routes: [{{match: /*, to: app{route}}}]\n"
+        )
+    };
+    let asks = |protocol: &'static str| ["Connection: keep-alive, Upgrade", protocol];
+    let websocket = "upgrade     to websocket once the service agrees: idle 5m, lifetime unbounded";
+    check_told(&settings(""), "/", &asks("Upgrade: websocket"), &[websocket]);
+    check_told(&settings(", upgrade: off"), "/", &[], &["upgrade     none: connections stay what they are"]);
+    let long = ", upgrade: {allow: [chat, websocket], lifetime: 1h}, grpc_web: on";
+    check_told(
+        &settings(long),
+        "/",
+        &[],
+        &[
+            "upgrade     to chat or websocket once the service agrees: idle 5m, lifetime 1h",
+            "grpc_web    requests in gRPC-Web become gRPC, and the answers gRPC-Web",
+        ],
+    );
+    let refused = |protocol: &'static str| {
+        let explained = explain_with(&settings(""), "GET", "/", &asks(protocol));
+        explained.refused.map(|(refusal, _)| refusal.reason())
+    };
+    assert_eq!(refused("Upgrade: chat"), Some("upgrade_unsupported"));
+    assert_eq!(refused("Upgrade: WebSocket"), None);
+    assert_eq!(refused("Upgrade: h2c"), None, "clients go on without it");
+}
+
+#[test]
+fn what_is_spoken_with_endpoints_is_told() {
+    check_service(
+        "endpoints: [\"unix:/run/a.sock\"], protocol: h2c, health: {grpc: shop.Cart}",
+        &[
+            "to service app: unix:/run/a.sock",
+            "protocol: HTTP/2",
+            "health: every 2s gRPC health of shop.Cart within 1s, out after 2 failures, back after 2 successes, every 250ms in between",
+        ],
+    );
+    check_service(
+        "endpoints: [127.0.0.1:1], tls: {ca: certs/ca.pem, cert: certs/gateway.pem, key: certs/gateway.key, name: app.internal}, proxy_protocol: v2",
+        &[
+            "protocol: HTTP/1.1 with TLS: they prove app.internal by certs/ca.pem, we show certs/gateway.pem; connections begin with a PROXY protocol header, version 2",
+        ],
+    );
+    check_service(
+        "endpoints: [127.0.0.1:1], protocol: auto, tls: {ca: certs/ca.pem}",
+        &[
+            "protocol: HTTP/2 if they agree to it, else HTTP/1.1 with TLS: they prove the endpoint's name by certs/ca.pem",
+        ],
+    );
 }
 
 /// The lines of the split, and the services that are told of after it.

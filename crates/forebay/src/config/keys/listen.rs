@@ -22,7 +22,7 @@ pub(super) static LISTENER: Table = Table {
             .example("on"),
         Key::new("proxy_protocol", ON_OFF)
             .default("off")
-            .doc("Connections of `trusted_proxies` begin with a PROXY protocol header, version 1 or 2; without one they are closed, and so are those of others that have one.")
+            .doc("Every connection begins with a PROXY protocol header, version 1 or 2, which says who the client is. Only `trusted_proxies` may connect; others are closed at once, and so is who sends no header.")
             .example("on"),
     ],
     later: &[],

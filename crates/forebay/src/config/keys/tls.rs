@@ -124,7 +124,7 @@ pub(super) static HSTS: Table = Table {
             .example("true"),
         Key::new("preload", Shape::Switch)
             .default("false")
-            .doc("Consent to lists in browsers. Needs `include_subdomains` and at least a year, and is hard to take back.")
+            .doc("Consent to lists in browsers, which is hard to take back. Brings `include_subdomains` along, and needs at least a year.")
             .example("true"),
     ],
     later: &[],

@@ -126,6 +126,27 @@ fn what_changed_in_the_process_is_named() {
 }
 
 #[test]
+fn what_is_spoken_at_an_address_changes_without_a_new_process() {
+    let listen = |written: &str| {
+        let text = format!(
+            "listen: {written}\ntls: {{domains: a.test}}\ntrusted_proxies: [10.0.0.1]\nroutes: [{{match: /*, respond: 200}}]\n"
+        );
+        load_ok(&text).server
+    };
+    let before = listen("[\":80\", \"https://:443\"]");
+    let after = listen("[{address: https://:443, http2: off}, {address: :80, proxy_protocol: on}]");
+    assert_eq!(before.changed(&after), [""; 0]);
+    let spoken = before.listeners_of(&after).expect("the addresses are the same");
+    assert_eq!(
+        spoken.iter().map(|one| (one.tls, one.http2)).collect::<Vec<_>>(),
+        [(false, true), (true, false)]
+    );
+    assert!(spoken[0].proxy_protocol);
+    assert_eq!(before.changed(&listen("[\":80\"]")), ["listen"]);
+    assert_eq!(before.changed(&listen("[\":80\", {address: https://:443, http3: on}]")), ["listen"]);
+}
+
+#[test]
 fn ten_thousand_routes_and_as_many_mistakes_are_read() {
     let mut text = String::from("listen: :80\nservices: {app: {endpoints: [a:1]}}\nroutes:\n");
     for number in 0..10_000 {

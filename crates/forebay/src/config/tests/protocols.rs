@@ -1,6 +1,5 @@
 //! Which protocols are spoken: what settings about them come to, and what is said about mistakes in them.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use forebay_net::h2;
@@ -111,6 +110,11 @@ fn mistakes_about_addresses_say_what_to_write() {
            name the balancer in front, such as `trusted_proxies: [10.0.0.0/8]`"],
     );
     check_listen(
+        "{address: unix:/a, proxy_protocol: on}",
+        &["1:44: error: nobody may send a PROXY protocol header: no proxy is trusted; \
+           name the balancer in front, such as `trusted_proxies: [127.0.0.1]`"],
+    );
+    check_listen(
         "{address: :80, http2: true}",
         &["1:31: error: `http2` must be `on` or `off`, not `true`; did you mean `on`?"],
     );
@@ -209,7 +213,7 @@ fn browsers_are_told_for_how_long_to_come_with_tls() {
         ("1d", Some("max-age=86400")),
         ("{}", Some("max-age=31536000")),
         ("{max_age: 1h, include_subdomains: true}", Some("max-age=3600; includeSubDomains")),
-        ("{include_subdomains: true, preload: true}", Some("max-age=31536000; includeSubDomains; preload")),
+        ("{preload: true}", Some("max-age=31536000; includeSubDomains; preload")),
     ] {
         assert_eq!(
             tls(&format!("{{domains: a.test, hsts: {written}}}")).hsts.as_deref(),
@@ -218,9 +222,9 @@ fn browsers_are_told_for_how_long_to_come_with_tls() {
         );
     }
     check_tls(
-        "{domains: a.test, hsts: {preload: true}}",
-        &["2:31: error: lists in browsers want `include_subdomains` and a `max_age` of at least 365d; \
-           write both, or remove `preload`"],
+        "{domains: a.test, hsts: {preload: true, max_age: 1d}}",
+        &["2:31: error: lists in browsers want all subdomains and a `max_age` of at least 365d; \
+           remove `preload`, or what is in its way"],
     );
 }
 
@@ -343,9 +347,10 @@ fn a_key_that_everybody_can_read_is_told_and_files_are_noted() {
     std::fs::set_permissions(&key, mode(0o644)).expect("it was just written");
     let settings = scratch
         .write("forebay.yaml", file("listen: https://:443\ntls: {cert: shop.test.pem, key: shop.test.key}"));
-    let mut files: Vec<PathBuf> = Vec::new();
+    let mut files = Vec::new();
     let loaded = load_noting(&settings, &mut files).expect("it is right");
-    assert_eq!((&files, &loaded.files), (&vec![cert, key.clone()], &files));
+    let paths: Vec<_> = files.iter().map(Watched::path).collect();
+    assert_eq!((&paths, &loaded.files), (&vec![&*cert, &*key], &files));
     let told = lines(&loaded.warnings);
     assert!(
         told[0].contains("everybody on this machine can read the private key in `shop.test.key`"),
@@ -356,6 +361,9 @@ fn a_key_that_everybody_can_read_is_told_and_files_are_noted() {
     std::fs::remove_file(&key).expect("it was there");
     load_noting(&settings, &mut files).expect_err("the key is gone");
     assert_eq!(files.len(), 2, "what is not there is watched too");
+    assert!(files.iter().all(|file| file.again() == *file));
+    scratch.write("shop.test.key", "");
+    assert!(files[1].again() != files[1], "its coming is a change");
 }
 
 #[test]

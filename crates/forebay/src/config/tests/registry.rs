@@ -64,11 +64,6 @@ const FRAMES: &[Frame] = &[
     },
     Frame { table: "acme", file: frame!(tls "{domains: a.test, acme: {@}}"), keys: &[] },
     Frame { table: "hsts", file: frame!(tls "{domains: a.test, hsts: {@}}"), keys: &[] },
-    Frame {
-        table: "hsts",
-        file: frame!(tls "{domains: a.test, hsts: {@}}"),
-        keys: &[("max_age", "400d"), ("include_subdomains", "true")],
-    },
     Frame { table: "service", file: frame!(service "{@}"), keys: &[("endpoints", "[a:1]")] },
     Frame { table: "endpoint", file: frame!(service "{endpoints: [{@}]}"), keys: &[("address", "a:1")] },
     Frame {

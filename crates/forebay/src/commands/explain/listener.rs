@@ -1,0 +1,56 @@
+//! Where a request comes in, and how.
+
+use forebay_net::tls::Version;
+use forebay_proxy::plan::{Listener, Plan};
+
+use crate::config::Listen;
+
+/// Where a request comes in.
+pub(super) struct Arrival {
+    /// The address, and what is spoken there.
+    pub(super) listener: String,
+    /// With TLS.
+    pub(super) secured: bool,
+    pub(super) note: Option<String>,
+}
+
+/// The first listener for such a request; `secured` is what its URL says.
+pub(super) fn find(secured: Option<bool>, listen: &[Listen], plan: &Plan) -> Arrival {
+    // Whoever does not say it is meant to get through.
+    let secured = secured.unwrap_or_else(|| listen.iter().any(|listen| listen.listener.tls));
+    match listen.iter().find(|listen| listen.listener.tls == secured) {
+        Some(listen) => {
+            Arrival { listener: format!("{listen}: {}", spoken(listen.listener, plan)), secured, note: None }
+        }
+        None => {
+            let with = if secured { "with" } else { "without" };
+            let note = format!("nobody gets through so far: no address is listened on {with} TLS");
+            Arrival { listener: "none".to_owned(), secured, note: Some(note) }
+        }
+    }
+}
+
+fn spoken(listener: Listener, plan: &Plan) -> String {
+    let Listener { tls, http2, http3, proxy_protocol } = listener;
+    let mut parts = vec![match (http2, http3) {
+        (true, true) => "HTTP/1.1, HTTP/2 and HTTP/3".to_owned(),
+        (true, false) => "HTTP/1.1 and HTTP/2".to_owned(),
+        (false, true) => "HTTP/1.1 and HTTP/3".to_owned(),
+        (false, false) => "HTTP/1.1".to_owned(),
+    }];
+    if let Some(tls) = plan.tls.as_ref().filter(|_| tls) {
+        let settings = tls.server.settings();
+        parts.push(match settings.min_version {
+            Version::V1_3 => "TLS 1.3".to_owned(),
+            Version::V1_2 => "TLS 1.2 or 1.3".to_owned(),
+        });
+        if let Some(auth) = &settings.client_auth {
+            let how = if auth.required { "have to" } else { "may" };
+            parts.push(format!("clients {how} show a certificate of {}", auth.origin));
+        }
+    }
+    if proxy_protocol {
+        parts.push("trusted proxies begin with a PROXY protocol header".to_owned());
+    }
+    parts.join("; ")
+}
