@@ -7,12 +7,12 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::json;
 
 use crate::DEADLINE;
 use crate::scratch::Scratch;
-use crate::servers::tool;
+use crate::servers::{run, tool};
 
 /// How it is to behave.
 #[derive(Clone, Debug)]
@@ -50,6 +50,8 @@ pub struct Ended {
 struct Running {
     child: Child,
     address: SocketAddr,
+    /// Where it tells of itself.
+    management: SocketAddr,
     log: PathBuf,
 }
 
@@ -65,9 +67,7 @@ impl Pebble {
     /// Starts it and waits until it listens.
     #[must_use]
     pub fn start(behaviour: &Behaviour) -> Self {
-        let scratch = Scratch::new("pebble");
-        let ca = certify(&scratch);
-        Ended { behaviour: behaviour.clone(), scratch, ca }.start()
+        Ended::new(behaviour.clone()).start()
     }
 
     /// Ends it.
@@ -100,6 +100,15 @@ impl Pebble {
         self.log().matches("Added order ").count()
     }
 
+    /// What certificates of its own are to be checked by, in PEM. Another one each time it is started.
+    #[must_use]
+    pub fn root(&self) -> String {
+        let ca = self.rest.scratch.write("ca.pem", self.ca());
+        let mut curl = Command::new(tool("curl"));
+        curl.arg("-s").arg("--cacert").arg(ca).arg(format!("https://{}/roots/0", self.child.management));
+        String::from_utf8(run(&mut curl).stdout).expect("PEM is text")
+    }
+
     /// What it has said since it was started.
     #[must_use]
     pub fn log(&self) -> String {
@@ -108,14 +117,44 @@ impl Pebble {
 }
 
 impl Ended {
+    /// One that has not run yet, and will listen where `behaviour` says, or at a port that is free now.
+    #[must_use]
+    pub fn new(mut behaviour: Behaviour) -> Self {
+        let scratch = Scratch::new("pebble");
+        let ca = certify(&scratch);
+        behaviour.address.get_or_insert_with(free);
+        Self { behaviour, scratch, ca }
+    }
+
+    /// The URL its directory will have.
+    #[must_use]
+    pub fn directory(&self) -> String {
+        self.behaviour.address.map(|address| format!("https://{address}/dir")).unwrap_or_default()
+    }
+
+    /// What its own HTTPS is to be checked by, in PEM.
+    #[must_use]
+    pub fn ca(&self) -> &str {
+        &self.ca
+    }
+
+    /// The ports where challenges will be answered.
+    #[must_use]
+    pub fn with_ports(mut self, http_port: u16, tls_port: u16) -> Self {
+        (self.behaviour.http_port, self.behaviour.tls_port) = (http_port, tls_port);
+        self
+    }
+
     /// Starts it and waits until it listens.
     #[must_use]
     pub fn start(self) -> Pebble {
         // It cannot choose a port itself: take one that was free just now, and another if it was lost.
         for _ in 0..5 {
             let address = self.behaviour.address.unwrap_or_else(free);
-            let child = launch(&self.scratch, address, &self.behaviour);
-            let mut child = Running { child, address, log: self.scratch.path().join("pebble.log") };
+            let management = free();
+            let child = launch(&self.scratch, address, management, &self.behaviour);
+            let log = self.scratch.path().join("pebble.log");
+            let mut child = Running { child, address, management, log };
             if child.listens() {
                 return Pebble { child, rest: self };
             }
@@ -129,7 +168,7 @@ impl Running {
     fn listens(&mut self) -> bool {
         let end = Instant::now() + DEADLINE;
         while self.child.try_wait().expect("it is this process's child").is_none() {
-            if TcpStream::connect(self.address).is_ok() {
+            if [self.address, self.management].iter().all(|address| TcpStream::connect(address).is_ok()) {
                 return true;
             }
             assert!(Instant::now() < end, "pebble does not listen at {}", self.address);
@@ -163,6 +202,8 @@ fn certify(scratch: &Scratch) -> String {
     let key = || KeyPair::generate().expect("there is randomness");
     let mut params = CertificateParams::new([]).expect("no name is a good list of names");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // OpenSSL takes a certificate whose two names are the same for one that signs itself.
+    params.distinguished_name.push(DnType::CommonName, "authority of a test");
     let authority = CertifiedIssuer::self_signed(params, key()).expect("its parts are good");
     let own = key();
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
@@ -173,11 +214,11 @@ fn certify(scratch: &Scratch) -> String {
     authority.pem()
 }
 
-fn launch(scratch: &Scratch, address: SocketAddr, behaviour: &Behaviour) -> Child {
+fn launch(scratch: &Scratch, address: SocketAddr, management: SocketAddr, behaviour: &Behaviour) -> Child {
     let Behaviour { names, http_port, tls_port, validity, nonces_rejected, address: _ } = behaviour;
     let settings = json!({ "pebble": {
         "listenAddress": address.to_string(),
-        "managementListenAddress": "",
+        "managementListenAddress": management.to_string(),
         "certificate": scratch.path().join("certificate.pem"),
         "privateKey": scratch.path().join("key.pem"),
         "httpPort": http_port,

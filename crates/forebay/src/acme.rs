@@ -22,6 +22,7 @@ use forebay_proxy::challenge::Challenges;
 use forebay_proxy::plan::{Acme, Tls};
 use forebay_telemetry::log::Log;
 use forebay_telemetry::rfc3339;
+use forebay_telemetry::stats::{CertificateNumbers, ShownCertificate};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
@@ -200,6 +201,22 @@ impl Keeper {
         }
         drop(state);
         shared.wanted.send_replace(acme.map(|acme| (turn, acme.clone())));
+    }
+
+    /// All certificates that clients may be shown, and how often one was fetched, for a scrape.
+    #[must_use]
+    pub fn numbers(&self) -> CertificateNumbers {
+        let shared = &self.shared;
+        let server = shared.state().server.clone();
+        let shown = server.map(|server| server.certificates()).unwrap_or_default();
+        let shown = shown.into_iter().map(|info| ShownCertificate {
+            expires: validity(&info).not_after,
+            name: info.names.into_iter().next().unwrap_or_default(),
+            source: (*info.origin).into(),
+        });
+        let counts = || (shared.issued.load(Ordering::Relaxed), shared.failed.load(Ordering::Relaxed));
+        let fetches = shared.wanted.borrow().is_some().then(counts);
+        CertificateNumbers { shown: shown.collect(), fetches }
     }
 
     /// Keeps nothing from now on: what is being fetched is given up, and another replica may fetch it.

@@ -236,6 +236,8 @@ impl Bound {
         warn_of(&log, &shared, plan.limits.connections, connections_cap);
         let keeper = Arc::new(Keeper::start(log.clone(), Timing::default()));
         keeper.follow(plan.tls.as_ref());
+        let certified = Arc::clone(&keeper);
+        telemetry.certify(move || certified.numbers());
         let start = Start {
             doors,
             plan: Arc::new(plan),

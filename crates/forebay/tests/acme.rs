@@ -2,6 +2,8 @@
 
 #[path = "acme/replica.rs"]
 mod replica;
+#[path = "acme/whole.rs"]
+mod whole;
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
