@@ -110,7 +110,7 @@ impl Connection {
         match meaning {
             Meaning::Request => self.receive_request(opening, block, now),
             Meaning::Response(slot) => self.receive_response(slot, opening, block, now),
-            Meaning::Trailers(slot) => self.receive_trailers(slot, opening, block, now),
+            Meaning::Trailers(slot) => self.receive_trailers(slot, block),
             Meaning::Nothing(code) => {
                 self.decoder.decode(block, |_, _| ()).map_err(broken)?;
                 match code {
@@ -227,14 +227,7 @@ impl Connection {
         Ok(Event::Response { slot, head, finished: opening.end })
     }
 
-    fn receive_trailers(
-        &mut self,
-        slot: u32,
-        opening: Opening,
-        block: &[u8],
-        _now: Instant,
-    ) -> Result<Event, FrameError> {
-        debug_assert!(opening.end, "trailers end the stream");
+    fn receive_trailers(&mut self, slot: u32, block: &[u8]) -> Result<Event, FrameError> {
         let mut assembler = TrailerAssembler::new(&self.limits);
         assembler.block(&mut self.decoder, block).map_err(broken)?;
         let lines = assembler

@@ -6,3 +6,4 @@ mod heads;
 mod properties;
 mod script;
 mod server;
+mod windows;

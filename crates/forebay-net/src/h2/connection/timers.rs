@@ -81,10 +81,11 @@ impl Connection {
     fn reset_stalled(&mut self, now: Instant) {
         self.due.windows = Instant::NEVER;
         for slot in self.streams.live().collect::<Vec<_>>() {
-            let since = self.streams.at(slot).shut_since;
-            if since == Instant::NEVER {
+            // One whose window has opened meanwhile has nothing to send yet.
+            if self.room(slot) > 0 || self.streams.at(slot).shut_since == Instant::NEVER {
                 continue;
             }
+            let since = self.streams.at(slot).shut_since;
             let due = since + self.limits.stall;
             if due > now {
                 self.due.windows = self.due.windows.min(due);
