@@ -79,7 +79,7 @@ const FRAMES: &[Frame] = &[
     Frame { table: "sticky", file: frame!(service "{endpoints: [a:1], balance: {sticky: {@}}}"), keys: &[] },
     Frame {
         table: "health",
-        file: frame!(service "{endpoints: [a:1], health: {@}}"),
+        file: frame!(service "{endpoints: [a:1], protocol: h2c, health: {@}}"),
         keys: &[("path", "/")],
     },
     Frame { table: "outlier", file: frame!(service "{endpoints: [a:1], outlier: {@}}"), keys: &[] },
