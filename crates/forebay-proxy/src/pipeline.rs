@@ -188,6 +188,13 @@ impl<'a> Turn<'a> {
         if record.worker.challenges.is_active() && self.scratch.target.path().starts_with(challenge::PREFIX) {
             return Ok(Found::Challenge);
         }
+        self.find_route_of_head()
+    }
+
+    /// The rest of it, for a head that is well-formed.
+    fn find_route_of_head(&mut self) -> Result<Found<'a>, Refused> {
+        let (record, plan) = (self.record, &*self.record.active.plan);
+        let head = &self.input.filled()[..self.head_len];
         if let Some(port) = plan.tls.as_ref().and_then(|tls| tls.redirect)
             && record.client.who.secured.is_none()
         {
@@ -255,7 +262,14 @@ impl<'a> Turn<'a> {
     /// Tells a certificate authority what it asks for (RFC 8555 §8.3).
     async fn answer_challenge(&mut self) -> Result<Next, Refused> {
         let answer = self.record.worker.challenges.fetch(self.scratch.target.path()).await;
-        let body = answer.ok_or(Refusal::NoRoute)?;
+        let Some(body) = answer else {
+            // It is none of ours; a service may fetch certificates of its own.
+            return match self.find_route_of_head()? {
+                Found::Route(route) => self.act(route).await,
+                Found::Secured(port) => self.redirect_to_secured(port).await,
+                Found::Gateway | Found::Challenge => Err(Refusal::NoRoute.into()),
+            };
+        };
         Ok(self
             .answer(&Answer {
                 status: 200,

@@ -17,7 +17,7 @@ pub struct Listener {
     pub http2: bool,
     /// HTTP/3 is offered on the UDP port of the same number.
     pub http3: bool,
-    /// Connections of trusted proxies begin with a PROXY protocol header; those of others must not.
+    /// Connections begin with a PROXY protocol header, and only trusted proxies may connect.
     pub proxy_protocol: bool,
 }
 
