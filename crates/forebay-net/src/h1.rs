@@ -12,8 +12,8 @@ pub use body::{Body, BodyError, Part};
 pub use chunked::{CHUNK_END, Chunked, ChunkedError, chunk_start};
 pub(crate) use chunked::{is_allowed_in_trailers, is_framing};
 pub use field::{Field, Name, Span};
-pub(crate) use head::{METHOD_BYTES_MAX, has_underscore, parse_length};
 pub use head::{Framing, HeadError, HeadLimits, Outcome, RequestHead, ResponseHead, Version};
+pub(crate) use head::{METHOD_BYTES_MAX, has_underscore, parse_length};
 
 #[cfg(test)]
 mod tests;

@@ -34,7 +34,8 @@ pub fn accept(key: &[u8]) -> [u8; ACCEPT_LEN] {
 fn base64(bytes: &[u8], out: &mut [u8]) {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (bytes, out) in bytes.chunks(3).zip(out.chunks_mut(4)) {
-        let group = bytes.iter().enumerate().fold(0, |group, (at, byte)| group | u32::from(*byte) << (16 - 8 * at));
+        let group =
+            bytes.iter().enumerate().fold(0, |group, (at, byte)| group | u32::from(*byte) << (16 - 8 * at));
         for (at, letter) in out.iter_mut().enumerate() {
             let used = at <= bytes.len();
             *letter = if used { LETTERS[(group >> (18 - 6 * at) & 63) as usize] } else { b'=' };
