@@ -1,5 +1,6 @@
 //! Forwarding: to which endpoint, over which connection, and what if that fails.
 
+mod call;
 mod choice;
 mod download;
 mod over;
@@ -23,6 +24,7 @@ use forebay_telemetry::stats::Class;
 
 use crate::client::{self, Client};
 use crate::exchange::{Record, Scratch};
+use crate::grpc;
 use crate::heads::{self, RequestParts};
 use crate::pipeline::{self, Next, Turn};
 use crate::plan::{Balance, Route, TimeoutOverrides, Timeouts};
@@ -30,6 +32,7 @@ use crate::refusal::{Refusal, Side};
 use crate::route::{HeaderEdits, Values};
 use crate::upgrade::Upgrade;
 use crate::upstream::{Ask, Carrier, ConnectError, Endpoint, Picked, Pooled, Upstream, connect};
+use call::Grpc;
 use over::Over;
 
 /// Endpoints tried for one request while none accepts a connection.
@@ -52,6 +55,8 @@ struct Message {
     data: Range<usize>,
     /// The part of it that was not worth copying.
     beside: Range<usize>,
+    /// Where in the head the time that is left goes, if the client has said how much there is.
+    stamp: Option<usize>,
 }
 
 /// What upload and download of one attempt need to know.
@@ -83,6 +88,8 @@ pub(crate) struct Call<'a> {
     upstream: &'a Upstream,
     /// How long answers take matters for picking.
     observed: bool,
+    /// What is to be known of it as gRPC, if it is.
+    grpc: Option<&'a Grpc>,
 }
 
 /// The timeouts of one request: the service's, as overridden by its route.
@@ -111,14 +118,14 @@ pub(crate) enum Fault {
 }
 
 impl Times {
-    fn new(started: Instant, service: &Timeouts, route: &TimeoutOverrides) -> Self {
+    fn new(started: Instant, service: &Timeouts, route: &TimeoutOverrides, patience: Instant) -> Self {
         let total = route.total.or(service.total);
         Self {
             connect: service.connect,
             tcp_user: service.tcp_user,
             first_byte: route.first_byte.unwrap_or(service.first_byte),
             idle: route.idle.unwrap_or(service.idle),
-            total: total.map_or(Instant::NEVER, |total| started + total),
+            total: total.map_or(Instant::NEVER, |total| started + total).min(patience),
         }
     }
 }
@@ -133,8 +140,11 @@ impl Call<'_> {
     /// What to answer when the endpoint was too slow.
     fn timed_out(&self) -> Fault {
         self.endpoint.stats.timeouts.inc();
-        self.endpoint.failed();
         let now = Instant::now();
+        // Whoever is in a hurry cannot have an endpoint left out.
+        if !self.grpc.is_some_and(|grpc| grpc.is_late(now)) {
+            self.endpoint.failed();
+        }
         self.observe(now, now.since(self.sent_at.get().unwrap_or(now)), true);
         if now >= self.times.total {
             Fault::Refuse(Refusal::RequestTimeout)
@@ -210,11 +220,17 @@ fn lazily(deadline: impl Fn() -> Instant) -> impl Fn() -> Instant {
 pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> Result<Next, Refusal> {
     let record = turn.record;
     let spec = &record.active.plan.services[service];
-    let times = Times::new(record.started, &spec.timeout, &route.timeout);
+    let grpc = record.grpc.get().map(Grpc::new);
+    let grpc = grpc.as_deref();
+    let patience = grpc.map_or(Instant::NEVER, |grpc| grpc.asked.deadline);
+    let times = Times::new(record.started, &spec.timeout, &route.timeout, patience);
     let body_max = turn.body_max(route);
-    let data = turn.take_buffered_body()?;
+    let mut data = turn.take_buffered_body()?;
     if record.bytes_in.get().saturating_add(turn.body.announced()) > body_max {
         return Err(Refusal::BodyTooLarge);
+    }
+    if let Some(grpc) = grpc {
+        data = take_call(turn, grpc, data)?;
     }
     let expect = !turn.body.is_done() && pipeline::expects_continue(&turn.scratch.request);
     let message = write_message(turn, route, &spec.name, data, expect)?;
@@ -224,6 +240,8 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
     let to_head = method == b"HEAD";
 
     let upgrade = turn.upgrade.take();
+    // What came behind a request for another protocol is of no protocol if that is not granted (RFC 9110 §7.8).
+    let early = upgrade.is_some() && turn.input.len() > turn.head_len + turn.body_used;
     let upstream = &*record.active.upstreams[service];
     let key = choice::key(turn, upstream);
     let mut tried: Vec<Rc<Endpoint>> = Vec::new();
@@ -267,6 +285,10 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
         };
         let pooled = match connect(endpoint, &ask, until).await {
             Ok(pooled) => pooled,
+            // Whoever is in a hurry cannot have an endpoint left out.
+            Err(ConnectError::TimedOut) if grpc.is_some_and(|grpc| grpc.is_late(Instant::now())) => {
+                return Err(Refusal::RequestTimeout);
+            }
             Err(error) => {
                 last = no_connection(error);
                 if matches!(error, ConnectError::Failed | ConnectError::TimedOut | ConnectError::Tls(_)) {
@@ -289,7 +311,7 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
             times,
             to_head,
             version: turn.scratch.request.version,
-            keep_alive: turn.scratch.request.keep_alive,
+            keep_alive: turn.scratch.request.keep_alive && !early,
             expect,
             body_max,
             sent_at: Cell::new(None),
@@ -300,6 +322,7 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
             resent,
             upstream,
             observed: upstream.balance == Balance::PeakEwma,
+            grpc,
         };
         choice::remember(&call, upstream, key);
         match attempt(turn, &call, pooled, &message, replayable).await {
@@ -333,12 +356,29 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
                 return Ok(Next::Reset);
             }
             Err(Fault::Broken) => {
+                if let Some(grpc) = grpc {
+                    grpc.broke_off(endpoint, Instant::now());
+                }
                 record.aborted.set(true);
                 return Ok(Next::Reset);
             }
         }
     }
     Err(last)
+}
+
+/// Makes of what has come of a call's body, `data` in `input`, what services understand. Returns where that is.
+#[cold]
+fn take_call(turn: &mut Turn<'_>, grpc: &Grpc, data: Range<usize>) -> Result<Range<usize>, Refusal> {
+    if grpc.is_late(turn.record.started) {
+        return Err(Refusal::RequestTimeout);
+    }
+    if grpc.is_text() {
+        // It gets shorter, by how much is not known yet.
+        turn.scratch.request.framing = Framing::Chunked;
+    }
+    let len = grpc.decode(&mut turn.input.filled_mut()[data.clone()], turn.body.is_done())?;
+    Ok(data.start..data.start + len)
 }
 
 fn no_connection(error: ConnectError) -> Refusal {
@@ -375,6 +415,7 @@ fn write_message(
         }
     };
     let bytes = input.filled();
+    let asked = record.grpc.get();
     out.clear();
     let parts = RequestParts {
         record,
@@ -394,9 +435,14 @@ fn write_message(
             .as_ref()
             .and_then(|upgrade| upgrade.websocket_key.as_ref())
             .map(|key| &key[..]),
+        grpc: asked.as_ref(),
     };
     heads::write_request(out, &parts);
-    let mut message = Message { head_len: out.len(), data: data.clone(), beside: 0..0 };
+    let stamp = asked.and_then(|asked| {
+        let wanted = |name: &[u8]| !route.request_headers.drops(name);
+        grpc::finish_head(out, &asked, request, &bytes[..*head_len], wanted)
+    });
+    let mut message = Message { head_len: out.len(), data: data.clone(), beside: 0..0, stamp };
     if request.framing == Framing::Chunked {
         push_chunk(out, &bytes[data]);
         if body.is_done() {
@@ -452,6 +498,11 @@ async fn attempt(
         Box::pin(may_tunnel(call, stream)).await?;
     }
     let may_be_stale = pooled.reused && replayable;
+    if let Some(at) = message.stamp
+        && let Some(place) = turn.scratch.out.get_mut(at..at + grpc::STAMP)
+    {
+        grpc::stamp(place, call.times.total.since(Instant::now()));
+    }
     match begin(turn, call, over, message).await {
         Ok(()) => call.complete.set(turn.body.is_done()),
         Err(LinkError::Io(error)) if may_be_stale => {
@@ -490,9 +541,7 @@ async fn attempt(
         // The service has answered, and what is left of the request is not wanted.
         Carrier::Stream(stream) => stream.reset(Reset::NoError),
     }
-    // What came behind a request for another protocol, which was not granted, is of no protocol (RFC 9110 §7.8).
-    let early = call.upgrade.is_some() && turn.input.len() > turn.head_len + turn.body_used;
-    Ok(match (received.keep_alive && uploaded && !early, uploaded) {
+    Ok(match (received.keep_alive && uploaded, uploaded) {
         (true, _) => Next::Keep(now),
         (false, true) => Next::Close,
         (false, false) => Next::Linger,

@@ -3,6 +3,7 @@
 use forebay_testkit::gateway;
 use forebay_testkit::origin::Origin;
 use forebay_testkit::settings::in_front_of;
+use forebay_testkit::wire::End;
 
 use crate::table::{all_served, ask, check, declined, fine, refused, served};
 
@@ -65,15 +66,20 @@ fn expectations_are_met_or_refused() {
 fn upgrades_are_refused_or_ignored_and_never_forwarded() {
     check(&[
         refused(
-            "websocket",
-            "GET /x HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+            "websocket with a body",
+            "GET /x HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 5\r\n\r\nhello",
             501,
             "upgrade_unsupported",
         ),
         refused(
-            "websocket with early bytes",
-            "GET /x HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\
+            "a protocol that is not allowed",
+            "GET /x HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n",
+            501,
+            "upgrade_unsupported",
+        ),
+        refused(
+            "the same with early bytes",
+            "GET /x HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n\
              GET /smuggled HTTP/1.1\r\nHost: t\r\n\r\n",
             501,
             "upgrade_unsupported",
@@ -104,6 +110,24 @@ fn upgrades_are_refused_or_ignored_and_never_forwarded() {
             |request| request.headers.get("upgrade").map(|_| "upgrade reached the origin".to_owned()),
         ),
     ]);
+}
+
+/// Nobody knows of which protocol they are.
+#[test]
+fn bytes_behind_a_request_for_another_protocol_are_no_request_if_it_is_not_granted() {
+    let origin = Origin::echo();
+    let gateway = gateway!("{}", in_front_of(origin.address(), ""));
+    let mut client = gateway.client();
+    let sent = client.send(
+        "GET /x HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\
+         GET /smuggled HTTP/1.1\r\nHost: t\r\n\r\n",
+    );
+    assert!(sent.is_ok(), "{sent:?}");
+    let response = client.response("GET").unwrap_or_else(|failed| panic!("{failed}"));
+    assert_eq!(response.status, 200, "{response}");
+    assert!(response.closes(), "{response}");
+    assert_eq!(client.end(), End::Closed);
+    assert_eq!(origin.count(), 1);
 }
 
 #[test]

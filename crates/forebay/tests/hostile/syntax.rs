@@ -103,7 +103,6 @@ fn other_versions_are_refused() {
         version("GET /x HTTP/1.9"),
         version("GET /x HTTP/2.0"),
         version("GET /x HTTP/3.0"),
-        refused("the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "version_unsupported"),
     ]);
 }
 

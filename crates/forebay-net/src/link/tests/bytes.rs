@@ -1,3 +1,5 @@
+//! Whatever is sent comes out the same, in whatever pieces.
+
 use std::io::{Read, Write};
 
 use forebay_testkit::chance::Chance;

@@ -1,3 +1,5 @@
+//! Ends of secured connections: said, cut off, reset.
+
 use std::io::Write;
 use std::task::Waker;
 

@@ -1,3 +1,5 @@
+//! Handshakes that come about, and those that do not.
+
 use std::io::Write;
 
 use forebay_testkit::tls::Wish;
@@ -256,6 +258,32 @@ fn servers_are_checked() {
             stage.shake(&stage.server(), &Client::new(settings).unwrap(), "shop.test").await;
         assert_eq!([word(&server), word(&client)], ["refused", "unknown_authority"]);
     });
+}
+
+#[test]
+fn a_certificate_that_a_server_made_for_itself_is_believed_if_it_is_named() {
+    let check = |wish: &Wish<'_>, listed: bool, expected: &str| {
+        run(async |stage| {
+            let own = Issued::self_signed(wish);
+            let certificates = vec![certificate(&own, "server.pem")];
+            let server =
+                Server::new(ServerSettings { certificates, ..ServerSettings::default() }, None).unwrap();
+            let other = Issued::self_signed(&Wish { authority: true, ..Wish::default() }).certificate;
+            let ca = if listed { other + &own.certificate } else { other };
+            let settings =
+                ClientSettings { ca: Some(ca.into_bytes().into()), ..stage.client_settings() };
+            let (_server, client) =
+                stage.shake(&server, &Client::new(settings).unwrap(), "shop.test").await;
+            assert_eq!(word(&client), expected, "{wish:?}");
+        });
+    };
+    for authority in [true, false] {
+        let good = Wish { names: &["shop.test"], authority, ..Wish::default() };
+        check(&good, true, "agreed");
+        check(&Wish { expired: true, ..good.clone() }, true, "certificate_expired");
+        check(&Wish { names: &["other.test"], ..good.clone() }, true, "wrong_name");
+        check(&good, false, if authority { "bad_certificate" } else { "unknown_authority" });
+    }
 }
 
 #[test]

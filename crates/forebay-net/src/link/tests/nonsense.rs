@@ -1,3 +1,5 @@
+//! What is no TLS, or not at this place, ends a connection and no more.
+
 use std::io::{Read, Write};
 
 use forebay_testkit::chance::Chance;

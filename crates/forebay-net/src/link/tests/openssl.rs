@@ -1,3 +1,5 @@
+//! The same with OpenSSL on the other side.
+
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
