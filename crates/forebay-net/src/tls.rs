@@ -10,7 +10,7 @@ mod resolve;
 mod server;
 
 pub use certificate::{Certificate, CertificateInfo};
-pub use client::{Client, ClientSettings, Offer};
+pub use client::{Client, ClientSettings, LoadTest, Offer};
 pub use error::{Failure, TlsError};
 pub use handshake::{Alpn, ClientCertificate, Handshake, Version};
 pub use server::{ClientAuth, Server, ServerSettings, UnknownName};

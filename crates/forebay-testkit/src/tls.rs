@@ -35,6 +35,8 @@ pub struct Wish<'a> {
     pub expired: bool,
     /// It has a key of Ed25519 instead of ECDSA P-256.
     pub ed25519: bool,
+    /// It may vouch for others too, as those that `openssl req -x509` makes do.
+    pub authority: bool,
     /// It proves a domain to an ACME server (RFC 8737): SHA-256 of the key authorization.
     pub challenge: Option<[u8; 32]>,
 }
@@ -113,6 +115,9 @@ impl Wish<'_> {
         }
         if self.expired {
             (params.not_before, params.not_after) = (date_time_ymd(2000, 1, 1), date_time_ymd(2000, 12, 31));
+        }
+        if self.authority {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         }
         let usage = if self.client {
             ExtendedKeyUsagePurpose::ClientAuth
