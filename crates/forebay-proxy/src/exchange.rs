@@ -10,9 +10,10 @@ use forebay_net::h1::{Name, RequestHead, ResponseHead, Span, Version};
 use forebay_net::uri::Target;
 use forebay_telemetry::access::AccessRecord;
 use forebay_telemetry::recording::Tape;
-use forebay_telemetry::stats::Class;
+use forebay_telemetry::stats::{Class, GrpcCodes};
 
 use crate::client::Client;
+use crate::grpc;
 use crate::heads;
 use crate::plan::{Limits, Route};
 use crate::recording;
@@ -79,6 +80,10 @@ pub(crate) struct Record<'a> {
     /// The port that the request names, if it does.
     pub(crate) port: Cell<Option<u16>>,
     pub(crate) refusal: Cell<Option<Refusal>>,
+    /// What the request asks for as gRPC, if it is.
+    pub(crate) grpc: Cell<Option<grpc::Asked>>,
+    /// How it has ended as gRPC, once that is known.
+    pub(crate) grpc_status: Cell<Option<grpc::Code>>,
     /// 0 until a response head is on its way to the client.
     pub(crate) status: Cell<u16>,
     pub(crate) bytes_in: Cell<u64>,
@@ -130,6 +135,8 @@ impl<'a> Record<'a> {
             address: Cell::new(client.who.peer.ip().to_canonical()),
             port: Cell::new(None),
             refusal: Cell::new(None),
+            grpc: Cell::new(None),
+            grpc_status: Cell::new(None),
             status: Cell::new(0),
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
@@ -292,11 +299,22 @@ impl<'a> Record<'a> {
                 stats.duration.record(nanos(took));
                 stats.bytes_in.add(self.bytes_in.get());
                 stats.bytes_out.add(self.bytes_out.get());
+                if self.grpc.get().is_some() {
+                    self.count_grpc(&stats.grpc);
+                }
             }
             None => self.worker.stats.requests_before_route.count(class),
         }
         if let Some(sink) = self.worker.access().borrow_mut().as_mut() {
             self.write_line(sink, scratch, head, duration);
+        }
+    }
+
+    /// How many calls ended how: also those that ended without saying it, but not those that nobody waits for.
+    fn count_grpc(&self, codes: &GrpcCodes) {
+        let code = self.grpc_status.get();
+        if code.is_some() || !self.aborted.get() {
+            codes.count(code.map(|code| code.0));
         }
     }
 
@@ -330,6 +348,7 @@ impl<'a> Record<'a> {
                 Version::Http3 => "HTTP/3",
             },
             status: self.status.get(),
+            grpc_status: self.grpc_status.get().filter(|code| code.is_known()).map(|code| code.0),
             reason: self.refusal.get().map(Refusal::reason).or(self.cut_off.get().then_some(CUT_OFF)),
             route: self.matched().map(|route| &*route.name),
             service: endpoint.as_ref().map(|endpoint| endpoint.service()),

@@ -7,6 +7,7 @@ use forebay_net::tls::ClientCertificate;
 
 use crate::client::Client;
 use crate::exchange::Record;
+use crate::grpc;
 use crate::plan::Underscores;
 use crate::route::HeaderEdits;
 
@@ -87,6 +88,8 @@ pub(crate) struct RequestParts<'a> {
     pub(crate) expect: bool,
     /// The protocol that the connection is to turn into.
     pub(crate) upgrade: Option<&'a str>,
+    /// What it asks for as gRPC, if it does: some fields are left out, for `grpc::finish_head` writes them.
+    pub(crate) grpc: Option<&'a grpc::Asked>,
     /// `Sec-WebSocket-Key`, where the client's protocol has none.
     pub(crate) websocket_key: Option<&'a [u8]>,
 }
@@ -106,10 +109,13 @@ pub(crate) fn write_request(out: &mut Vec<u8>, parts: &RequestParts<'_>) {
             continue;
         }
         let name = field.name.of_head(head);
-        if edited && edits.drops(name) {
+        if edited && edits.drops(name) || parts.grpc.is_some_and(|asked| asked.replaces(name)) {
             continue;
         }
         push_field(out, name, field.value.of_head(head));
+    }
+    if parts.grpc.is_some_and(|asked| asked.web.is_some()) {
+        seen.te_trailers = true;
     }
     push_framing(out, request.framing);
     push_forwarding(out, parts, &seen);
@@ -386,6 +392,8 @@ pub(crate) struct ResponseParts<'a> {
     pub(crate) version: Version,
     pub(crate) keep_alive: bool,
     pub(crate) now: forebay_base::time::Instant,
+    /// It is translated to this, so that its status stands in the body.
+    pub(crate) web: Option<grpc::Web>,
 }
 
 /// Writes the response head into `out`.
@@ -399,11 +407,16 @@ pub(crate) fn write_response(out: &mut Vec<u8>, parts: &ResponseParts<'_>) {
         response.framing == Framing::None && !matches!(response.status, 100..=199 | 204);
     for field in &response.fields {
         let passes = match field.known {
-            Name::ContentLength => length_is_information,
+            Name::ContentLength => length_is_information && parts.web.is_none(),
             Name::StrictTransportSecurity => !sets_hsts,
             _ => !field.hop_by_hop,
         };
         let name = field.name.of_head(head);
+        if let Some(web) = parts.web
+            && grpc::translate_field(out, web, name, field.value.of_head(head), edits)
+        {
+            continue;
+        }
         if passes && !edits.is_some_and(|edits| edits.drops(name)) {
             push_field(out, name, field.value.of_head(head));
         }

@@ -10,6 +10,7 @@ pub mod discovery;
 mod exchange;
 mod forward;
 pub mod gateway;
+mod grpc;
 mod heads;
 pub mod health;
 mod http3;

@@ -18,6 +18,7 @@ use crate::challenge;
 use crate::client::Client;
 use crate::exchange::{Record, Scratch};
 use crate::forward;
+use crate::grpc;
 use crate::heads;
 use crate::plan::{Action, Plan, Route, Target, Underscores};
 use crate::recording;
@@ -178,6 +179,7 @@ impl<'a> Turn<'a> {
         let (record, plan) = (self.record, &*self.record.active.plan);
         let head = &self.input.filled()[..self.head_len];
         identify(record, plan, &self.scratch.request, head);
+        grpc::recognise(record, &self.scratch.request, head)?;
         read_target(plan, self.scratch, head)?;
         read_host(self.scratch, head, record.client.who.secured.is_some())?;
         record.port.set(self.scratch.port);
@@ -203,6 +205,9 @@ impl<'a> Turn<'a> {
         let index = match_route(plan, self.scratch, head, record.trusted)?;
         record.set_route(index);
         let route = &plan.routes[index];
+        if route.grpc_web {
+            grpc::recognise_web(record, &self.scratch.request, head)?;
+        }
         if let Framing::Length(length) = self.scratch.request.framing
             && length > self.body_max(route)
         {
@@ -318,10 +323,15 @@ impl<'a> Turn<'a> {
         let (keep, next) = self.finish_body(now, refusal.closes());
         let head = &self.input.filled()[..self.head_len];
         let manner = Manner::new(&self.scratch.request, head, keep);
-        self.record.status.set(refusal.status());
         self.scratch.reply.clear();
-        let head_len =
-            respond::write_refusal(&mut self.scratch.reply, self.record, *refusal, allow, manner, now);
+        let Self { record, scratch, .. } = self;
+        let head_len = if let Some(asked) = record.grpc.get() {
+            record.status.set(grpc::STATUS);
+            grpc::write_refusal(&mut scratch.reply, record, &asked, *refusal, manner, now)
+        } else {
+            record.status.set(refusal.status());
+            respond::write_refusal(&mut scratch.reply, record, *refusal, allow, manner, now)
+        };
         self.send_reply(head_len, next).await
     }
 

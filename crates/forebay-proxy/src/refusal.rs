@@ -70,6 +70,8 @@ refusals! {
     BodyMalformed, 400, "body_malformed", Client, "The chunked request body is not valid";
     /// The client stopped sending before the end of the body.
     BodyTruncated, 400, "body_truncated", Client, "The request body ended early";
+    /// `grpc-timeout` is no timeout.
+    BadGrpcTimeout, 400, "bad_grpc_timeout", Client, "The grpc-timeout header is not valid";
     /// No route matches.
     NoRoute, 404, "no_route", Client, "No route matches this request";
     /// A route matches the path but not with this method.

@@ -106,7 +106,7 @@ pub(crate) fn write_refusal(
     now: Instant,
 ) -> usize {
     let body = problem(record, refusal);
-    let proxy_status = format!("{}; error={}", heads::PSEUDONYM, proxy_error(refusal));
+    let proxy_status = proxy_status(refusal);
     let retry_after = refusal.retry_after().map(|seconds| seconds.to_string());
     let mut fields: Vec<(&str, &[u8])> =
         vec![("Cache-Control", b"no-store"), ("Proxy-Status", proxy_status.as_bytes())];
@@ -124,6 +124,11 @@ pub(crate) fn write_refusal(
         fixed: true,
     };
     write(out, record, &answer, manner, now)
+}
+
+/// What `Proxy-Status` says of a refusal.
+pub(crate) fn proxy_status(refusal: Refusal) -> String {
+    format!("{}; error={}", heads::PSEUDONYM, proxy_error(refusal))
 }
 
 /// The problem document. Every part is made of characters that JSON needs no escapes for.

@@ -88,6 +88,8 @@ pub struct AccessRecord<'a> {
     pub protocol: &'static str,
     /// Status sent to the client; 0 if none was.
     pub status: u16,
+    /// Number of the gRPC status; `None`: it is no gRPC, or there was none.
+    pub grpc_status: Option<u8>,
     /// Why Forebay answered itself, or broke the request off, if it did.
     pub reason: Option<&'a str>,
     /// The matched route.

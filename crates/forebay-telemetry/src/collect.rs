@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crate::metric::Snapshot;
-use crate::stats::{Class, Classes, EndpointName, EndpointStats, RouteStats, Telemetry};
+use crate::stats::{Class, Classes, EndpointName, EndpointStats, GrpcCodes, RouteStats, Telemetry};
 use crate::summary::Connections;
 
 pub(crate) type ByClass = [u64; Class::ALL.len()];
+pub(crate) type ByCode = [u64; GrpcCodes::LABELS.len()];
 
 /// The state of everything at a moment. Histograms are summed only when asked for: they are the bulk.
 #[derive(Debug, Default)]
@@ -34,6 +35,8 @@ pub(crate) struct Route {
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) in_flight: i64,
+    /// Responses in gRPC, by the number of their status.
+    pub(crate) grpc: ByCode,
     parts: Vec<Arc<RouteStats>>,
 }
 
@@ -141,6 +144,7 @@ fn routes(telemetry: &Telemetry) -> Vec<Route> {
         bytes_in: parts.iter().map(|part| part.bytes_in.get()).sum(),
         bytes_out: parts.iter().map(|part| part.bytes_out.get()).sum(),
         in_flight: parts.iter().map(|part| part.in_flight.get()).sum(),
+        grpc: codes(&parts),
         parts,
     };
     telemetry.routes().into_iter().map(sum).filter(Route::was_used).collect()
@@ -168,6 +172,12 @@ fn endpoints(telemetry: &Telemetry) -> Vec<Endpoint> {
 fn classes<'a>(parts: impl Iterator<Item = &'a Classes>) -> ByClass {
     let mut total = ByClass::default();
     parts.for_each(|part| part.add_to(&mut total));
+    total
+}
+
+fn codes(parts: &[Arc<RouteStats>]) -> ByCode {
+    let mut total = ByCode::default();
+    parts.iter().for_each(|part| part.grpc.add_to(&mut total));
     total
 }
 

@@ -100,6 +100,8 @@ pub struct RouteStats {
     pub in_flight: Gauge,
     /// From the request's head to the response's last byte.
     pub duration: Histogram,
+    /// Responses in gRPC, by their status.
+    pub grpc: GrpcCodes,
 }
 
 /// What one worker counts for one endpoint of one service.
@@ -133,6 +135,10 @@ pub struct EndpointStats {
 /// A counter per [`Class`].
 #[derive(Debug, Default)]
 pub struct Classes([Counter; Class::ALL.len()]);
+
+/// A counter per status of gRPC, and one for responses without one.
+#[derive(Debug, Default)]
+pub struct GrpcCodes([Counter; GrpcCodes::LABELS.len()]);
 
 /// Service and endpoint: what upstream series are named by.
 pub type EndpointName = (Box<str>, Box<str>);
@@ -195,6 +201,43 @@ impl Classes {
     }
 
     pub(crate) fn add_to(&self, total: &mut [u64; Class::ALL.len()]) {
+        for (sum, counter) in total.iter_mut().zip(&self.0) {
+            *sum += counter.get();
+        }
+    }
+}
+
+impl GrpcCodes {
+    /// The names of the codes in the order of their numbers; the last one is for everything else: no status, or a
+    /// number that gRPC does not know.
+    pub const LABELS: [&'static str; 18] = [
+        "OK",
+        "CANCELLED",
+        "UNKNOWN",
+        "INVALID_ARGUMENT",
+        "DEADLINE_EXCEEDED",
+        "NOT_FOUND",
+        "ALREADY_EXISTS",
+        "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED",
+        "FAILED_PRECONDITION",
+        "ABORTED",
+        "OUT_OF_RANGE",
+        "UNIMPLEMENTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
+        "UNAUTHENTICATED",
+        "other",
+    ];
+
+    /// Counts one.
+    pub fn count(&self, code: Option<u8>) {
+        let other = Self::LABELS.len() - 1;
+        self.0[code.map_or(other, |code| usize::from(code).min(other))].inc();
+    }
+
+    pub(crate) fn add_to(&self, total: &mut [u64; Self::LABELS.len()]) {
         for (sum, counter) in total.iter_mut().zip(&self.0) {
             *sum += counter.get();
         }

@@ -258,12 +258,18 @@ async fn send_head(
     call.endpoint.stats.first_byte.record(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX));
     let class = Class::of(response.status);
     call.endpoint.stats.responses.count(class);
-    if class == Class::ServerError {
-        call.endpoint.failed()
-    } else {
-        call.endpoint.succeeded()
+    let failed = match call.grpc {
+        None => Some(class == Class::ServerError),
+        Some(grpc) => grpc.begin(record, response, &buffer.filled()[..head_len]),
+    };
+    match failed {
+        Some(true) => call.endpoint.failed(),
+        Some(false) => call.endpoint.succeeded(),
+        // It is said behind the body.
+        None => {}
     }
-    call.observe(now, waited, class == Class::ServerError);
+    call.observe(now, waited, failed == Some(true));
+    let web = call.grpc.and_then(|grpc| grpc.bridged.get());
 
     let (body, consumed, data_len) = match over {
         Over::Link(_) => {
@@ -278,6 +284,8 @@ async fn send_head(
     };
     let clean = !body.is_done() || buffer.len() == head_len + consumed;
     let framing = match (response.framing, call.version) {
+        (_, Version::Http11) if web.is_some() => Framing::Chunked,
+        _ if web.is_some() => Framing::UntilClose,
         (Framing::Chunked | Framing::UntilClose, Version::Http11) => Framing::Chunked,
         (Framing::Chunked, _) => Framing::UntilClose,
         (framing, _) => framing,
@@ -297,13 +305,16 @@ async fn send_head(
         version: call.version,
         keep_alive,
         now,
+        web,
     };
     heads::write_response(reply, &parts);
     record.status.set(response.status);
     let chunked = framing == Framing::Chunked;
     let data = &bytes[head_len..head_len + data_len];
-    record.count_out(data_len);
     let trailers = if body.is_done() { trailers(over, &body) } else { Cow::default() };
+    let (data, trailers) = call.translate(data, body.is_done(), trailers);
+    let data = &*data;
+    record.count_out(data.len());
     if let Wire::Stream(stream) = &call.client.wire {
         let trailers = edited_trailers(&trailers, record.response_edits());
         let ends_here = body.is_done() && data.is_empty() && trailers.is_empty();
@@ -389,17 +400,19 @@ async fn relay(
         // A read that filled its buffer has most likely left something: then packets can be filled too.
         let filled = buffer.space().is_empty();
         let data = &buffer.filled()[..data_len];
+        let trailers = if body.is_done() { trailers(over, body) } else { Cow::default() };
+        let (data, trailers) = call.translate(data, body.is_done(), trailers);
+        let data = &*data;
         if let Some(stream) = on_stream {
-            let trailers = if body.is_done() { trailers(over, body) } else { Cow::default() };
             let trailers = edited_trailers(&trailers, call.record.response_edits());
             send_on_client(call, stream, data, body.is_done(), &trailers).await?;
         } else if chunked {
-            send_chunk(call, over, data, body).await?;
+            send_chunk(call, data, &trailers, body.is_done()).await?;
         } else {
             more = filled && !body.is_done();
             write(call, [data], more).await?;
         }
-        call.record.count_out(data_len);
+        call.record.count_out(data.len());
         if filled {
             // There is more at once, but others wait too: one large body must not keep small ones waiting.
             drop(buffer);
@@ -438,13 +451,9 @@ async fn readable(
     .await
 }
 
-async fn send_chunk(call: &Call<'_>, over: Over<'_>, data: &[u8], body: &Body) -> Result<(), Fault> {
+async fn send_chunk(call: &Call<'_>, data: &[u8], trailers: &[u8], end: bool) -> Result<(), Fault> {
     let (start, len) = chunk_start(data.len());
-    let end = if body.is_done() {
-        last_chunk(&trailers(over, body), call.record.response_edits())
-    } else {
-        Cow::Borrowed(&[][..])
-    };
+    let end = if end { last_chunk(trailers, call.record.response_edits()) } else { Cow::Borrowed(&[][..]) };
     let chunk = if data.is_empty() { [&[][..]; 3] } else { [&start[..len], data, CHUNK_END] };
     write(call, [chunk[0], chunk[1], chunk[2], &end], false).await
 }

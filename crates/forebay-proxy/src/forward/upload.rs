@@ -67,6 +67,10 @@ pub(super) async fn upload(
         }
         let end = body.is_done();
         call.record.show_body(&buffer.filled()[..data], end);
+        let data = match call.grpc {
+            None => data,
+            Some(grpc) => grpc.decode(&mut buffer.filled_mut()[..data], end).map_err(Fault::Refuse)?,
+        };
         if !pass_on(call, from, over, &buffer.filled()[..data], body, chunked).await? {
             call.sent_at.set(Some(Instant::now()));
             return Ok(());
@@ -147,7 +151,9 @@ fn deadline(call: &Call<'_>) -> Instant {
         // The client waits for the upstream's word, so the time it takes is the upstream's.
         return (call.record.started + call.times.first_byte).min(call.times.total);
     }
-    let rate = call.record.limits().body_rate_min;
+    // A call may go on for hours and say something now and then.
+    let streams = call.grpc.is_some_and(|grpc| grpc.asked.web.is_none());
+    let rate = if streams { 0 } else { call.record.limits().body_rate_min };
     let in_all = match received.checked_mul(1000).and_then(|millis| millis.checked_div(rate)) {
         Some(millis) => call.record.started + RATE_GRACE + Duration::from_millis(millis),
         None => Instant::NEVER,

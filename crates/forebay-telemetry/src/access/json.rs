@@ -26,6 +26,9 @@ pub(super) fn line(out: &mut Vec<u8>, clock: &mut Clock, record: &AccessRecord<'
     text(out, "query", record.query);
     text(out, "protocol", Some(record.protocol.as_bytes()));
     number(out, "status", u64::from(record.status));
+    if let Some(code) = record.grpc_status {
+        number(out, "grpc_status", u64::from(code));
+    }
     text(out, "reason", record.reason.map(str::as_bytes));
     text(out, "route", record.route.map(str::as_bytes));
     text(out, "service", record.service.map(str::as_bytes));

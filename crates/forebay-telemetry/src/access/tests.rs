@@ -19,6 +19,7 @@ fn record() -> AccessRecord<'static> {
         query: Some(b"item=1"),
         protocol: "HTTP/1.1",
         status: 200,
+        grpc_status: None,
         reason: None,
         route: Some("shop.test/*"),
         service: Some("shop"),

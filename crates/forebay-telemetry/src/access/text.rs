@@ -77,6 +77,10 @@ fn rest(out: &mut Vec<u8>, record: &AccessRecord<'_>) {
         out.extend_from_slice(b" attempts=");
         escape::decimal(out, u64::from(record.attempts));
     }
+    if let Some(code) = record.grpc_status {
+        out.extend_from_slice(b" grpc=");
+        escape::decimal(out, u64::from(code));
+    }
     if let Some(reason) = record.reason {
         out.extend_from_slice(b" reason=");
         escape::text(out, reason.as_bytes(), FIELD_BYTES_MAX);

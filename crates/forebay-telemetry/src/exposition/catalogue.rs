@@ -4,6 +4,7 @@ use super::Seen;
 use super::page::{Page, Value};
 use crate::collect::Route;
 use crate::process::Usage;
+use crate::stats::GrpcCodes;
 use certificates::CERTIFICATES;
 pub(super) use upstreams::STATES;
 use upstreams::UPSTREAMS;
@@ -115,6 +116,21 @@ const REQUESTS: &[Family] = &[
         help: "Bytes of response bodies sent.",
         labels: BY_ROUTE,
         samples: |page, seen| each_route(page, seen, |route| route.bytes_out.into()),
+    },
+    Family {
+        name: "forebay_grpc_responses_total",
+        kind: Kind::Counter,
+        help: "Responses to gRPC and gRPC-Web requests, Forebay's own included, by the name of their status; other: without one, or with a number gRPC does not know. Statuses that never occurred are left out.",
+        labels: &["route", "code"],
+        samples: |page, seen| {
+            for route in &seen.collected.routes {
+                for (code, &count) in GrpcCodes::LABELS.iter().zip(&route.grpc) {
+                    if count > 0 {
+                        page.sample(&[&route.name, code], count);
+                    }
+                }
+            }
+        },
     },
     Family {
         name: "forebay_refusals_total",

@@ -17,6 +17,10 @@ The route's header edits apply to it once a route is known.
 {\"type\":\"about:blank\",\"status\":404,\"title\":\"No route matches this request\",\"reason\":\"no_route\",\"request_id\":\"0f51c0f0fc1c4b0b9f8a6a3f5a8d2c71\"}
 ```
 
+Callers of gRPC get a response without a body instead: HTTP status 200, the status of the column `gRPC` in `grpc-status`
+(`DEADLINE_EXCEEDED`, 4, once the time of their `grpc-timeout` is over, whatever the reason), the title in
+`grpc-message`; those of gRPC-Web, where a route translates it, get the same as the last message of the body.
+
 Once a response is on its way to the client, nothing can take its place: the client's connection is then reset, the
 request counts as `aborted`, and the reason stands in metrics and log only.
 
@@ -34,8 +38,8 @@ pub(super) fn reference() -> String {
     ];
     for (side, title) in sides {
         page.push_str(&format!("\n## {title}\n\n"));
-        page.push_str("| reason | status | title | what it means, what to look at | connection |\n");
-        page.push_str("|---|---|---|---|---|\n");
+        page.push_str("| reason | status | gRPC | title | what it means, what to look at | connection |\n");
+        page.push_str("|---|---|---|---|---|---|\n");
         let of_side = Refusal::ALL.iter().copied().filter(|refusal| refusal.side() == side);
         of_side.for_each(|refusal| page.push_str(&row(refusal)));
     }
@@ -49,7 +53,8 @@ fn row(refusal: Refusal) -> String {
     }
     let connection = if refusal.closes() { "closed" } else { "" };
     let (reason, title) = (refusal.reason(), refusal.title());
-    format!("| `{reason}` | {status} | {title} | {} | {connection} |\n", meaning(refusal))
+    let grpc = refusal.grpc_status();
+    format!("| `{reason}` | {status} | {grpc} | {title} | {} | {connection} |\n", meaning(refusal))
 }
 
 /// What an operator who sees it wants to know.
@@ -68,6 +73,9 @@ const fn meaning(refusal: Refusal) -> &'static str {
             "`Host` is empty or no host name, or the URL in the request line names another host."
         }
         Refusal::HeaderUnderscore => "`limits.header_underscores` is `refuse`.",
+        Refusal::BadGrpcTimeout => {
+            "`grpc-timeout` is not one to eight digits and a unit of `H`, `M`, `S`, `m`, `u` and `n`, or is there twice."
+        }
         Refusal::BodyMalformed => {
             "A chunk's size, extension or end is not valid, or extensions or trailers are beyond their bounds."
         }
