@@ -8,9 +8,9 @@ use std::time::Duration;
 use forebay_base::time::Instant;
 use forebay_net::h1::{Name, RequestHead, ResponseHead, Span, Version};
 use forebay_net::uri::Target;
-use forebay_telemetry::access::AccessRecord;
+use forebay_telemetry::access::{AccessRecord, Secured};
 use forebay_telemetry::recording::Tape;
-use forebay_telemetry::stats::{Class, GrpcCodes};
+use forebay_telemetry::stats::{Class, GrpcCodes, ProtocolStats};
 
 use crate::client::Client;
 use crate::grpc;
@@ -289,6 +289,7 @@ impl<'a> Record<'a> {
         if let Some(refusal) = self.refusal.get() {
             self.worker.stats.refusals[refusal.index()].inc();
         }
+        self.worker.stats.protocols.requests[version_index(scratch.request.version)].inc();
         match self.route.get() {
             Some(index) => {
                 let stats = &self.active.routes[index];
@@ -341,12 +342,12 @@ impl<'a> Record<'a> {
             host: scratch.host.as_bytes(),
             path: scratch.target.path().as_bytes(),
             query: scratch.target.query().map(str::as_bytes),
-            protocol: match scratch.request.version {
-                Version::Http10 => "HTTP/1.0",
-                Version::Http11 => "HTTP/1.1",
-                Version::Http2 => "HTTP/2",
-                Version::Http3 => "HTTP/3",
-            },
+            protocol: ProtocolStats::VERSIONS[version_index(scratch.request.version)],
+            secured: self.client.who.secured.as_deref().map(|handshake| Secured {
+                version: handshake.version.text(),
+                sni: handshake.sni.as_deref(),
+                subject: handshake.client.as_deref().map(|client| &*client.subject),
+            }),
             status: self.status.get(),
             grpc_status: self.grpc_status.get().filter(|code| code.is_known()).map(|code| code.0),
             reason: self.refusal.get().map(Refusal::reason).or(self.cut_off.get().then_some(CUT_OFF)),
@@ -363,6 +364,16 @@ impl<'a> Record<'a> {
             referer: field(Name::Referer),
             aborted: self.aborted.get() || self.status.get() == 0,
         });
+    }
+}
+
+/// The place of a version in `ProtocolStats::VERSIONS`.
+const fn version_index(version: Version) -> usize {
+    match version {
+        Version::Http10 => 0,
+        Version::Http11 => 1,
+        Version::Http2 => 2,
+        Version::Http3 => 3,
     }
 }
 

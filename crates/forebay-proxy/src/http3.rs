@@ -14,7 +14,7 @@ use crate::client::Who;
 use crate::gateway::Door;
 use crate::multiplexed::{Request, http2_limits};
 use crate::plan::Plan;
-use crate::welcome::Open;
+use crate::welcome::{self, Level, Open};
 use crate::worker::Worker;
 
 /// Where a worker's clients come in by HTTP/3.
@@ -119,7 +119,11 @@ async fn welcome(worker: Rc<Worker>, attempt: Attempt, listener: usize) {
     let Some(counted) = count(&worker, &connection) else { return };
     let _open = Open::new(&worker);
     let listener = worker.active().plan.listeners.get(listener).copied().unwrap_or_default();
-    let who = Rc::new(Who::secured(connection.peer(), listener, connection.handshake()));
+    let protocols = &worker.stats.protocols;
+    let _levels = (Level::up(&protocols.secured), Level::up(&protocols.http3));
+    let handshake = connection.handshake();
+    welcome::count(protocols, &handshake);
+    let who = Rc::new(Who::secured(connection.peer(), listener, handshake));
     serve_connection(&worker, &connection, &who).await;
     drop(counted);
 }

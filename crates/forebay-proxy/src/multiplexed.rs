@@ -4,19 +4,24 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use forebay_net::buffer::{Buffer, Lent};
-use forebay_net::h1::{HeadError, RequestHead, Span};
+use forebay_net::h1::{HeadError, RequestHead, Span, Version};
+use forebay_net::h2::connection::Counters;
 use forebay_net::h2::{self, mux};
 use forebay_net::link::Link;
 use forebay_net::stream::{Reset, Stream};
+use forebay_telemetry::stats::Http2Stats;
 
 use crate::client::{Client, Who, Wire};
 use crate::exchange::Scratch;
 use crate::pipeline::{self, Next};
 use crate::plan::Limits;
+use crate::welcome::Level;
 use crate::worker::Worker;
 
 /// Serves HTTP/2 until either side has had enough. `received` was read of the connection already.
 pub(crate) async fn serve(worker: &Rc<Worker>, link: Link, who: Rc<Who>, received: Option<Lent>) {
+    let protocols = &worker.stats.protocols;
+    let _open = Level::up(&protocols.http2[usize::from(who.secured.is_some())]);
     let active = worker.active();
     let limits = http2_limits(&active.plan.limits);
     let idle = active.plan.limits.idle;
@@ -32,6 +37,23 @@ pub(crate) async fn serve(worker: &Rc<Worker>, link: Link, who: Rc<Who>, receive
         request.take(spans, bytes, protocol, error);
         drop(head);
         tokio::task::spawn_local(request.serve());
+    }
+    count(&protocols.http2_ended[0], &server.counters());
+}
+
+/// Adds up what was counted on a connection that has ended.
+pub(crate) fn count(stats: &Http2Stats, counters: &Counters) {
+    let Counters { glitches, resets_received, resets_sent, refused, heads_too_large, .. } = *counters;
+    stats.connections.inc();
+    stats.glitches.add(u64::from(glitches));
+    stats.resets_received.add(resets_received);
+    stats.resets_sent.add(resets_sent);
+    stats.refused.add(refused);
+    stats.heads_too_large.add(heads_too_large);
+    for (sent, code) in [(true, counters.goaway_sent), (false, counters.goaway_received)] {
+        if let Some(code) = code {
+            stats.count_goaway(sent, code);
+        }
     }
 }
 
@@ -97,6 +119,8 @@ impl Request {
     /// Serves it.
     pub(crate) async fn serve(self) {
         let Self { worker, stream, who, mut input, mut scratch, head_len, error } = self;
+        let http3 = scratch.request.version == Version::Http3;
+        let _open = Level::up(&worker.stats.protocols.streams[usize::from(http3)]);
         let client = Client::new(Wire::Stream(Rc::clone(&stream)), worker.alarm(), who);
         std::future::poll_fn(|cx| {
             client.alarm.adopt(cx);

@@ -8,9 +8,10 @@ use forebay_base::time::Instant;
 use forebay_net::link::{Link, TlsFailure};
 use forebay_net::proxy_protocol::{self, Client, ReadError};
 use forebay_net::socket::Socket;
-use forebay_net::tls::{Alpn, Failure, Handshake};
-
+use forebay_net::tls::{Alpn, Failure, Handshake, Version};
 use forebay_telemetry::log::Event;
+use forebay_telemetry::metric::Gauge;
+use forebay_telemetry::stats::ProtocolStats;
 
 use crate::client::Who;
 use crate::gateway::arrival::Arrival;
@@ -45,6 +46,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival) {
     if listener.tls {
         // Boxed: what a handshake needs must not make every idle connection larger.
         let Some((link, handshake)) = Box::pin(secure(&worker, link, listener)).await else { return };
+        let _secured = Level::up(&worker.stats.protocols.secured);
         let multiplexed = handshake.alpn == Alpn::H2;
         let who = Rc::new(Who::secured(peer, listener, handshake).at(local));
         if multiplexed {
@@ -64,6 +66,7 @@ async fn introduce(worker: &Worker, mut arrival: Arrival) -> Option<(Arrival, Op
     let active = worker.active();
     let limits = &active.plan.limits;
     let refuse = |error: &dyn std::fmt::Display| {
+        worker.stats.protocols.proxy_refused.inc();
         worker.log.emit(&Event::ProxyProtocolRefused { peer: arrival.peer.ip(), error });
     };
     if !arrival.trusted {
@@ -104,14 +107,43 @@ async fn secure(worker: &Worker, link: Link, listener: Listener) -> Option<(Link
     drop(active);
     match link.accept_tls(&server, listener.http2, &[], &alarm, deadline).await {
         Ok((_, handshake)) if handshake.alpn == Alpn::AcmeTls => None,
-        Ok(secured) => Some(secured),
+        Ok((link, handshake)) => {
+            count(&worker.stats.protocols, &handshake);
+            Some((link, handshake))
+        }
         Err(TlsFailure { why, link }) => {
+            worker.stats.protocols.count_failed(why.word());
             if let (Failure::NotTls { http: true }, Some(link)) = (&why, link) {
                 let _ = link.write_all([PLAIN_HTTP], &alarm, || deadline).await;
                 let _ = link.shutdown().await;
             }
             None
         }
+    }
+}
+
+/// Counts a handshake that came to an agreement.
+pub(crate) fn count(stats: &ProtocolStats, handshake: &Handshake) {
+    let version = match handshake.version {
+        Version::V1_2 => 0,
+        Version::V1_3 => 1,
+    };
+    stats.handshakes[version][usize::from(handshake.resumed)].inc();
+}
+
+/// Counts something as open for as long as it lives.
+pub(crate) struct Level<'a>(&'a Gauge);
+
+impl<'a> Level<'a> {
+    pub(crate) fn up(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Level<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

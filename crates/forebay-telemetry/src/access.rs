@@ -67,6 +67,17 @@ pub struct AccessSink {
     home: SyncSender<Vec<u8>>,
 }
 
+/// How a client's connection is secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Secured<'a> {
+    /// `TLSv1.3` or the like.
+    pub version: &'static str,
+    /// The name it asked for.
+    pub sni: Option<&'a str>,
+    /// The subject of the certificate it showed, verified (RFC 4514).
+    pub subject: Option<&'a str>,
+}
+
 /// What is known of a request when its last byte is sent (or never will be). Bytes are as received.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessRecord<'a> {
@@ -86,6 +97,8 @@ pub struct AccessRecord<'a> {
     pub query: Option<&'a [u8]>,
     /// `HTTP/1.1` or the like.
     pub protocol: &'static str,
+    /// How the client's connection is secured; `None`: it is not.
+    pub secured: Option<Secured<'a>>,
     /// Status sent to the client; 0 if none was.
     pub status: u16,
     /// Number of the gRPC status; `None`: it is no gRPC, or there was none.

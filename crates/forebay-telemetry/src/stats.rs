@@ -17,10 +17,12 @@ use crate::recording;
 use registry::{Entry, Registry, Retired};
 
 mod certificates;
+mod protocols;
 mod registry;
 mod supervised;
 
 pub use certificates::{CertificateNumbers, ShownCertificate};
+pub use protocols::{Http2Stats, ProtocolStats, Tunnels};
 pub use supervised::{EndpointNumbers, ServiceNumbers};
 
 /// What a response (or its absence) was, coarse enough to be a label.
@@ -83,6 +85,8 @@ pub struct WorkerStats {
     pub requests_before_route: Classes,
     /// Requests that had not ended when draining had to; they are among the aborted ones too.
     pub requests_cut: Counter,
+    /// What is spoken.
+    pub protocols: ProtocolStats,
     registry: Mutex<Registry>,
 }
 
@@ -455,6 +459,7 @@ impl WorkerStats {
             refusals: (0..reasons).map(|_| Counter::new()).collect(),
             requests_before_route: Classes::default(),
             requests_cut: Counter::new(),
+            protocols: ProtocolStats::default(),
             registry: Mutex::default(),
         }
     }

@@ -18,6 +18,7 @@ use crate::client::{self, Wire};
 use crate::heads;
 use crate::pipeline::Next;
 use crate::plan::Upgrades;
+use crate::welcome::Level;
 
 /// Why a WebSocket is closed when this process ends (RFC 6455 §7.4.1).
 const GOING_AWAY: u16 = 1001;
@@ -86,6 +87,10 @@ pub(super) async fn run(
     buffer.consume(head_len);
 
     let frames = upgrade.is_websocket().then(Default::default);
+    let kind = usize::from(frames.is_none());
+    let tunnels = &record.worker.stats.protocols.tunnels[kind];
+    tunnels.opened.inc();
+    let _open = Level::up(&tunnels.active);
     let until = settings.lifetime.map_or(Instant::NEVER, |lifetime| now + lifetime);
     let tunnel =
         Tunnel { call, active: Cell::new(now), until: Cell::new(until), idle: settings.idle, frames };

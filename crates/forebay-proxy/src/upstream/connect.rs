@@ -118,8 +118,10 @@ async fn share(endpoint: &Rc<Endpoint>, ask: &Ask<'_>, deadline: Instant) -> Res
                 let limits = multiplexed::http2_limits(ask.limits);
                 let (worker, secure) = (ask.worker, endpoint.speech.tls.is_some());
                 let (lane, drive) = mux::Client::new(link, limits, secure, &worker.wheel, &worker.buffers);
+                let stats = Arc::clone(&worker.stats);
                 tokio::task::spawn_local(async move {
-                    drive.await;
+                    let counters = drive.await;
+                    multiplexed::count(&stats.protocols.http2_ended[1], &counters);
                     drop(place);
                 });
                 lanes.agree(true);

@@ -25,6 +25,11 @@ pub(super) fn line(out: &mut Vec<u8>, clock: &mut Clock, record: &AccessRecord<'
     text(out, "path", Some(record.path).filter(|path| !path.is_empty()));
     text(out, "query", record.query);
     text(out, "protocol", Some(record.protocol.as_bytes()));
+    if let Some(secured) = record.secured {
+        text(out, "tls", Some(secured.version.as_bytes()));
+        text(out, "sni", secured.sni.map(str::as_bytes));
+        text(out, "client_subject", secured.subject.map(str::as_bytes));
+    }
     number(out, "status", u64::from(record.status));
     if let Some(code) = record.grpc_status {
         number(out, "grpc_status", u64::from(code));

@@ -20,6 +20,7 @@ fn record() -> AccessRecord<'static> {
         protocol: "HTTP/1.1",
         status: 200,
         grpc_status: None,
+        secured: None,
         reason: None,
         route: Some("shop.test/*"),
         service: Some("shop"),
@@ -296,4 +297,19 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+#[test]
+fn how_a_connection_is_secured_is_told_where_it_is() {
+    let told = |secured| -> Value {
+        let value: Value = serde_json::from_str(&json_line(&AccessRecord { secured, ..record() })).unwrap();
+        serde_json::json!([value["tls"], value["sni"], value["client_subject"]])
+    };
+    let secured = Secured { version: "TLSv1.3", sni: Some("shop.test"), subject: Some("CN=it \"quoted\"") };
+    assert_eq!(told(None), serde_json::json!([null, null, null]));
+    assert_eq!(
+        told(Some(Secured { sni: None, subject: None, ..secured })),
+        serde_json::json!(["TLSv1.3", null, null])
+    );
+    assert_eq!(told(Some(secured)), serde_json::json!(["TLSv1.3", "shop.test", "CN=it \"quoted\""]));
 }

@@ -6,10 +6,12 @@ use crate::collect::Route;
 use crate::process::Usage;
 use crate::stats::GrpcCodes;
 use certificates::CERTIFICATES;
+use protocols::PROTOCOLS;
 pub(super) use upstreams::STATES;
 use upstreams::UPSTREAMS;
 
 mod certificates;
+mod protocols;
 mod upstreams;
 
 /// Metrics that belong together.
@@ -52,6 +54,7 @@ const BY_ROUTE: &[&str] = &["route"];
 pub(super) const CATALOGUE: &[Section] = &[
     Section { title: "Requests", families: REQUESTS },
     Section { title: "Client connections", families: CONNECTIONS },
+    Section { title: "Protocols", families: PROTOCOLS },
     Section { title: "Certificates", families: CERTIFICATES },
     Section { title: "Services and their endpoints", families: UPSTREAMS },
     Section { title: "Forebay itself", families: ITSELF },

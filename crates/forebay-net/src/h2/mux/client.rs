@@ -30,14 +30,14 @@ struct User {
 
 impl Client {
     /// Takes over a connection; `secure` says which scheme requests on it have. The future drives it and must be
-    /// polled for anything to happen; it ends with the connection.
+    /// polled for anything to happen; it ends with the connection, and says what has been counted on it.
     pub fn new(
         link: Link,
         limits: Limits,
         secure: bool,
         wheel: &Wheel,
         buffers: &BufferPool,
-    ) -> (Self, impl Future<Output = ()> + 'static) {
+    ) -> (Self, impl Future<Output = Counters> + 'static) {
         let core = Rc::new(Core::new(Connection::client(limits, Instant::now())));
         let mut driver = Driver::new(Rc::clone(&core), link, limits.stall, wheel, buffers, &[]);
         let scheme = if secure { &b"https"[..] } else { b"http" };
@@ -45,6 +45,7 @@ impl Client {
             // How long it may be idle is up to whoever holds it.
             while poll_fn(|cx| driver.poll(cx, Duration::MAX, false)).await.is_some() {}
             driver.close().await;
+            driver.core.borrow().connection.counters()
         };
         (Self { user: Rc::new(User { core, scheme }) }, drive)
     }
