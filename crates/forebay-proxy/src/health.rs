@@ -4,9 +4,12 @@
 //! supervisor's business. Workers send no probes: an endpoint gets one per interval, however many workers there
 //! are.
 
+mod grpc;
 mod http;
+mod http2;
 mod probe;
 mod schedule;
+mod wire;
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -21,6 +24,8 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 use crate::supervisor::{Supervisor, Target};
 use probe::Failure;
 use schedule::Schedule;
+
+pub(crate) use wire::Speech;
 
 /// Probes under way at a time. Those beyond it wait: a thousand dead endpoints may cost time, but neither
 /// descriptors nor a burst of packets.

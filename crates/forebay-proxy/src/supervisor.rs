@@ -27,6 +27,7 @@ use forebay_telemetry::stats::{EndpointNumbers, ServiceNumbers};
 use tokio::sync::Notify;
 
 use crate::discovery;
+use crate::health::Speech;
 use crate::plan::Plan;
 use crate::upstream::{Grief, Registry, Report};
 use member::Member;
@@ -140,7 +141,9 @@ impl Supervisor {
                         _ if member.address().path().is_some() => "localhost".into(),
                         _ => member.shared.name.clone(),
                     },
+                    name: member.shared.host().into(),
                     health: Arc::clone(health),
+                    speech: Speech::of(&service.spec),
                     id: member.id,
                 });
             }

@@ -5,14 +5,15 @@ use std::fmt::Write;
 use forebay_base::units::show_size;
 use forebay_net::buffer::Buffer;
 use forebay_net::h1::{Body, BodyError, HeadError, HeadLimits, Outcome, ResponseHead};
-use forebay_net::socket::Socket;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::http2;
 use super::probe::{Deadline, Failure};
+use super::wire::{Bytes, Wire};
 use crate::plan::HttpCheck;
 
 /// What is read of a body.
-const BODY_MAX: usize = 64 << 10;
+pub(super) const BODY_MAX: usize = 64 << 10;
 /// Bounds on the head of an answer.
 const HEAD: HeadLimits = HeadLimits { bytes: 32 << 10, fields: 100, target: 0 };
 /// Interim responses before the answer.
@@ -24,28 +25,47 @@ const SHOWN_MAX: usize = 60;
 
 /// An answer on its way.
 struct Answer {
-    stream: Socket,
+    stream: Box<dyn Bytes>,
     deadline: Deadline,
     buffer: Buffer,
 }
 
 /// Asks for `check` on a fresh connection; `host` is for a check that names none.
 pub(super) async fn ask(
-    mut stream: Socket,
+    wire: Wire,
     check: &HttpCheck,
     host: &str,
     deadline: Deadline,
 ) -> Result<(), Failure> {
     let request = request(check, host);
-    deadline.bound("sending", stream.write_all(request.as_bytes())).await?;
+    if wire.http2 {
+        let http2::Answer { head, body, whole, .. } = http2::ask(wire, &request, &[], deadline).await?;
+        expect_status(check, head.status)?;
+        return expect_body(check, &body, whole);
+    }
+    let mut stream = wire.bytes;
+    let sending = async {
+        stream.write_all(request.as_bytes()).await?;
+        stream.flush().await
+    };
+    deadline.bound("sending", sending).await?;
     let mut answer = Answer { stream, deadline, buffer: Buffer::new(READ) };
     let head = answer.head().await?;
-    if !check.status.iter().any(|(from, to)| (*from..=*to).contains(&head.status)) {
-        return Err(Failure::said(format_args!("status {}, expected {}", head.status, show(&check.status))));
-    }
+    expect_status(check, head.status)?;
     let (body, whole) = answer.body(Body::new(head.framing)).await?;
+    expect_body(check, &body, whole)
+}
+
+fn expect_status(check: &HttpCheck, status: u16) -> Result<(), Failure> {
+    if check.status.iter().any(|(from, to)| (*from..=*to).contains(&status)) {
+        return Ok(());
+    }
+    Err(Failure::said(format_args!("status {status}, expected {}", show(&check.status))))
+}
+
+fn expect_body(check: &HttpCheck, body: &[u8], whole: bool) -> Result<(), Failure> {
     match &check.body {
-        Some(text) if memchr::memmem::find(&body, text.as_bytes()).is_none() => Err(lacking(text, whole)),
+        Some(text) if memchr::memmem::find(body, text.as_bytes()).is_none() => Err(lacking(text, whole)),
         _ => Ok(()),
     }
 }

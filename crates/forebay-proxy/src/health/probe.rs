@@ -11,7 +11,8 @@ use socket2::SockRef;
 use tokio::net::TcpSocket;
 use tokio::time::timeout_at;
 
-use super::http;
+use super::wire::{self, Speech};
+use super::{grpc, http};
 use crate::plan::Check;
 use crate::supervisor::Target;
 
@@ -37,10 +38,22 @@ pub(crate) async fn probe(target: &Target) -> Result<(), Failure> {
     let deadline = Deadline { at: tokio::time::Instant::now() + health.timeout, after: health.timeout };
     let address = asked_at(&target.address, health.port);
     let stream = deadline.bound("connecting", connect(&address, &health.check)).await?;
-    match &health.check {
+    let check = match &health.check {
+        Check::Tcp => return Ok(()),
+        check => check,
+    };
+    // What listens at another port is for checks, not one of the service's own kind.
+    let plain = Speech::default();
+    let elsewhere = address != target.address;
+    let speech = if elsewhere { &plain } else { &target.speech };
+    let wire = wire::open(stream, speech, &target.name, deadline).await?;
+    match check {
         Check::Tcp => Ok(()),
-        Check::Http(check) => http::ask(stream, check, &target.host, deadline).await,
-        Check::Grpc(_) => Err(Failure::Local("gRPC checks are not available in this version".into())),
+        Check::Http(check) => http::ask(wire, check, &target.host, deadline).await,
+        Check::Grpc(_) if wire.scheme == "https" && !wire.http2 => {
+            Err(Failure::said("does not agree to HTTP/2"))
+        }
+        Check::Grpc(service) => grpc::ask(wire, service, &target.host, deadline).await,
     }
 }
 

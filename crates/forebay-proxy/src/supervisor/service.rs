@@ -20,6 +20,7 @@ use super::ENDPOINTS_MAX;
 use super::member::{Member, Tally};
 use super::memory::Memory;
 use super::view::{Answer, Found, Source, Steer};
+use crate::health::Speech;
 use crate::plan;
 use crate::upstream::{Members, News, Registry, Roster};
 
@@ -102,7 +103,8 @@ impl Service {
 
     /// New settings; what they leave alone goes on.
     pub(super) fn take_over(&mut self, spec: &plan::Service, means: &mut Means<'_>, now: Instant) {
-        let health_changed = self.spec.health != spec.health;
+        // Whoever is spoken with in another way is checked in another way.
+        let health_changed = self.spec.health != spec.health || Speech::of(&self.spec) != Speech::of(spec);
         let outlier_changed = self.spec.outlier != spec.outlier;
         self.spec = spec.clone();
         if health_changed {

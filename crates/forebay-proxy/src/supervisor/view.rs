@@ -7,6 +7,7 @@ use forebay_base::time::Instant;
 use forebay_net::address::Address;
 use forebay_policy::{health, outlier};
 
+use crate::health::Speech;
 use crate::plan;
 
 /// How an endpoint came to be known.
@@ -64,8 +65,12 @@ pub struct Target {
     pub address: Address,
     /// What `Host` says unless the check has its own: the endpoint as written in the settings.
     pub host: Box<str>,
+    /// What its certificate is for, if it shows one.
+    pub(crate) name: Box<str>,
     /// How it is checked.
     pub health: Arc<plan::Health>,
+    /// What is spoken with it.
+    pub(crate) speech: Speech,
     /// Tells this endpoint from another that comes to the same address later, or is checked in another way.
     pub(crate) id: u64,
 }

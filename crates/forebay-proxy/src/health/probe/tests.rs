@@ -13,6 +13,8 @@ use tokio::runtime::Builder;
 use super::*;
 use crate::plan::{Health, HttpCheck};
 
+mod http2;
+
 /// A check of `/up` that accepts 200 to 299.
 fn http() -> HttpCheck {
     HttpCheck { path: "/up".into(), host: None, headers: Vec::new(), status: vec![(200, 299)], body: None }
@@ -24,11 +26,18 @@ fn holding(text: &str) -> HttpCheck {
 
 /// What checking `address` as `health` says comes to; an empty text is success.
 fn check(address: impl Into<Address>, health: Health) -> String {
+    check_by(address, health, Speech::default())
+}
+
+/// The same for an endpoint that is spoken with in this way.
+fn check_by(address: impl Into<Address>, health: Health, speech: Speech) -> String {
     let target = Target {
         service: "app".into(),
         address: address.into(),
         host: "app.test:80".into(),
+        name: "app.test".into(),
         health: Arc::new(health),
+        speech,
         id: 1,
     };
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");

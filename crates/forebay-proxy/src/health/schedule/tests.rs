@@ -3,6 +3,7 @@
 use forebay_base::seed::Random;
 
 use super::*;
+use crate::health::Speech;
 use crate::plan::{Check, Health};
 
 const START: Instant = Instant::from_nanos(1_000_000_000_000);
@@ -11,7 +12,8 @@ const NONE: [u64; 0] = [];
 fn target(id: u64) -> Target {
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], 80)).into();
     let health = Arc::new(Health::new(Check::Tcp));
-    Target { service: "app".into(), address, host: "app".into(), health, id }
+    let (host, name, speech) = ("app".into(), "app".into(), Speech::default());
+    Target { service: "app".into(), address, host, name, health, speech, id }
 }
 
 fn targets(ids: impl IntoIterator<Item = u64>) -> Vec<Target> {
