@@ -26,6 +26,7 @@ pub(crate) const STATUS: u16 = 200;
 const CONTENT_TYPE: &[u8] = b"content-type";
 const TIMEOUT: &[u8] = b"grpc-timeout";
 const GRPC: &[u8] = b"application/grpc";
+const PROTO: &[u8] = b"+proto";
 const WEB: &[u8] = b"application/grpc-web";
 const WEB_TEXT: &[u8] = b"application/grpc-web-text";
 
@@ -45,6 +46,8 @@ pub(crate) struct Web {
     pub(crate) text_in: bool,
     /// The response's body is to be.
     pub(crate) text_out: bool,
+    /// The caller names the format of its messages: `+proto`.
+    pub(crate) proto: bool,
 }
 
 impl Asked {
@@ -80,17 +83,19 @@ pub(crate) fn recognise_web(record: &Record<'_>, request: &RequestHead, head: &[
     if request.method.of_head(head) != b"POST" {
         return Ok(());
     }
-    let text_in = match value(request, head, CONTENT_TYPE).and_then(kind_of) {
-        Some(Kind::Web) => false,
-        Some(Kind::WebText) => true,
+    let Some(said) = value(request, head, CONTENT_TYPE) else { return Ok(()) };
+    let (text_in, name) = match kind_of(said) {
+        Some(Kind::Web) => (false, WEB),
+        Some(Kind::WebText) => (true, WEB_TEXT),
         Some(Kind::Grpc) | None => return Ok(()),
     };
+    let proto = said.get(name.len()..).is_some_and(|rest| rest.starts_with(PROTO));
     let text_out = match value(request, head, b"accept").and_then(kind_of) {
         Some(Kind::WebText) => true,
         Some(Kind::Web) => false,
         Some(Kind::Grpc) | None => text_in,
     };
-    ask(record, request, head, Some(Web { text_in, text_out }))
+    ask(record, request, head, Some(Web { text_in, text_out, proto }))
 }
 
 fn ask(record: &Record<'_>, request: &RequestHead, head: &[u8], web: Option<Web>) -> Result<(), Refusal> {
@@ -152,10 +157,12 @@ pub(crate) fn translate_field(
     true
 }
 
-/// The content type of a response in gRPC-Web: as `of`, that of the gRPC it was made from.
+/// The content type of a response in gRPC-Web: as `of`, that of the gRPC it was made from; what is the usual format
+/// there is named for callers that do so.
 pub(crate) fn push_web_type(out: &mut Vec<u8>, web: Web, of: &[u8]) {
     out.extend_from_slice(if web.text_out { WEB_TEXT } else { WEB });
-    out.extend_from_slice(of.get(GRPC.len()..).unwrap_or_default());
+    let rest = of.get(GRPC.len()..).unwrap_or_default();
+    out.extend_from_slice(if rest.is_empty() && web.proto { PROTO } else { rest });
 }
 
 /// Ends the head of a request in `out`, whose empty line stands there already, with the fields that are the gateway's
@@ -234,13 +241,14 @@ mod tests {
 
     #[test]
     fn the_format_stays_behind_the_name() {
-        for (text_out, of, expected) in [
-            (false, "application/grpc", "application/grpc-web"),
-            (false, "application/grpc+proto", "application/grpc-web+proto"),
-            (true, "application/grpc+json; x=y", "application/grpc-web-text+json; x=y"),
+        for (text_out, proto, of, expected) in [
+            (false, false, "application/grpc", "application/grpc-web"),
+            (false, true, "application/grpc", "application/grpc-web+proto"),
+            (false, false, "application/grpc+proto", "application/grpc-web+proto"),
+            (true, true, "application/grpc+json; x=y", "application/grpc-web-text+json; x=y"),
         ] {
             let mut out = Vec::new();
-            push_web_type(&mut out, Web { text_in: true, text_out }, of.as_bytes());
+            push_web_type(&mut out, Web { text_in: true, text_out, proto }, of.as_bytes());
             assert_eq!(String::from_utf8_lossy(&out), expected);
         }
     }

@@ -35,7 +35,7 @@ pub(crate) fn write(
         [("Cache-Control", b"no-store"), ("Proxy-Status", proxy_status.as_bytes())];
     if let Some(kind) = asked.web {
         let mut content_type = Vec::new();
-        super::push_web_type(&mut content_type, kind, b"application/grpc+proto");
+        super::push_web_type(&mut content_type, kind, GRPC);
         let answer = Answer {
             status: super::STATUS,
             content_type: &String::from_utf8_lossy(&content_type),

@@ -165,7 +165,7 @@ mod tests {
         let mut out = Vec::new();
         push_trailers(&mut out, b"Grpc-Status: 0\r\nX-Y: A:B\r\n");
         assert_eq!(out, b"\x80\0\0\0\x1agrpc-status: 0\r\nx-y: A:B\r\n");
-        let text = ending(b"a: b\r\n", Web { text_in: true, text_out: true });
+        let text = ending(b"a: b\r\n", Web { text_in: true, text_out: true, proto: true });
         assert_eq!(text, b"gAAAAAZhOiBiDQo=");
     }
 

@@ -15,6 +15,7 @@ use tonic::{Code, Request};
 
 use echo::{Client, Server};
 
+mod beyond;
 mod echo;
 
 /// A gateway that speaks HTTP/2 with what is at `endpoint`.

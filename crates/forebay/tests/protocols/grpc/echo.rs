@@ -112,6 +112,7 @@ async fn answer(request: http::Request<Body>, ended: Arc<AtomicUsize>) -> http::
         "/test.Echo/ClientStreaming" => {
             grpc.client_streaming(tower::service_fn(client_streaming), request).await
         }
+        "/grpc.health.v1.Health/Check" => grpc.unary(tower::service_fn(health), request).await,
         "/test.Echo/Streaming" => grpc.streaming(tower::service_fn(streaming), request).await,
         _ => Status::unimplemented("no such method").into_http(),
     }
@@ -138,6 +139,14 @@ async fn unary(request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Status> {
 }
 
 type Messages = ReceiverStream<Result<Vec<u8>, Status>>;
+
+/// What the gRPC health protocol asks for: `test.Echo` is serving, and nothing else is there.
+async fn health(request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Status> {
+    match &request.into_inner()[..] {
+        b"\x0a\x09test.Echo" => Ok(Response::new(b"\x08\x01".to_vec())),
+        _ => Err(Status::not_found("no such service")),
+    }
+}
 
 /// Numbers, as many as the message says; then the status that was asked for.
 async fn server_streaming(
