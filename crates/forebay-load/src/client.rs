@@ -1,8 +1,8 @@
 //! One request and its answer over one connection.
 
+mod multiplexed;
+
 use std::cell::{Cell, RefCell};
-use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::task::Poll;
 
@@ -11,16 +11,20 @@ use forebay_net::buffer::{Buffer, BufferPool, Lent};
 use forebay_net::h1::{Body, Framing, HeadLimits, Outcome, ResponseHead};
 use forebay_net::link::{Link, LinkError};
 use forebay_net::wheel::Alarm;
-use tokio::net::TcpStream;
 
 use crate::answer::BODY_KEPT_MAX;
 use crate::outcome::ErrorKind;
+
+pub(crate) use multiplexed::{GrpcEnd, exchange as exchange_over};
 
 /// Bytes of a read buffer.
 const BUFFER: usize = 16 << 10;
 /// Read buffers and heads kept while nobody reads.
 const SPARE_MAX: usize = 256;
-const LIMITS: HeadLimits = HeadLimits { bytes: 256 << 10, fields: 1_000, target: 0 };
+/// Bytes of an answer's head, and fields in it.
+pub(crate) const HEAD_BYTES_MAX: usize = 256 << 10;
+pub(crate) const HEAD_FIELDS_MAX: usize = 1_000;
+const LIMITS: HeadLimits = HeadLimits { bytes: HEAD_BYTES_MAX, fields: HEAD_FIELDS_MAX, target: 0 };
 /// A request of so many bytes is sent before its answer is looked for; the system takes them at once.
 const AT_ONCE: usize = 32 << 10;
 /// Answers before the final one.
@@ -39,6 +43,8 @@ pub(crate) struct Message<'a> {
     pub(crate) bytes: &'a [u8],
     /// It is a HEAD: the answer has no body.
     pub(crate) head_only: bool,
+    /// It is a call of gRPC, whose status is looked for.
+    pub(crate) grpc: bool,
 }
 
 /// How far an exchange has come, whatever becomes of it.
@@ -47,6 +53,10 @@ pub(crate) struct Progress {
     pub(crate) first_byte: Cell<Option<Instant>>,
     pub(crate) bytes_out: Cell<u64>,
     pub(crate) bytes_in: Cell<u64>,
+    /// Why there is no answer, where there is more to say than the kind of error does.
+    pub(crate) why: RefCell<String>,
+    /// How a call of gRPC ended.
+    pub(crate) grpc: RefCell<GrpcEnd>,
 }
 
 /// What an answer said that is needed later on.
@@ -89,6 +99,10 @@ impl Reading {
         Self { buffers: BufferPool::new(BUFFER, SPARE_MAX), heads: RefCell::default() }
     }
 
+    pub(crate) const fn buffers(&self) -> &BufferPool {
+        &self.buffers
+    }
+
     fn begin(&self) -> Input<'_> {
         let head = self.heads.borrow_mut().pop().unwrap_or_default();
         Input { reading: self, buffer: self.buffers.take(), head }
@@ -102,23 +116,6 @@ impl Drop for Input<'_> {
             heads.push(std::mem::take(&mut self.head));
         }
     }
-}
-
-/// Opens a connection.
-///
-/// # Errors
-/// Nobody accepts it in time.
-pub(crate) async fn connect(
-    address: SocketAddr,
-    alarm: &Alarm,
-    deadline: impl Fn() -> Instant,
-) -> Result<Link, Failure> {
-    let mut connecting = pin!(TcpStream::connect(address));
-    let connected = std::future::poll_fn(|cx| match connecting.as_mut().poll(cx) {
-        Poll::Ready(connected) => Poll::Ready(connected.map_err(|error| connect_failure(&error))),
-        Poll::Pending => alarm.poll(cx, deadline()).map(|()| Err(Failure::Timeout)),
-    });
-    connected.await.map(Link::new)
 }
 
 /// Sends a request and reads the whole answer. `kept` is filled if given.
@@ -309,14 +306,4 @@ fn failure(error: LinkError) -> Failure {
         LinkError::TimedOut => Failure::Timeout,
         LinkError::Io(_) => Failure::Error(ErrorKind::Reset),
     }
-}
-
-fn connect_failure(error: &io::Error) -> Failure {
-    /// No descriptor left for this process, none for the system, no port left (Linux).
-    const NO_SOCKET: [i32; 3] = [24, 23, 99];
-    Failure::Error(match error.kind() {
-        io::ErrorKind::ConnectionRefused => ErrorKind::ConnectRefused,
-        _ if error.raw_os_error().is_some_and(|code| NO_SOCKET.contains(&code)) => ErrorKind::OutOfSockets,
-        _ => ErrorKind::ConnectFailed,
-    })
 }

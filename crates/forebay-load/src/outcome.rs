@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::hdr::Hdr;
 use crate::lab::LabOutcome;
@@ -39,6 +39,9 @@ pub struct Outcome {
     pub model: String,
     /// Whether connections were kept.
     pub keep_alive: bool,
+    /// What was spoken, such as `HTTP/2 over TLSv1.3`; empty: no connection was made.
+    #[serde(default)]
+    pub protocols: Vec<String>,
     /// Most users at once that were allowed.
     pub users_max: usize,
     /// The stages as planned.
@@ -119,15 +122,17 @@ pub struct Tally {
     pub first_byte: Hdr,
     /// Time to connect, of requests that had to.
     pub connect: Hdr,
-    /// Bytes sent, heads included.
+    /// The part of `connect` that handshakes of TLS took.
+    #[serde(default, skip_serializing_if = "Hdr::is_empty")]
+    pub handshake: Hdr,
+    /// Bytes sent, heads included; those of HTTP/2 count as they were before they were packed.
     pub bytes_out: u64,
-    /// Bytes received, heads included.
+    /// Bytes received, heads included, as with `bytes_out`.
     pub bytes_in: u64,
 }
 
 /// Why a request is an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorKind {
     /// Answered with a status that was not expected.
     Status,
@@ -145,7 +150,7 @@ pub enum ErrorKind {
     Closed,
     /// The connection was closed within the answer.
     Truncated,
-    /// The answer is not HTTP.
+    /// The answer is not HTTP, or not as its protocol has it.
     Protocol,
     /// The body is longer than what is looked at, so that a condition on it cannot be told: the plan's fault.
     BodyTooLong,
@@ -153,6 +158,15 @@ pub enum ErrorKind {
     OutOfSockets,
     /// A value of a template was missing: the plan's fault.
     Template,
+    /// The connection could not be secured.
+    Tls,
+    /// The server gave this one stream of a connection up (RFC 9113 §6.4).
+    StreamReset,
+    /// The server did not process the request: it refused the stream, or closed the connection to new ones
+    /// (RFC 9113 §8.7).
+    StreamRefused,
+    /// A call of gRPC ended with this status, 1 to 16, where another was expected.
+    Grpc(u8),
 }
 
 /// A piece of the timeline.
@@ -213,6 +227,9 @@ pub struct Generator {
     pub starved: f64,
     /// Connections opened.
     pub connects: u64,
+    /// Those of them whose handshake of TLS went on with an earlier session.
+    #[serde(default)]
+    pub resumed: u64,
     /// Most requests in flight at once.
     pub in_flight_max: u64,
     /// Most memory this process held, in bytes.
@@ -275,6 +292,7 @@ impl Tally {
             delay,
             first_byte,
             connect,
+            handshake,
             bytes_out,
             bytes_in,
         } = other;
@@ -298,6 +316,7 @@ impl Tally {
         self.delay.merge(delay);
         self.first_byte.merge(first_byte);
         self.connect.merge(connect);
+        self.handshake.merge(handshake);
         self.bytes_out += bytes_out;
         self.bytes_in += bytes_in;
     }
@@ -355,7 +374,7 @@ impl Outcome {
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 31] = [
         Self::Status,
         Self::Check,
         Self::Capture,
@@ -368,6 +387,25 @@ impl ErrorKind {
         Self::BodyTooLong,
         Self::OutOfSockets,
         Self::Template,
+        Self::Tls,
+        Self::StreamReset,
+        Self::StreamRefused,
+        Self::Grpc(1),
+        Self::Grpc(2),
+        Self::Grpc(3),
+        Self::Grpc(4),
+        Self::Grpc(5),
+        Self::Grpc(6),
+        Self::Grpc(7),
+        Self::Grpc(8),
+        Self::Grpc(9),
+        Self::Grpc(10),
+        Self::Grpc(11),
+        Self::Grpc(12),
+        Self::Grpc(13),
+        Self::Grpc(14),
+        Self::Grpc(15),
+        Self::Grpc(16),
     ];
 
     /// What it is called in reports.
@@ -386,7 +424,49 @@ impl ErrorKind {
             Self::BodyTooLong => "body_too_long",
             Self::OutOfSockets => "out_of_sockets",
             Self::Template => "template",
+            Self::Tls => "tls",
+            Self::StreamReset => "stream_reset",
+            Self::StreamRefused => "stream_refused",
+            Self::Grpc(1) => "grpc_cancelled",
+            Self::Grpc(3) => "grpc_invalid_argument",
+            Self::Grpc(4) => "grpc_deadline_exceeded",
+            Self::Grpc(5) => "grpc_not_found",
+            Self::Grpc(6) => "grpc_already_exists",
+            Self::Grpc(7) => "grpc_permission_denied",
+            Self::Grpc(8) => "grpc_resource_exhausted",
+            Self::Grpc(9) => "grpc_failed_precondition",
+            Self::Grpc(10) => "grpc_aborted",
+            Self::Grpc(11) => "grpc_out_of_range",
+            Self::Grpc(12) => "grpc_unimplemented",
+            Self::Grpc(13) => "grpc_internal",
+            Self::Grpc(14) => "grpc_unavailable",
+            Self::Grpc(15) => "grpc_data_loss",
+            Self::Grpc(16) => "grpc_unauthenticated",
+            Self::Grpc(_) => "grpc_unknown",
         }
+    }
+
+    /// That of a `grpc-status` other than 0; numbers that stand for nothing count as UNKNOWN.
+    #[must_use]
+    pub const fn of_grpc(status: u32) -> Self {
+        match status {
+            1..=16 => Self::Grpc(status as u8),
+            _ => Self::Grpc(2),
+        }
+    }
+}
+
+impl Serialize for ErrorKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.label())
+    }
+}
+
+impl<'de> Deserialize<'de> for ErrorKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let label = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
+        let found = Self::ALL.into_iter().find(|kind| kind.label() == label);
+        found.ok_or_else(|| serde::de::Error::custom(format!("`{label}` is no kind of error")))
     }
 }
 
@@ -401,6 +481,17 @@ mod tests {
         }
         assert_eq!(heat_bucket(49), 0);
         assert_eq!(heat_bucket(u64::MAX), HEAT_BUCKETS - 1);
+    }
+
+    #[test]
+    fn every_kind_of_error_has_a_name_of_its_own() {
+        for kind in ErrorKind::ALL {
+            let written = serde_json::to_string(&BTreeMap::from([(kind, 1)])).unwrap();
+            let read: BTreeMap<ErrorKind, u64> = serde_json::from_str(&written).unwrap();
+            assert_eq!(read, BTreeMap::from([(kind, 1)]), "{written}");
+        }
+        assert_eq!([0, 14, 99].map(ErrorKind::of_grpc), [2, 14, 2].map(ErrorKind::Grpc));
+        assert!(serde_json::from_str::<ErrorKind>("\"grpc_ok\"").is_err());
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //!
 //! Whoever reads plan files, command lines or other tools' formats makes one of these; the engine runs it.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use forebay_net::tls;
 use serde::{Deserialize, Serialize};
 
 use crate::capture::Capture;
@@ -56,6 +58,8 @@ pub struct Plan {
     pub users_max: usize,
     /// Whether connections are kept from one request to the next.
     pub keep_alive: bool,
+    /// Whether requests share connections.
+    pub http2: Http2,
     /// Threads that send; 0: half of the processors, at least one.
     pub workers: usize,
     /// Values templates may use, besides those captured and fed.
@@ -71,12 +75,76 @@ pub struct Plan {
 /// Where requests go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// `host:port` as the `Host` header says it; the port left out when it is 80.
+    /// `host:port` as the `Host` header says it; the port left out when it is the scheme's own.
     pub authority: String,
     /// The addresses the name stood for when the plan was made; connections take turns. At least one.
     pub addresses: Vec<SocketAddr>,
     /// Put before every step's path: empty, or begins with `/` and does not end with one.
     pub prefix: String,
+    /// How connections are secured; `None`: they are not.
+    pub tls: Option<Box<Tls>>,
+}
+
+/// How connections are secured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The name or address that is asked for, and that certificates are checked for.
+    pub host: String,
+    /// For requests; it offers what `Http2::when` says.
+    pub client: tls::Client,
+    /// For WebSocket: it offers HTTP/1.1 alone.
+    pub upgrading: tls::Client,
+}
+
+/// Whether requests share connections, and how many how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http2 {
+    /// Whether it is spoken.
+    pub when: When,
+    /// Most connections at once, by all threads together; `None`: as many as it takes, `SPREAD` before any has two
+    /// requests at once.
+    pub connections: Option<usize>,
+    /// Most requests at once on one connection; the server may allow fewer. At least one.
+    pub streams: usize,
+}
+
+/// Whether HTTP/2 is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum When {
+    /// As both sides agree by ALPN (RFC 7301); never where connections are not secured.
+    #[default]
+    Auto,
+    /// Always: where connections are not secured, without asking (RFC 9113 §3.3).
+    On,
+    /// Never.
+    Off,
+}
+
+impl Http2 {
+    /// Requests at once on one connection, unless something else is said.
+    pub const STREAMS: usize = 100;
+    /// Connections among which requests are spread, unless something else is said.
+    pub const SPREAD: usize = 16;
+}
+
+impl Default for Http2 {
+    fn default() -> Self {
+        Self { when: When::Auto, connections: None, streams: Self::STREAMS }
+    }
+}
+
+impl Target {
+    /// `http` or `https`.
+    #[must_use]
+    pub const fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme(), self.authority, self.prefix)
+    }
 }
 
 /// Who decides when a request starts.
@@ -143,6 +211,8 @@ pub struct Scenario {
 /// One request of a scenario and what is done with its answer.
 #[derive(Clone, Debug)]
 pub struct Step {
+    /// What it is besides a request.
+    pub kind: Kind,
     /// What reports call it; steps of the same name and the same tags are counted together.
     pub name: String,
     /// The method.
@@ -165,6 +235,52 @@ pub struct Step {
     pub expect: Vec<Expect>,
     /// Words that thresholds select by.
     pub tags: Vec<(String, String)>,
+}
+
+/// What a step is besides a request.
+#[derive(Clone, Debug, Default)]
+pub enum Kind {
+    /// Nothing.
+    #[default]
+    Http,
+    /// A unary call of gRPC: what matters is the status at the end of its answer. It needs HTTP/2.
+    Grpc(Grpc),
+    /// Messages over a connection that becomes a WebSocket (RFC 6455), each counted like a request.
+    WebSocket(Box<WebSocket>),
+}
+
+/// What a call of gRPC is to come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Grpc {
+    /// The `grpc-status` that is expected; 0 is OK.
+    pub status: u8,
+}
+
+/// Messages over one WebSocket. The first is planned when the step is, so that connecting is part of its response
+/// time.
+#[derive(Clone, Debug)]
+pub struct WebSocket {
+    /// What each message is.
+    pub send: Body,
+    /// Whether messages are text, not bytes.
+    pub text: bool,
+    /// What comes back.
+    pub expect: Echo,
+    /// How many are sent; at least one.
+    pub messages: u32,
+    /// From one planned message to the next; `None`: the next one is sent once the last is answered.
+    pub interval: Option<Duration>,
+}
+
+/// What comes back for a message.
+#[derive(Clone, Debug)]
+pub enum Echo {
+    /// The same message. Others before it are passed over.
+    Same,
+    /// A message that matches. Others before it are passed over.
+    Matching(regex::bytes::Regex),
+    /// Nothing that is waited for.
+    Nothing,
 }
 
 /// What is sent after a head.
@@ -215,6 +331,7 @@ pub(crate) mod tests {
     pub(crate) fn step(method: &str, path: &str, headers: &[(&str, &str)]) -> Step {
         let template = |text: &str| Template::parse(text).expect("tests write templates");
         Step {
+            kind: Kind::Http,
             name: path.to_owned(),
             method: method.to_owned(),
             path: template(path),
@@ -237,6 +354,7 @@ pub(crate) mod tests {
                 authority: "shop.test".to_owned(),
                 addresses: vec![SocketAddr::from(([127, 0, 0, 1], 9))],
                 prefix: "/v1".to_owned(),
+                tls: None,
             },
             model: Model::Open(Arrivals::Uniform),
             stages: vec![Stage { name: "only".to_owned(), length, from: 100.0, to: 100.0, warmup: false }],
@@ -246,6 +364,7 @@ pub(crate) mod tests {
             grace: Duration::from_secs(5),
             users_max: 100,
             keep_alive: true,
+            http2: Http2::default(),
             workers: 1,
             variables: Vec::new(),
             feeders: Vec::new(),

@@ -1,5 +1,6 @@
 //! What one sending thread counts: every planned request in exactly one bucket, in constant memory.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::arrival::stage_of;
@@ -24,6 +25,9 @@ pub(crate) struct Recorder {
     in_flight: u64,
     pub(crate) in_flight_max: u64,
     pub(crate) connects: u64,
+    pub(crate) resumed: u64,
+    /// What was spoken over the connections.
+    pub(crate) protocols: BTreeSet<&'static str>,
     /// Whether start delays mean anything: not in a closed model.
     open: bool,
 }
@@ -59,6 +63,8 @@ pub(crate) struct Times {
     pub(crate) first_byte: Option<Duration>,
     /// Time to connect, if it had to.
     pub(crate) connect: Option<Duration>,
+    /// The part of it that securing the connection took.
+    pub(crate) handshake: Option<Duration>,
     /// The status of the answer, if there was one.
     pub(crate) status: Option<u16>,
     pub(crate) bytes_out: u64,
@@ -86,6 +92,8 @@ impl Recorder {
             in_flight: 0,
             in_flight_max: 0,
             connects: 0,
+            resumed: 0,
+            protocols: BTreeSet::new(),
             open,
         }
     }
@@ -116,7 +124,7 @@ impl Recorder {
         let Started { series, planned, at } = started;
         let response = now.saturating_sub(planned);
         let tally = self.tally(series, planned);
-        let Times { first_byte, connect, status, bytes_out, bytes_in } = times;
+        let Times { first_byte, connect, handshake, status, bytes_out, bytes_in } = times;
         tally.bytes_out += bytes_out;
         tally.bytes_in += bytes_in;
         if let Some(status) = status {
@@ -127,6 +135,9 @@ impl Recorder {
         }
         if let Some(connect) = connect {
             tally.connect.record(connect);
+        }
+        if let Some(handshake) = handshake {
+            tally.handshake.record(handshake);
         }
         let bucket = match ending {
             Ending::Ok => {

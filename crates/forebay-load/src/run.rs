@@ -1,5 +1,6 @@
 //! Runs a plan: paces it, sends it, counts it, and puts together what came of it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -256,6 +257,7 @@ impl Parts {
             })
             .collect();
         let mut windows = Windows::new(plan.length() + plan.grace);
+        let mut protocols = BTreeSet::new();
         let interrupted = stop.load(Ordering::Relaxed);
         let end = self.workers.iter().map(|worker| worker.end).max().unwrap_or(took);
         // The last arrival of an open plan may come, and be answered, well before its last stage is over.
@@ -272,12 +274,13 @@ impl Parts {
                 }
             }
             windows.merge(&recorder.windows);
+            protocols.extend(&recorder.protocols);
         }
         generator.memory_max = usage::memory_max();
         Outcome {
             format: FORMAT,
             name: plan.name.clone(),
-            target: format!("http://{}{}", plan.target.authority, plan.target.prefix),
+            target: plan.target.to_string(),
             tags: plan.tags.clone(),
             started_unix_ms: u64::try_from(started.as_millis()).unwrap_or(u64::MAX),
             machine: machine(),
@@ -289,6 +292,7 @@ impl Parts {
             }
             .to_owned(),
             keep_alive: plan.keep_alive,
+            protocols: protocols.into_iter().map(str::to_owned).collect(),
             users_max: plan.users_max,
             stages: plan.stages.clone(),
             took: end,
@@ -323,6 +327,7 @@ impl Parts {
             let whole = (cpu.as_secs_f64() / took.as_secs_f64().max(1e-3)).min(1.0);
             generator.busiest = generator.busiest.max(whole);
             generator.connects += recorder.connects;
+            generator.resumed += recorder.resumed;
             generator.in_flight_max += recorder.in_flight_max;
             let judged = plan.stages.iter().zip(stages).filter(|(stage, _)| !stage.warmup);
             for (busy, waited) in judged.map(|(_, usage)| usage.shares()) {
@@ -341,8 +346,9 @@ fn workers(plan: &Plan) -> usize {
         0 => (cores() / 2).max(1),
         workers => workers,
     };
-    // Each has at least one user.
-    wanted.clamp(1, plan.users_max.max(1))
+    // Each has at least one user, and a connection.
+    let connections = plan.http2.connections.unwrap_or(usize::MAX);
+    wanted.clamp(1, plan.users_max.min(connections).max(1))
 }
 
 fn cores() -> usize {

@@ -11,8 +11,11 @@ use forebay_net::wheel::Alarm;
 use crate::answer::Answer;
 use crate::arrival::choices;
 use crate::client::{self, Failure, Kept, Message, Progress};
+use crate::dial::{self, Dialled, Securing};
 use crate::expect;
+use crate::lanes::{Lanes, Lease, Opening, Turn};
 use crate::outcome::ErrorKind;
+use crate::plan::{Grpc, Kind, When};
 use crate::prepare::{Ready, Request};
 use crate::recorder::{Ending, Started, Times};
 use crate::scope::Variables;
@@ -55,6 +58,14 @@ enum Then {
     Stop,
     /// There was no answer.
     Unanswered,
+}
+
+/// What a request goes over.
+enum Carrier<'a> {
+    /// A connection of its own.
+    Link(Link),
+    /// A part of a connection.
+    Lease(Lease<'a>),
 }
 
 impl User {
@@ -132,8 +143,9 @@ impl User {
         // Deadlines are looked at every few milliseconds: what came after its time came too late all the same.
         let late = now > started.at.saturating_add(step.timeout);
         let (ending, then) = match exchange {
-            Ok(()) if late => (Ending::Timeout, Then::Unanswered),
-            Ok(()) => judge(step, own.as_deref_mut(), times.status),
+            Ok(_) if late => (Ending::Timeout, Then::Unanswered),
+            Ok(Some(wrong)) => (Ending::Error(wrong), Then::Next),
+            Ok(None) => judge(step, own.as_deref_mut(), times.status),
             Err(Failure::Timeout) => (Ending::Timeout, Then::Unanswered),
             Err(Failure::Error(kind)) => (Ending::Error(kind), Then::Unanswered),
         };
@@ -148,14 +160,15 @@ impl User {
         then
     }
 
-    /// Sends the request and reads the answer; the connection is kept if it may be.
+    /// Sends the request and reads the answer; the connection is kept if it may be. Returns what is wrong with the
+    /// answer where its protocol says so.
     async fn exchange(
         &mut self,
         step: &Ready,
         started: Started,
         mut own: Option<&mut Own>,
         times: &mut Times,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<ErrorKind>, Failure> {
         let worker = Rc::clone(&self.worker);
         let until = worker.shared.start + started.at + step.timeout;
         let deadline = || until.min(worker.cut());
@@ -168,46 +181,164 @@ impl User {
             })?;
         }
         // A connection on which something has arrived since is at its end: the server has closed it.
-        let link = match self.link.take().filter(Link::is_quiet) {
-            Some(link) => link,
-            None => {
-                let from = Instant::now();
-                let link = self.connect(deadline).await?;
-                times.connect = Some(Instant::now().since(from));
-                link
-            }
+        let carrier = match self.link.take().filter(Link::is_quiet) {
+            Some(link) => Carrier::Link(link),
+            None => match &worker.lanes {
+                None => Carrier::Link(self.connect(started, times, deadline).await?.link),
+                Some(lanes) => self.board(lanes, started, times, deadline).await?,
+            },
         };
         let (bytes, kept): (&[u8], _) = match (&step.request, own) {
             (Request::Bytes(bytes), own) => (bytes, own.map(|own| &mut own.kept)),
             (Request::Rendered(_), Some(own)) => (&own.request, Some(&mut own.kept)),
             (Request::Rendered(_), None) => return Err(Failure::Error(ErrorKind::Template)),
         };
-        let message = Message { bytes, head_only: step.head_only };
+        let grpc = match step.step.kind {
+            Kind::Grpc(grpc) => Some(grpc),
+            Kind::Http | Kind::WebSocket(_) => None,
+        };
+        let message = Message { bytes, head_only: step.head_only, grpc: grpc.is_some() };
         let kept = kept.filter(|_| step.keeps);
         let progress = Progress::default();
-        let exchange =
-            client::exchange(&link, message, &worker.reading, &progress, kept, &self.alarm, deadline);
-        let answer = exchange.await;
+        let (reading, alarm) = (&worker.reading, &self.alarm);
+        let answer = match &carrier {
+            Carrier::Link(_) if message.grpc => {
+                progress.why.replace("calls need HTTP/2, and the server speaks HTTP/1.1".to_owned());
+                Err(Failure::Error(ErrorKind::Protocol))
+            }
+            Carrier::Link(link) => {
+                client::exchange(link, message, reading, &progress, kept, alarm, deadline).await
+            }
+            Carrier::Lease(lease) => {
+                let stream = lease.stream();
+                client::exchange_over(stream, message, reading, &progress, kept, alarm, deadline).await
+            }
+        };
         times.first_byte = progress.first_byte.get().map(|at| at.since(worker.shared.start));
         times.bytes_in = progress.bytes_in.get();
         times.bytes_out = progress.bytes_out.get();
-        let answer = answer?;
+        let answer = answer.inspect_err(|failure| self.tell(started, *failure, &progress))?;
         times.status = Some(answer.status);
-        if answer.keep && worker.shared.plan.keep_alive {
+        if let Carrier::Link(link) = carrier
+            && answer.keep
+            && worker.shared.plan.keep_alive
+        {
             self.link = Some(link);
         }
-        Ok(())
+        Ok(grpc.and_then(|grpc| self.judge_call(started, grpc, answer.status, &progress)))
+    }
+
+    /// Finds a request its way, where requests may share connections.
+    async fn board<'a>(
+        &self,
+        lanes: &'a Lanes,
+        started: Started,
+        times: &mut Times,
+        deadline: impl Fn() -> Instant,
+    ) -> Result<Carrier<'a>, Failure> {
+        match lanes.turn(&self.alarm, &deadline).await? {
+            Turn::Stream(lease) => Ok(Carrier::Lease(lease)),
+            Turn::Single => Ok(Carrier::Link(self.connect(started, times, deadline).await?.link)),
+            Turn::Open(opening) => Box::pin(self.open_lane(opening, started, times, deadline)).await,
+        }
+    }
+
+    /// Opens a connection that others may share, if both sides agree to it.
+    async fn open_lane<'a>(
+        &self,
+        opening: Opening<'a>,
+        started: Started,
+        times: &mut Times,
+        deadline: impl Fn() -> Instant,
+    ) -> Result<Carrier<'a>, Failure> {
+        let Dialled { link, secured } = self.connect(started, times, deadline).await?;
+        let plan = &self.worker.shared.plan;
+        let agreed = Dialled::speaks_http2(secured.as_ref(), plan.http2.when);
+        if !agreed && plan.http2.when == When::On {
+            let tell = || "the server did not agree to HTTP/2".to_owned();
+            self.worker.recorder.borrow_mut().example(started, ErrorKind::Protocol, tell);
+            return Err(Failure::Error(ErrorKind::Protocol));
+        }
+        if agreed {
+            return opening.shared(link, &self.worker).map(Carrier::Lease);
+        }
+        opening.single();
+        Ok(Carrier::Link(link))
+    }
+
+    /// Opens a connection for requests, and notes what it took and what is spoken over it.
+    async fn connect(
+        &self,
+        started: Started,
+        times: &mut Times,
+        deadline: impl Fn() -> Instant,
+    ) -> Result<Dialled, Failure> {
+        let plan = &self.worker.shared.plan;
+        let tls = plan.target.tls.as_deref();
+        let securing = tls.map(|tls| Securing { client: &tls.client, host: &tls.host });
+        let dialled = self.dial(securing, started, times, deadline).await?;
+        let http2 = Dialled::speaks_http2(dialled.secured.as_ref(), plan.http2.when);
+        self.worker.recorder.borrow_mut().protocols.insert(dialled.protocol(http2));
+        Ok(dialled)
     }
 
     /// Opens a connection to the next address that accepts one.
-    async fn connect(&self, deadline: impl Fn() -> Instant) -> Result<Link, Failure> {
+    async fn dial(
+        &self,
+        securing: Option<Securing<'_>>,
+        started: Started,
+        times: &mut Times,
+        deadline: impl Fn() -> Instant,
+    ) -> Result<Dialled, Failure> {
+        let from = Instant::now();
         let mut left = self.worker.addresses();
         loop {
             left -= 1;
-            match client::connect(self.worker.address(), &self.alarm, &deadline).await {
-                Err(Failure::Error(ErrorKind::ConnectRefused | ErrorKind::ConnectFailed)) if left > 0 => {}
-                connected => return connected,
+            match dial::dial(self.worker.address(), securing, &self.alarm, &deadline).await {
+                Err(refused) if refused.is_of_address() && left > 0 => {}
+                Err(dial::Refused { failure, why }) => {
+                    if let (Failure::Error(kind), Some(why)) = (failure, why) {
+                        self.worker.recorder.borrow_mut().example(started, kind, || why);
+                    }
+                    return Err(failure);
+                }
+                Ok(dialled) => {
+                    times.connect = Some(Instant::now().since(from));
+                    times.handshake = dialled.secured.as_ref().map(|(took, _)| *took);
+                    self.worker.recorder.borrow_mut().resumed += u64::from(dialled.is_resumed());
+                    return Ok(dialled);
+                }
             }
+        }
+    }
+
+    /// What is wrong with how a call of gRPC ended.
+    fn judge_call(
+        &self,
+        started: Started,
+        grpc: Grpc,
+        status: u16,
+        progress: &Progress,
+    ) -> Option<ErrorKind> {
+        let end = progress.grpc.borrow();
+        let (kind, why) = match end.status {
+            Some(status) if status == u32::from(grpc.status) => return None,
+            Some(0) => (ErrorKind::Check, format!("grpc-status {} was expected; it is 0", grpc.status)),
+            Some(number) => (ErrorKind::of_grpc(number), format!("grpc-status {number} {}", end.message)),
+            None if status == 200 => (ErrorKind::Protocol, "there is no grpc-status".to_owned()),
+            None => (ErrorKind::Status, format!("the answer has status {status} and no grpc-status")),
+        };
+        self.worker.recorder.borrow_mut().example(started, kind, || why.trim_end().to_owned());
+        Some(kind)
+    }
+
+    /// Why there is no answer, as an example of its kind, where there is more to say.
+    fn tell(&self, started: Started, failure: Failure, progress: &Progress) {
+        let why = progress.why.take();
+        if let Failure::Error(kind) = failure
+            && !why.is_empty()
+        {
+            self.worker.recorder.borrow_mut().example(started, kind, || why);
         }
     }
 

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use crate::arrival::{Cursor, Planned, choices, stage_of, wanted};
 use crate::client::Reading;
+use crate::lanes::Lanes;
 use crate::pacer::Ticks;
 use crate::plan::{Model, Plan, Stage};
 use crate::prepare::Prepared;
@@ -73,6 +74,8 @@ pub(crate) struct StageUsage {
 pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) reading: Reading,
+    /// Connections that requests share; `None`: each user has its own.
+    pub(crate) lanes: Option<Lanes>,
     pub(crate) recorder: RefCell<Recorder>,
     pub(crate) wheel: Wheel,
     /// When everything ends, answered or not.
@@ -149,6 +152,7 @@ impl Worker {
         let recorder = Recorder::new(&plan.stages, prepared.series.len(), length, plan.is_open());
         Self {
             reading: Reading::new(),
+            lanes: Lanes::of(plan, shard),
             recorder: RefCell::new(recorder),
             wheel: Wheel::default(),
             cut: Cell::new(*start + length),
@@ -225,7 +229,9 @@ impl Worker {
 
     /// This thread's part of the users.
     fn users_max(&self) -> usize {
-        share(self.shared.plan.users_max, self.shard)
+        let users = share(self.shared.plan.users_max, self.shard);
+        // Whoever could not be sent at once is no free user.
+        self.lanes.as_ref().and_then(Lanes::capacity).map_or(users, |most| most.min(users))
     }
 
     /// Gives waiting arrivals to users without work, and to new ones.
@@ -427,6 +433,6 @@ impl Worker {
 }
 
 /// One thread's part of a whole.
-fn share(whole: usize, (own, all): (usize, usize)) -> usize {
+pub(crate) fn share(whole: usize, (own, all): (usize, usize)) -> usize {
     whole / all + usize::from(own < whole % all)
 }

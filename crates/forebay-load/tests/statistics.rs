@@ -382,6 +382,7 @@ fn outcome(times: impl Iterator<Item = f64>, planned: usize, seconds: u64) -> Ou
         seed: 1,
         model: "open".to_owned(),
         keep_alive: true,
+        protocols: Vec::new(),
         users_max: 100_000,
         stages: vec![Stage { name: "steady".to_owned(), length, from: rate, to: rate, warmup: false }],
         took: length,

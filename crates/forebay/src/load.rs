@@ -28,6 +28,7 @@ mod lab;
 pub mod levels;
 mod lower;
 mod names;
+pub mod protocol;
 mod reference;
 mod scenarios;
 mod schedule;
@@ -203,7 +204,7 @@ pub fn watch(text: &str) -> Result<Watch, String> {
     let of = match of.split_once(':') {
         Some(("pid", pid)) => Of::Pid(pid.parse().map_err(|_| format!("`{pid}` is no process; {help}"))?),
         Some(("port", port)) => Of::Port(port.parse().map_err(|_| format!("`{port}` is no port; {help}"))?),
-        _ if target::has_scheme(of) => {
+        _ if target::has_scheme(of) && !of.starts_with("https:") => {
             Of::Port(target::parse(of).map_err(|wrong| format!("{}; {}", wrong.what, wrong.fix))?.port())
         }
         _ => return Err(help.to_owned()),

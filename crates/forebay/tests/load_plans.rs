@@ -22,8 +22,9 @@ fn check(arguments: &[&str], status: i32, part: &str) {
 
 #[test]
 fn a_wrong_line_is_told_from_a_wrong_plan() {
-    check(&["https://127.0.0.1/"], 2, "without TLS");
-    check(&["http://127.0.0.1:1/", "--http2"], 2, "HTTP/1.1");
+    check(&["https://127.0.0.1/", "--ca", "nothing-here"], 2, "cannot read `nothing-here`");
+    check(&["http://127.0.0.1:1/", "--streams", "2"], 2, "with HTTP/2 only");
+    check(&["http://127.0.0.1:1/", "--insecure"], 2, "are not secured");
     check(&["http://127.0.0.1:1/", "--rate", "5", "--iterations", "9"], 2, "counted of users");
     check(&["http://127.0.0.1:1/", "-d", "@nothing-here"], 2, "cannot read `nothing-here`");
     check(&["http://127.0.0.1:1/", "--target", "http://127.0.0.1:2"], 2, "leave it out");

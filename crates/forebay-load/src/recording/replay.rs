@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Error, Payload, REDACTED, Recording, Request, name};
 use crate::expect::Expect;
-use crate::plan::{Arrival, Body, SERIES_MAX, Scenario, Step};
+use crate::plan::{Arrival, Body, Kind, SERIES_MAX, Scenario, Step};
 use crate::report::figures::digits;
 use crate::template::Template;
 
@@ -184,6 +184,7 @@ fn scenario(request: &Request, name: String, replay: &Replay, fillers: &mut Fill
         Payload::Omitted(bytes) => Body::Bytes(fillers.take(*bytes)),
     };
     let step = Step {
+        kind: Kind::Http,
         name: name.clone(),
         method: request.method.clone(),
         path: Template::text(request.target.as_str()),

@@ -64,10 +64,12 @@ fn about(page: &mut Page, facts: &Facts<'_>) {
     page.family("info", "gauge", "The run: always 1.");
     let target = without_secrets(&outcome.target);
     let seed = outcome.seed.to_string();
+    let protocol = outcome.protocols.join(",");
     let labels = [
         ("name", outcome.name.as_str()),
         ("target", &target),
         ("model", &outcome.model),
+        ("protocol", &protocol),
         ("seed", &seed),
         ("version", &outcome.machine.forebay),
     ];

@@ -210,6 +210,7 @@ impl<'a> Run<'a> {
             seed: 7,
             model: "open".to_owned(),
             keep_alive: true,
+            protocols: vec!["HTTP/1.1".to_owned()],
             users_max: self.story.users,
             stages,
             took: Duration::from_millis(40_120),

@@ -161,6 +161,7 @@ impl Page<'_> {
             ("start delay", &total.delay),
             ("first byte", &total.first_byte),
             ("connect", &total.connect),
+            ("TLS handshake in it", &total.handshake),
             ("errors' response", &total.failed),
         ];
         for (label, hdr) in others.into_iter().filter(|(_, hdr)| !hdr.is_empty()) {
@@ -276,11 +277,23 @@ impl Page<'_> {
             "{}, {} CPU ({per} a request), {}, {} in flight at most, {} memory",
             things(generator.workers as u64, "thread"),
             duration(generator.cpu),
-            things(generator.connects, "connection"),
+            connections(facts.outcome),
             count(generator.in_flight_max),
             bytes(generator.memory_max),
         ));
     }
+}
+
+/// `3 connections, HTTP/2 over TLSv1.3`.
+pub(crate) fn connections(outcome: &Outcome) -> String {
+    let mut text = things(outcome.generator.connects, "connection");
+    if outcome.generator.resumed > 0 {
+        let _ = write!(text, " ({} resumed)", count(outcome.generator.resumed));
+    }
+    if !outcome.protocols.is_empty() {
+        let _ = write!(text, " of {}", escape::plain(&outcome.protocols.join(" and ")));
+    }
+    text
 }
 
 /// What the first error of this kind was, by step.

@@ -49,6 +49,7 @@ pub(crate) fn of(stages: Vec<Stage>, series: Vec<Series>) -> Outcome {
         seed: 1,
         model: "open".to_owned(),
         keep_alive: true,
+        protocols: Vec::new(),
         users_max: 100,
         took: stages.iter().map(|stage| stage.length).sum(),
         loaded: stages.iter().map(|stage| stage.length).sum(),

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use forebay_load::outcome::{ErrorKind, Outcome, Tally};
-use forebay_load::plan::{Arrivals, Body, Model, Plan, Scenario, Stage, Step, Target};
+use forebay_load::plan::{Arrivals, Body, Http2, Kind, Model, Plan, Scenario, Stage, Step, Target};
 use forebay_load::run;
 use forebay_load::template::Template;
 
@@ -23,7 +23,12 @@ const fn ms(ms: u64) -> Duration {
 fn open(address: SocketAddr, rate: f64, length: Duration) -> Plan {
     Plan {
         name: "test".to_owned(),
-        target: Target { authority: address.to_string(), addresses: vec![address], prefix: String::new() },
+        target: Target {
+            authority: address.to_string(),
+            addresses: vec![address],
+            prefix: String::new(),
+            tls: None,
+        },
         model: Model::Open(Arrivals::Uniform),
         stages: vec![stage("only", rate, rate, length)],
         scenarios: vec![scenario("only", vec![get("/")])],
@@ -32,6 +37,7 @@ fn open(address: SocketAddr, rate: f64, length: Duration) -> Plan {
         grace: Duration::from_secs(10),
         users_max: 1000,
         keep_alive: true,
+        http2: Http2::default(),
         workers: 1,
         variables: Vec::new(),
         feeders: Vec::new(),
@@ -55,6 +61,7 @@ fn scenario(name: &str, steps: Vec<Step>) -> Scenario {
 
 fn get(path: &str) -> Step {
     Step {
+        kind: Kind::Http,
         name: path.to_owned(),
         method: "GET".to_owned(),
         path: template(path),

@@ -173,9 +173,54 @@ pub struct Asked {
     /// Open a connection for every request
     #[arg(long)]
     pub no_keep_alive: bool,
-    /// Speak HTTP/2; not available in this version
+    /// What is spoken.
+    #[command(flatten)]
+    pub protocol: Protocol,
+}
+
+/// What is spoken with the target.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Protocol {
+    /// Speak HTTP/2: `on` (over `http://` without asking), `off`, or `auto`: over `https://` if the server agrees
+    /// [default: auto]
+    #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
+    pub http2: Option<When>,
+    /// Most connections at once that requests share, with HTTP/2 [default: 16 before any carries two requests]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub connections: Option<u32>,
+    /// Most requests at once on one connection, with HTTP/2 [default: 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub streams: Option<u32>,
+    /// Let any certificate do
+    #[arg(long, conflicts_with = "ca")]
+    pub insecure: bool,
+    /// Who vouches for the server, in PEM [default: the system's roots]
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// A certificate to show to a server that asks for one, in PEM
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// Its private key, in PEM
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
+    /// The name to ask for and to check in certificates [default: the host of the URL]
+    #[arg(long, value_name = "NAME")]
+    pub server_name: Option<String>,
+    /// Go on with earlier TLS sessions, as one returning client would; otherwise each connection is a handshake in
+    /// full
     #[arg(long)]
-    pub http2: bool,
+    pub resume: bool,
+}
+
+/// Whether HTTP/2 is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// Always.
+    On,
+    /// Never.
+    Off,
+    /// If the server agrees.
+    Auto,
 }
 
 /// Where results go besides the terminal.
@@ -315,6 +360,9 @@ pub struct Replay {
     /// Users, and so connections, at once
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub users_max: u32,
+    /// What is spoken.
+    #[command(flatten)]
+    pub protocol: Protocol,
     /// Where results go.
     #[command(flatten)]
     pub outputs: Outputs,
@@ -422,9 +470,9 @@ impl Asked {
             workers,
             users_max,
             no_keep_alive,
-            http2,
+            protocol,
         } = self;
-        named([
+        let own = named([
             ("-H", !headers.is_empty()),
             ("-d", data.is_some()),
             ("-X", method.is_some()),
@@ -435,7 +483,24 @@ impl Asked {
             ("--workers", workers.is_some()),
             ("--users-max", users_max.is_some()),
             ("--no-keep-alive", *no_keep_alive),
-            ("--http2", *http2),
+        ]);
+        own.chain(protocol.given())
+    }
+}
+
+impl Protocol {
+    fn given(&self) -> impl Iterator<Item = &'static str> {
+        let Self { http2, connections, streams, insecure, ca, cert, key, server_name, resume } = self;
+        named([
+            ("--http2", http2.is_some()),
+            ("--connections", connections.is_some()),
+            ("--streams", streams.is_some()),
+            ("--insecure", *insecure),
+            ("--ca", ca.is_some()),
+            ("--cert", cert.is_some()),
+            ("--key", key.is_some()),
+            ("--server-name", server_name.is_some()),
+            ("--resume", *resume),
         ])
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use forebay_load::threshold::Threshold;
 
 use super::levels::Levels;
+use super::protocol::Protocol;
 use super::target::Url;
 
 /// What the command line says; whatever is not said is left to the plan.
@@ -40,6 +41,8 @@ pub struct Changes {
     pub users_max: Option<usize>,
     /// `--no-keep-alive`
     pub no_keep_alive: bool,
+    /// What is spoken.
+    pub protocol: Protocol,
 }
 
 /// Stages for a common purpose.

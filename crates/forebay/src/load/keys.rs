@@ -10,7 +10,7 @@ mod texts;
 
 use lab::{CYCLES, FAULT, LOGS, PROCESS, RECOVERED, WATCH};
 use step::{CAPTURE, EXPECT, STEP};
-use texts::{FILE, HEADER_NAME, LABEL, LEVEL, NAME, STAGES, TAG, TEMPLATE, THRESHOLD, TITLE, URL};
+use texts::{FILE, HEADER_NAME, HOST, LABEL, LEVEL, NAME, STAGES, TAG, TEMPLATE, THRESHOLD, TITLE, URL};
 
 /// Everything a load plan may hold.
 pub(crate) static PLANS: Registry = Registry {
@@ -47,9 +47,9 @@ it at once, with line, column and remedy, and `forebay load schema` prints a JSO
 ";
 
 /// Every table, in the order of the reference.
-static TABLES: [&Table; 15] = [
-    &TOP, &STAGE, &PRESET, &SPIKE, &SOAK, &FEEDER, &SCENARIO, &STEP, &CAPTURE, &EXPECT, &PROCESS, &WATCH,
-    &FAULT, &CYCLES, &RECOVERED,
+static TABLES: [&Table; 16] = [
+    &TOP, &TLS, &STAGE, &PRESET, &SPIKE, &SOAK, &FEEDER, &SCENARIO, &STEP, &CAPTURE, &EXPECT, &PROCESS,
+    &WATCH, &FAULT, &CYCLES, &RECOVERED,
 ];
 
 /// The whole file.
@@ -105,6 +105,23 @@ static TOP: Table = Table {
             .default("true")
             .doc("Whether connections are kept from one request to the next.")
             .example("false"),
+        Key::new(
+            "http2",
+            Shape::Either(&[Shape::Word("on"), Shape::Word("off"), Shape::Word("auto")]),
+        )
+        .default("auto")
+        .doc("Whether HTTP/2 is spoken, over which requests share connections. `auto`: over `https://` if the server agrees to it (ALPN), never over `http://`. `on`: over `https://` it must agree; over `http://` without asking (prior knowledge).")
+        .example("on"),
+        Key::new("connections", Shape::Count { min: 1, max: 100_000 })
+            .doc("Most connections at once that requests share, where HTTP/2 is spoken; a request takes the one with the fewest others. Default: 16 before any carries two requests at once, and more once each carries as many as it may. With it, no more than `connections` times `streams` requests of an open model are sent at once; the others wait for a free user, as with `users_max`.")
+            .example("8"),
+        Key::new("streams", Shape::Count { min: 1, max: 10_000 })
+            .default("100")
+            .doc("Most requests at once on one connection, where HTTP/2 is spoken. The server may allow fewer.")
+            .example("16"),
+        Key::new("tls", Shape::Table(&TLS))
+            .doc("How connections to an `https://` target are secured.")
+            .example("{insecure: true}"),
         Key::new("timeout", TIMEOUT)
             .default("10s")
             .doc("Longest time for a request, from connecting to the last byte of the answer, unless its step says otherwise.")
@@ -151,6 +168,33 @@ static TOP: Table = Table {
     ],
     later: &[],
     choices: &[Choice { keys: &["stages", "preset"], how: Choose::AtMostOne }],
+};
+
+static TLS: Table = Table {
+    name: "tls",
+    doc: "How connections to an `https://` target are secured. Default: as a browser does, by the system's roots.",
+    keys: &[
+        Key::new("insecure", Shape::Switch)
+            .default("false")
+            .doc("Whether any certificate will do, whoever it is for and whoever vouches for it.")
+            .example("true"),
+        Key::new("ca", Shape::Text(&FILE))
+            .doc("Who vouches for the server, in PEM, instead of the system's roots.")
+            .example("ca.pem"),
+        Key::new("cert", Shape::Text(&FILE))
+            .doc("A certificate that is shown to a server that asks for one, followed by those it was issued by, in PEM. Needs `key`.")
+            .example("client.pem"),
+        Key::new("key", Shape::Text(&FILE)).doc("Its private key, in PEM. Needs `cert`.").example("client.key"),
+        Key::new("name", Shape::Text(&HOST))
+            .doc("The name that is asked for (SNI) and checked. Default: the host of the target.")
+            .example("shop.test"),
+        Key::new("resume", Shape::Switch)
+            .default("false")
+            .doc("Whether connections go on with earlier sessions where the server lets them, as one returning client would. Otherwise each is a handshake in full, as those of many clients are.")
+            .example("true"),
+    ],
+    later: &[],
+    choices: &[],
 };
 
 static STAGE: Table = Table {

@@ -10,7 +10,7 @@ use forebay_load::threshold::Threshold;
 use super::changes::Changes;
 use super::names::Names;
 use super::target::{self, Url};
-use super::{conditions, feeders, lab, scenarios, schedule, threshold, variables};
+use super::{conditions, feeders, lab, protocol, scenarios, schedule, threshold, variables};
 use crate::config::problems::{Mark, Problems, Spanned};
 use crate::config::read::short;
 use crate::config::value::{Fields, Pair, Value};
@@ -62,13 +62,7 @@ pub(super) fn finish(lower: &mut Lower<'_, '_>, top: &Fields, scenarios: Vec<Sce
         lower.problems.error(at, format!("more than {SCENARIOS_MAX} scenarios"));
     }
     let (url, schedule) = (url?, schedule?);
-    let target = match url.value.resolve(&url.value.path) {
-        Ok(target) => target,
-        Err(error) => {
-            lower.problems.error_fix(url.at, error, "name a host that has an address, or write the address");
-            return None;
-        }
-    };
+    let (target, http2) = protocol::target(lower, top, &url.value, url.at)?;
     Some(Plan {
         name: url.value.authority,
         target,
@@ -79,6 +73,7 @@ pub(super) fn finish(lower: &mut Lower<'_, '_>, top: &Fields, scenarios: Vec<Sce
         seed: changes.seed.or(top.number("seed")).unwrap_or(SEED_DEFAULT),
         grace: changes.grace.or(top.time("grace")).unwrap_or(GRACE_DEFAULT),
         users_max: changes.users_max.or(top.count("users_max")).unwrap_or(USERS_MAX_DEFAULT),
+        http2,
         keep_alive: !changes.no_keep_alive && top.switch("keep_alive").unwrap_or(true),
         workers: changes.workers.or(top.count("workers")).unwrap_or(0),
         variables: Vec::new(),

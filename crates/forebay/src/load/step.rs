@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use forebay_base::units;
 use forebay_load::capture::Capture;
-use forebay_load::plan::{Body, Step};
+use forebay_load::plan::{Body, Kind, Step};
 use forebay_load::template::{self, Template};
 
 use super::lower::{Lower, TIMEOUT_DEFAULT, texts};
@@ -88,6 +88,7 @@ pub(super) fn quick(
     }
     let method = method.unwrap_or(if matches!(body, Body::None) { "GET" } else { "POST" });
     Some(Step {
+        kind: Kind::Http,
         name: format!("{method} {path}"),
         method: method.to_owned(),
         path: template?,
@@ -132,6 +133,7 @@ pub(super) fn lower(
     let (method, _, path) = asked?;
     let name = fields.text("name").map_or_else(|| format!("{method} {path}"), |name| name.value.to_owned());
     Some(Step {
+        kind: Kind::Http,
         name,
         method,
         path: template?,

@@ -13,11 +13,13 @@ const URL_MAX: usize = 8_192;
 /// A URL that can be asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
-    /// `host:port` as the `Host` header says it; the port left out when it is 80.
+    /// `host:port` as the `Host` header says it; the port left out when it is the scheme's own.
     pub authority: String,
     /// What the address is looked up by; without brackets.
     name: String,
     port: u16,
+    /// It is `https`.
+    secure: bool,
     /// Path and query: empty, or begins with `/`.
     pub path: String,
 }
@@ -51,14 +53,19 @@ pub fn parse(text: &str) -> Result<Url, Wrong> {
     let Some((scheme, rest)) = text.split_once("://").filter(|_| has_scheme(text)) else {
         return Err(wrong("this is no URL", format!("write `http://{text}`")));
     };
-    match scheme.to_ascii_lowercase().as_str() {
-        "http" => {}
-        "https" => {
-            let what = "this version speaks HTTP/1.1 without TLS";
-            return Err(wrong(what, "write `http://`, or put a gateway that ends TLS in between"));
+    let (secure, usual) = match scheme.to_ascii_lowercase().as_str() {
+        "http" => (false, 80),
+        "https" => (true, 443),
+        "ws" | "wss" => {
+            let what = format!("`{scheme}://` is asked for by HTTP");
+            let fix = "write `http://` or `https://`, and a plan with a step `websocket`";
+            return Err(wrong(what, fix));
         }
-        other => return Err(wrong(format!("requests to `{other}://` cannot be made"), "write `http://`")),
-    }
+        other => {
+            let what = format!("requests to `{other}://` cannot be made");
+            return Err(wrong(what, "write `http://` or `https://`"));
+        }
+    };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     if authority.contains('@') {
@@ -70,14 +77,15 @@ pub fn parse(text: &str) -> Result<Url, Wrong> {
     }
     let host = host::parse(authority.as_bytes())
         .map_err(|error| wrong(format!("not a host: {error}"), "write `http://host:port`"))?;
-    let port = host.port.unwrap_or(80);
+    let port = host.port.unwrap_or(usual);
     if port == 0 {
         return Err(wrong("nothing can be reached at port 0", "write the port the server listens on"));
     }
     Ok(Url {
-        authority: if port == 80 { host.name.to_string() } else { format!("{}:{port}", host.name) },
+        authority: if port == usual { host.name.to_string() } else { format!("{}:{port}", host.name) },
         name: host.name.trim_start_matches('[').trim_end_matches(']').to_owned(),
         port,
+        secure,
         path: if path.starts_with('?') { format!("/{path}") } else { path.to_owned() },
     })
 }
@@ -89,13 +97,25 @@ impl Url {
         self.port
     }
 
+    /// The name or address it is looked up by, without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether connections to it are secured.
+    #[must_use]
+    pub const fn is_secure(&self) -> bool {
+        self.secure
+    }
+
     /// The same host, with no path.
     #[must_use]
     pub fn without_path(&self) -> Self {
         Self { path: String::new(), ..self.clone() }
     }
 
-    /// Looks its name up. `prefix` goes before every step's path.
+    /// Looks its name up. `prefix` goes before every step's path. What it takes to secure connections is left out.
     ///
     /// # Errors
     /// When the name has no address.
@@ -113,7 +133,7 @@ impl Url {
             return Err(format!("`{}` has no address", self.name));
         }
         let prefix = prefix.trim_end_matches('/').to_owned();
-        Ok(Target { authority: self.authority.clone(), addresses, prefix })
+        Ok(Target { authority: self.authority.clone(), addresses, prefix, tls: None })
     }
 }
 
@@ -136,13 +156,17 @@ mod tests {
         check("http://shop.test/", "shop.test", "/");
         check("HTTP://Shop.test:80/a/b?c=d", "shop.test", "/a/b?c=d");
         check("http://[::1]:3000?q", "[::1]:3000", "/?q");
+        check("https://shop.test", "shop.test", "");
+        check("https://shop.test:443/a", "shop.test", "/a");
+        check("https://shop.test:80", "shop.test:80", "");
+        check("http://shop.test:443", "shop.test:443", "");
     }
 
     #[test]
     fn what_cannot_be_asked_for_says_why() {
         for (text, part) in [
             ("shop.test", "this is no URL"),
-            ("https://shop.test", "without TLS"),
+            ("ftp://shop.test", "`ftp://`"),
             ("ws://shop.test", "`ws://`"),
             ("http://", "not a host"),
             ("http://a:0/", "port 0"),

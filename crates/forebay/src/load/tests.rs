@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use forebay_load::plan::{Arrivals, Body, Model, Stage};
+use forebay_load::plan::{Arrivals, Body, Http2, Model, Stage, When};
 use forebay_testkit::scratch::Scratch;
 
 use super::*;

@@ -142,6 +142,7 @@ pub(super) fn times(facts: &Facts<'_>) -> String {
         ("start delay, between the two", &total.delay),
         ("first byte, from the actual start", &total.first_byte),
         ("connect", &total.connect),
+        ("TLS handshake in it", &total.handshake),
         ("response of errors", &total.failed),
     ];
     for (name, hdr) in others.into_iter().filter(|(_, hdr)| !hdr.is_empty()) {

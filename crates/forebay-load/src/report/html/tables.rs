@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::super::facts::{Facts, Response, quantile_text};
 use super::super::figures::{self, bytes, count, duration_or_none, length, share};
 use super::super::judgement::{Row, State};
-use super::super::text::{EXAMPLES, examples, per_request, percent, step_rows};
+use super::super::text::{EXAMPLES, connections, examples, per_request, percent, step_rows};
 use super::super::{ROWS_MAX, escape};
 use super::table::{Cell, Table};
 use crate::outcome::{ErrorKind, Outcome, Tally};
@@ -190,7 +190,7 @@ const fn meaning(kind: ErrorKind) -> &'static str {
         ErrorKind::Reset => "the connection was reset before the answer was complete",
         ErrorKind::Closed => "the connection was closed before a byte of the answer",
         ErrorKind::Truncated => "the connection was closed within the answer",
-        ErrorKind::Protocol => "the answer is not HTTP",
+        ErrorKind::Protocol => "the answer is not as its protocol has it",
         ErrorKind::BodyTooLong => {
             "the body is longer than the 1 MiB that conditions are looked for in: the plan's fault"
         }
@@ -198,6 +198,12 @@ const fn meaning(kind: ErrorKind) -> &'static str {
             "the generator's machine had no socket or port left: not the target's fault"
         }
         ErrorKind::Template => "a value the request needs was missing: the plan's fault",
+        ErrorKind::Tls => "the connection could not be secured",
+        ErrorKind::StreamReset => "the server gave this request up, and not the connection",
+        ErrorKind::StreamRefused => {
+            "the server did not process it: refused, or sent too late for this connection"
+        }
+        ErrorKind::Grpc(_) => "the call ended with this gRPC status, and another was expected",
     }
 }
 
@@ -212,7 +218,7 @@ pub(super) fn generator(facts: &Facts<'_>) -> String {
         ("threads", count(generator.workers as u64)),
         ("CPU time", figures::duration(generator.cpu)),
         ("CPU time per request", per_request(facts)),
-        ("connections opened", count(generator.connects)),
+        ("connections opened", connections(facts.outcome)),
         ("in flight at most", count(generator.in_flight_max)),
         ("memory at most", bytes(generator.memory_max)),
     ];

@@ -36,7 +36,10 @@ fn what_is_wrong_with_a_flag_is_said_with_what_to_write() {
         ("load http://a/ -H novalue", "name: value"),
         ("load http://a/ --workers 0", "1..=256"),
         ("load http://a/ --preset wave", "[possible values: spike, soak]"),
-        ("load replay r --target https://a/", "without TLS"),
+        ("load replay r --target ftp://a/", "write `http://` or `https://`"),
+        ("load http://a/ --http2=maybe", "[possible values: on, off, auto]"),
+        ("load https://a/ --insecure --ca f", "cannot be used with"),
+        ("load https://a/ --cert f", "--key"),
         ("load replay r --target http://a/ --speed 0", "such as `2`"),
         ("load capacity p.yaml --precision 5", "such as `5%`"),
     ] {

@@ -69,7 +69,7 @@ pub(super) fn capacity(args: &Asked, out: &mut Output<'_>) -> anyhow::Result<u8>
         }
         search.record(step.rate, result);
     }
-    let target = format!("http://{}{}", plan.target.authority, plan.target.prefix);
+    let target = plan.target.to_string();
     let found = Saved::of(&plan.name, &target, started_unix_ms, search.capacity());
     match args.json {
         true => out.line(found.write().trim_end())?,

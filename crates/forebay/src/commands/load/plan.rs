@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use forebay_base::problem::{Position, Problem};
+use forebay_load::plan::When;
 
-use crate::cli::load::{Amount, Asked, Preset};
+use crate::cli::load::{self as typed, Amount, Asked, Preset};
 use crate::cli::{EXIT_PROBLEMS, EXIT_USAGE};
+use crate::load::protocol::{Protocol, Securing};
 use crate::load::{self, Changes, Data, Loaded, Quick, target};
 
 /// Largest file that is sent as a body, in bytes.
@@ -55,12 +57,8 @@ pub(super) fn changes(amount: &Amount, asked: &Asked) -> Result<Changes, Refused
         workers,
         users_max,
         no_keep_alive,
-        http2,
+        protocol,
     } = asked;
-    if *http2 {
-        let fix = "leave it out";
-        return Err(usage("--http2", "this version speaks HTTP/1.1 without TLS so far", fix));
-    }
     Ok(Changes {
         target: target.clone(),
         levels: rate.clone().or_else(|| users.clone()),
@@ -80,7 +78,30 @@ pub(super) fn changes(amount: &Amount, asked: &Asked) -> Result<Changes, Refused
         workers: workers.map(usize::from),
         users_max: users_max.map(|most| most as usize),
         no_keep_alive: *no_keep_alive,
+        protocol: self::protocol(protocol),
     })
+}
+
+/// What is spoken.
+pub(super) fn protocol(typed: &typed::Protocol) -> Protocol {
+    let typed::Protocol { http2, connections, streams, insecure, ca, cert, key, server_name, resume } = typed;
+    Protocol {
+        http2: http2.map(|when| match when {
+            typed::When::On => When::On,
+            typed::When::Off => When::Off,
+            typed::When::Auto => When::Auto,
+        }),
+        connections: connections.map(|most| most as usize),
+        streams: streams.map(|most| most as usize),
+        tls: Securing {
+            insecure: *insecure,
+            ca: ca.clone(),
+            cert: cert.clone(),
+            key: key.clone(),
+            name: server_name.clone(),
+            resume: *resume,
+        },
+    }
 }
 
 /// What `-d` stands for.

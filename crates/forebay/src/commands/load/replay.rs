@@ -7,7 +7,7 @@ use forebay_load::lab::Lab;
 use forebay_load::plan::{Model, Plan, Stage};
 use forebay_load::recording::{BYTES_MAX, Error, Recording, Replay as How};
 
-use super::{tell, test};
+use super::{plan, tell, test};
 use crate::cli::EXIT_USAGE;
 use crate::cli::load::Replay;
 use crate::commands::Output;
@@ -48,9 +48,11 @@ fn plan(args: &Replay) -> anyhow::Result<(Plan, Option<String>)> {
     let rate = parts.arrivals.len() as f64 / length.as_secs_f64();
     let stem =
         args.recording.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let protocol = plan::protocol(&args.protocol);
     let plan = Plan {
         name: stem,
-        target: args.target.resolve(&args.target.path).map_err(|error| anyhow!(error))?,
+        target: protocol.target(&args.target).map_err(|(what, fix)| anyhow!("{what}; {fix}"))?,
+        http2: protocol.http2(),
         model: Model::Recorded(parts.arrivals),
         stages: vec![Stage { name: "replay".to_owned(), length, from: rate, to: rate, warmup: false }],
         scenarios: parts.scenarios,

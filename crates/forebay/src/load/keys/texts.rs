@@ -3,7 +3,7 @@
 use crate::config::schema::Text;
 
 pub(super) static URL: Text =
-    Text { noun: "a URL, such as `http://127.0.0.1:8080`", min: 1, max: 8_192, pattern: Some("^http://") };
+    Text { noun: "a URL, such as `http://127.0.0.1:8080`", min: 1, max: 8_192, pattern: Some("^https?://") };
 pub(super) static TITLE: Text = Text { noun: "a name", min: 1, max: 200, pattern: None };
 pub(super) static TAG: Text = Text { noun: "a text", min: 0, max: 8_192, pattern: None };
 pub(super) static NAME: Text = Text {
@@ -39,6 +39,7 @@ pub(super) static HEADER_NAME: Text = Text {
 };
 pub(super) static TEMPLATE: Text = Text { noun: "the value of a header", min: 0, max: 8_192, pattern: None };
 pub(super) static BODY: Text = Text { noun: "text", min: 0, max: 1 << 20, pattern: None };
+pub(super) static HOST: Text = Text { noun: "a name, such as `shop.test`", min: 1, max: 253, pattern: None };
 pub(super) static FILE: Text = Text { noun: "the path of a file", min: 1, max: 4_096, pattern: None };
 pub(super) static THINK: Text =
     Text { noun: "a duration or two, such as `1s` or `1s..3s`", min: 1, max: 100, pattern: Some("^[0-9]") };

@@ -95,12 +95,19 @@ fn flags_go_before_the_plan() {
         workers: Some(3),
         users_max: Some(4),
         no_keep_alive: true,
+        protocol: protocol::Protocol {
+            http2: Some(When::On),
+            connections: Some(2),
+            streams: Some(3),
+            ..protocol::Protocol::default()
+        },
         ..Changes::default()
     };
     let plan = with_flags(&changes);
     assert_eq!((plan.target.authority.as_str(), plan.target.prefix.as_str()), ("127.0.0.1:9", "/x"));
     assert_eq!(stages(&plan), [("warm-up", 2, 50.0, 50.0), ("50/s", 5, 50.0, 50.0)]);
     assert_eq!((plan.seed, plan.workers, plan.users_max, plan.keep_alive), (9, 3, 4, false));
+    assert_eq!(plan.http2, Http2 { when: When::On, connections: Some(2), streams: 3 });
     assert_eq!((plan.model.clone(), plan.grace), (Model::Open(Arrivals::Poisson), Duration::ZERO));
     let step = &plan.scenarios[0].steps[0];
     assert_eq!((step.timeout.as_secs(), step.headers.len(), plan.thresholds.len()), (1, 1, 1));

@@ -147,10 +147,18 @@ fn mistakes_of_steps_are_told() {
 #[test]
 fn mistakes_of_the_rest_are_told() {
     for (target, part) in [
-        ("https://a.test", "without TLS"),
+        ("ftp://a.test", "`ftp://` cannot be made"),
+        ("wss://a.test", "a step `websocket`"),
         ("http://127.0.0.1/?a=b", "a target has no query"),
         ("127.0.0.1:8080", "write `http://127.0.0.1:8080`"),
         ("http://nothing.invalid", "cannot be looked up"),
+        ("http://127.0.0.1\ntls: {insecure: true}", "are not secured"),
+        ("http://127.0.0.1\nhttp2: auto\nstreams: 5", "with HTTP/2 only"),
+        ("https://127.0.0.1\nhttp2: off\nconnections: 5", "with HTTP/2 only"),
+        ("https://127.0.0.1\ntls: {insecure: true, ca: ca.pem}", "leave out `insecure` or `ca`"),
+        ("https://127.0.0.1\ntls: {insecure: true, cert: a.pem}", "give both"),
+        ("https://127.0.0.1\ntls: {ca: nothing-here.pem}", "nothing-here.pem`: No such file"),
+        ("https://127.0.0.1\ntls: {insecure: true, name: a b}", "no name that a certificate can be for"),
     ] {
         let found = problems(&BASE.replace("http://127.0.0.1:8080", target));
         assert!(found.len() == 1 && found[0].contains(part), "{target}: {found:?}");

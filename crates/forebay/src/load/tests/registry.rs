@@ -33,6 +33,11 @@ const FRAMES: &[Frame] = &[
         ],
     },
     Frame {
+        table: "tls",
+        file: "{target: 'https://127.0.0.1:1', stages: 1s@1, scenarios: [{steps: [{get: /}]}], tls: {@}}",
+        keys: &[],
+    },
+    Frame {
         table: "stage",
         file: frame!(top "stages: [{@}, {duration: 1s, rate: 1}]"),
         keys: &[("duration", "1s"), ("rate", "1")],
@@ -103,6 +108,10 @@ impl Frame {
         let file = self.file.replace("{@", &format!("{{{}", written.join(", ")));
         match key.name {
             // Some keys make sense only with users, or with another file.
+            "connections" | "streams" => file.replace("target:", "http2: on, target:"),
+            "tls" => file.replace("http:", "https:"),
+            "cert" if !value.is_empty() => file.replace("cert:", "key: client.key, cert:"),
+            "key" if !value.is_empty() => file.replace("key:", "cert: client.pem, key:"),
             "iterations" => file.replace("1s@1", "1s@1 users"),
             "faults" => file.replace("stages: 1s@1", "processes: {api: {command: api}}, stages: 5m@1"),
             "cycles" | "recovered" => file.replace(
@@ -130,6 +139,12 @@ fn files() -> Scratch {
     scratch.write("other.csv", "a,b\n1,2\n");
     scratch.write("semi.csv", "a;b\n3;4\n");
     scratch.write("body.bin", "body");
+    let certificates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/certs");
+    for (from, to) in [("ca.pem", "ca.pem"), ("shop.test.pem", "client.pem"), ("shop.test.key", "client.key")]
+    {
+        let text = std::fs::read_to_string(certificates.join(from)).expect("it is an example");
+        scratch.write(to, &text);
+    }
     scratch
 }
 
