@@ -164,8 +164,11 @@ impl Connection {
     pub(super) fn settle(&mut self, slot: u32) {
         let stream = self.streams.at(slot);
         if stream.is_over() && !stream.gone {
+            let excuses = !stream.too_large;
             self.counters.served += 1;
-            self.budget.served();
+            if excuses {
+                self.budget.served();
+            }
         }
     }
 

@@ -181,9 +181,11 @@ impl Connection {
         } else {
             self.budget.asked();
         }
+        let too_large = head.error.is_some();
         let slot = self.open_slot(opening.stream);
         let stream = self.streams.at(slot);
         stream.head_received = true;
+        stream.too_large = too_large;
         stream.announced = head.length;
         stream.receiving = !opening.end;
         Ok(Event::Request { slot, head, finished: opening.end })

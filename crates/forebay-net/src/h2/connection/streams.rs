@@ -40,6 +40,8 @@ pub(super) struct Stream {
     pub(super) credit: u32,
     /// Bytes of body that were announced and have not come.
     pub(super) announced: Option<u64>,
+    /// Its head went beyond the limits: that it is refused in order excuses nothing.
+    pub(super) too_large: bool,
     /// Interim responses that have come.
     pub(super) interims: u8,
     /// Since when the window has been shut with something to send.
@@ -61,6 +63,7 @@ impl Stream {
             receive_window,
             credit: 0,
             announced: None,
+            too_large: false,
             interims: 0,
             shut_since: Instant::NEVER,
         }

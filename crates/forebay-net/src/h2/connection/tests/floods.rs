@@ -221,3 +221,16 @@ fn windows_that_stay_shut_free_their_streams() {
     assert_eq!((script.connection.open_streams(), script.connection.in_use()), (0, 0));
     assert!(limits().stall < Duration::from_secs(31));
 }
+
+#[test]
+fn heads_beyond_the_limits_are_not_excused_by_being_refused_in_order() {
+    let many: Vec<_> = (0..200).map(|n| (format!("x-{n}"), "y".to_owned())).collect();
+    let fields: Vec<_> = many.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let (took, script) = rounds(200, |n| {
+        let id = 2 * n + 1;
+        let head = peer(HEADERS, HEAD | END, id, &request_with("GET", &fields));
+        vec![head, Do::Answer(id), Do::Release(id)]
+    });
+    assert_eq!(script.connection.dead(), Some(ErrorCode::ENHANCE_YOUR_CALM));
+    assert!((90..=110).contains(&took), "{took} rounds");
+}
