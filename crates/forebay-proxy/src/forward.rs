@@ -162,7 +162,7 @@ impl Call<'_> {
     fn broken_silently(&self, may_be_stale: bool, error: Option<&std::io::Error>) -> Fault {
         // A host that acknowledges nothing will not do so on a new connection either.
         let silent = error.is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut);
-        if may_be_stale && !silent {
+        if may_be_stale && !silent && !self.resent {
             return Fault::Stale;
         }
         self.endpoint.stats.resets.inc();
@@ -220,7 +220,7 @@ fn lazily(deadline: impl Fn() -> Instant) -> impl Fn() -> Instant {
 pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> Result<Next, Refusal> {
     let record = turn.record;
     let spec = &record.active.plan.services[service];
-    let grpc = record.grpc.get().map(Grpc::new);
+    let grpc = record.grpc.get().map(|asked| Grpc::new(asked, record.started));
     let grpc = grpc.as_deref();
     let patience = grpc.map_or(Instant::NEVER, |grpc| grpc.asked.deadline);
     let times = Times::new(record.started, &spec.timeout, &route.timeout, patience);

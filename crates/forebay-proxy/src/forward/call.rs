@@ -17,6 +17,8 @@ use crate::upstream::Endpoint;
 pub(super) struct Grpc {
     pub(super) asked: Asked,
     decoder: RefCell<web::Decoder>,
+    /// When the last piece of either body came: while one side speaks, the other may listen.
+    active: Cell<Instant>,
     /// The response has begun, and its status is to come behind the body.
     pending: Cell<bool>,
     /// The response's body is translated to this.
@@ -26,9 +28,10 @@ pub(super) struct Grpc {
 }
 
 impl Grpc {
-    pub(super) fn new(asked: Asked) -> Box<Self> {
+    pub(super) fn new(asked: Asked, now: Instant) -> Box<Self> {
         Box::new(Self {
             asked,
+            active: Cell::new(now),
             decoder: RefCell::default(),
             pending: Cell::new(false),
             bridged: Cell::new(None),
@@ -103,6 +106,22 @@ impl Grpc {
 }
 
 impl Call<'_> {
+    /// A piece of either body has come.
+    #[inline]
+    pub(super) fn stir(&self) {
+        if let Some(grpc) = self.grpc {
+            grpc.active.set(Instant::now());
+        }
+    }
+
+    /// When it has been quiet for too long, given since when the next piece is waited for: calls go both ways, so theirs
+    /// counts from the last piece of either.
+    #[inline]
+    pub(super) fn quiet_until(&self, since: Instant) -> Instant {
+        let since = self.grpc.map_or(since, |grpc| grpc.active.get().max(since));
+        (since + self.times.idle).min(self.times.total)
+    }
+
     /// Makes of a piece of the response's body and what ends it, if anything does (`end`), what the client understands:
     /// mostly the same. Returns what is left for it behind the body.
     #[inline]

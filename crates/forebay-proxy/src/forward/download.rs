@@ -380,7 +380,8 @@ async fn relay(
             let room = Over::Stream(stream).has_room(alarm, || stall(call)).await;
             room.map_err(|_| Fault::ClientGone)?;
         }
-        let until = lazily(|| (Instant::now() + call.times.idle).min(call.times.total));
+        let since = lazily(Instant::now);
+        let until = || call.quiet_until(since());
         let promised = std::mem::take(&mut more);
         readable(call, over, promised, &until).await?;
         // A stream sends no more at a time than its neighbours leave it.
@@ -395,6 +396,7 @@ async fn relay(
             Ok(_) => {}
             Err(error) => return Err(broken(call, &error)),
         }
+        call.stir();
         let (consumed, data_len) = over.take(body, &mut buffer).map_err(|_| Fault::Broken)?;
         clean = !body.is_done() || buffer.len() == consumed;
         // A read that filled its buffer has most likely left something: then packets can be filled too.

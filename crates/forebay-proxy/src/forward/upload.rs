@@ -44,7 +44,8 @@ pub(super) async fn upload(
                 return Ok(());
             }
         }
-        let until = lazily(|| deadline(call));
+        let since = lazily(Instant::now);
+        let until = || deadline(call, &since);
         match from.readable(alarm, &until).await {
             // It waits for the upstream's `100 Continue`, so it is the upstream that is late.
             Err(LinkError::TimedOut) if call.expect && call.record.bytes_in.get() == 0 => {
@@ -59,6 +60,7 @@ pub(super) async fn upload(
         if n == 0 && matches!(from, Over::Link(_)) {
             return Err(Fault::Refuse(Refusal::BodyTruncated));
         }
+        call.stir();
         let (consumed, data) = from.take(body, &mut buffer).map_err(|error| Fault::Refuse(error.into()))?;
         call.record.count_in(data);
         // A chunk that is announced too large need not come first.
@@ -145,7 +147,7 @@ pub(super) async fn send_on(
 
 /// When the next bytes must have come: none of the waits may be too long, and the body as a whole must keep
 /// up with `body_rate_min`, so that neither a stop after a quick start nor a steady trickle lasts for ever.
-fn deadline(call: &Call<'_>) -> Instant {
+fn deadline(call: &Call<'_>, since: impl Fn() -> Instant) -> Instant {
     let received = call.record.bytes_in.get();
     if call.expect && received == 0 {
         // The client waits for the upstream's word, so the time it takes is the upstream's.
@@ -158,7 +160,7 @@ fn deadline(call: &Call<'_>) -> Instant {
         Some(millis) => call.record.started + RATE_GRACE + Duration::from_millis(millis),
         None => Instant::NEVER,
     };
-    in_all.min(Instant::now() + call.times.idle).min(call.times.total)
+    in_all.min(call.quiet_until(since()))
 }
 
 fn wait<T>(from: Over<'_>, result: Result<T, LinkError>) -> Result<T, Fault> {
