@@ -82,6 +82,7 @@ impl Collected {
             self.connections.active += worker.connections_active.get();
             self.connections.idle += worker.connections_idle.get();
             self.connections.refused_per_ip += worker.connections_refused_per_ip.get();
+            self.connections.add_protocols(&worker.protocols);
             worker.requests_before_route.add_to(&mut self.unrouted);
             self.cut += worker.requests_cut.get();
             for (sum, counter) in self.refusals.iter_mut().zip(&worker.refusals) {

@@ -6,9 +6,9 @@ use forebay_base::time::Instant;
 use serde_json::{Value, json};
 
 use crate::collect::{ByClass, Collected, Endpoint, Route};
-use crate::metric::Snapshot;
+use crate::metric::{Gauge, Snapshot};
 use crate::process::Usage;
-use crate::stats::{Class, Telemetry};
+use crate::stats::{Class, ProtocolStats, Telemetry};
 
 pub use recent::{Recent, Recorder};
 
@@ -60,6 +60,18 @@ pub struct Connections {
     pub idle: i64,
     /// Closed at once because their address had too many.
     pub refused_per_ip: u64,
+    /// Of the open ones, those that are secured.
+    pub secured: i64,
+    /// Of the open ones, those that speak HTTP/2.
+    pub http2: i64,
+    /// Of the open ones, those that speak HTTP/3.
+    pub http3: i64,
+    /// Requests under way on streams of HTTP/2 and HTTP/3.
+    pub streams: i64,
+    /// Requests that have turned into something else: WebSockets and the like.
+    pub tunnels: i64,
+    /// Handshakes that failed since the start.
+    pub handshakes_failed: u64,
 }
 
 /// Requests and what came of them.
@@ -132,6 +144,18 @@ pub struct Latency {
     pub max: u64,
 }
 
+impl Connections {
+    pub(crate) fn add_protocols(&mut self, stats: &ProtocolStats) {
+        self.secured += stats.secured.get();
+        self.http2 += stats.http2.iter().map(Gauge::get).sum::<i64>();
+        self.http3 += stats.http3.get();
+        self.streams += stats.streams.iter().map(Gauge::get).sum::<i64>();
+        self.tunnels += stats.tunnels.iter().map(|tunnels| tunnels.active.get()).sum::<i64>();
+        self.handshakes_failed +=
+            (0..ProtocolStats::FAILURES.len()).map(|index| stats.failed(index)).sum::<u64>();
+    }
+}
+
 impl Summary {
     /// Adds up everything; details of at most `rows_max` routes and as many endpoints.
     #[must_use]
@@ -158,6 +182,12 @@ impl Summary {
                 "active": self.connections.active,
                 "idle": self.connections.idle,
                 "refused_per_ip": self.connections.refused_per_ip,
+                "secured": self.connections.secured,
+                "http2": self.connections.http2,
+                "http3": self.connections.http3,
+                "streams": self.connections.streams,
+                "tunnels": self.connections.tunnels,
+                "handshakes_failed": self.connections.handshakes_failed,
             },
             "total": self.total.to_json(),
             "routes": self.routes.iter().map(RouteSummary::to_json).collect::<Vec<_>>(),

@@ -34,9 +34,9 @@ fn check(name: &str, ceiling: Ceiling, code: ErrorCode, mut burst: impl FnMut(&m
 
 const CALM: ErrorCode = ErrorCode::ENHANCE_YOUR_CALM;
 
-/// Where requests are made and given up: a connection lives for 400 faults, which may cost half of what as many
-/// requests do.
-const USUAL: Ceiling = Ceiling { mib: 8, requests: ROUNDS * 200 };
+/// Where requests are made and given up: a connection lives for 400 faults, each of which may cost what a request
+/// does, and a connection to the service is lost with it.
+const USUAL: Ceiling = Ceiling { mib: 8, requests: ROUNDS * 600 };
 
 /// Where there are frames only, which cost next to nothing.
 const LITTLE: Ceiling = Ceiling { mib: 4, requests: ROUNDS * 40 };

@@ -101,10 +101,6 @@ impl Scene {
             spent.as_secs_f64() / self.request.as_secs_f64(),
             self.request
         );
-        if std::env::var_os("FOREBAY_ATTACKS_TELL").is_some() {
-            fs::write(std::env::temp_dir().join(format!("attack-{name}.txt")), &told)
-                .expect("it can be told");
-        }
         assert!(grown <= mib << 10, "{told}; {mib} MiB allowed");
         assert!(spent <= self.request * requests, "{told}; {requests} allowed");
         assert_eq!(self.origin.faults(), Vec::<String>::new());

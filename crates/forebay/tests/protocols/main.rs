@@ -7,5 +7,6 @@ mod curl;
 mod grpc;
 mod nghttp;
 mod programs;
+mod telling;
 mod tls;
 mod websocket;
