@@ -39,7 +39,7 @@ pub(super) static HEALTH: Table = Table {
             .doc("Between two checks while it is not yet decided: after the first failure, or the first success. Never longer than `interval`.")
             .example("500ms"),
         Key::new("port", Shape::Count { min: 1, max: 65_535 })
-            .doc("The port to ask at. Default: the endpoint's own.")
+            .doc("Another port to ask at, without TLS or PROXY header, by HTTP/1.1 or, for `grpc`, HTTP/2. Default: the endpoint's own, and asked as requests are sent.")
             .example("8081"),
         Key::new("host", Shape::Text(&NEW_HOST))
             .doc("`Host` of the request. Default: the endpoint as written in the settings.")
@@ -75,7 +75,7 @@ pub(super) static OUTLIER: Table = Table {
             .example("5"),
         Key::new("failures", Shape::Either(&[Shape::Word("off"), Shape::Count { min: 0, max: 10_000 }]))
             .default("5")
-            .doc("So many requests in a row failed: no connection, no answer in time, a broken connection, or a status from 500 on.")
+            .doc("So many requests in a row failed: no connection, no answer in time, a broken connection, a status from 500 on, or one of gRPC that says that the server has failed: `UNKNOWN`, `INTERNAL`, `UNAVAILABLE`, `DATA_LOSS`, and `DEADLINE_EXCEEDED` if the caller set no deadline.")
             .example("10"),
         Key::new("error_ratio", Shape::Either(&[Shape::Word("off"), Shape::Percent { min: 0, max: 100 }]))
             .default("20%")
