@@ -271,3 +271,19 @@ fn an_endpoint_may_be_a_name() {
     let gateway = in_front(&format!("endpoints: [\"localhost:{}\"]", origin.address().port()));
     assert_eq!(gateway.get("/x").status, 200);
 }
+
+/// One is opened for the request, and one more because the first might have been about to close.
+#[test]
+fn an_endpoint_that_does_not_speak_http2_is_not_asked_again_and_again() {
+    for script in ["", "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"] {
+        let origin = Origin::start(move |conn| {
+            if !script.is_empty() {
+                conn.send(script);
+            }
+        });
+        let gateway = in_front(&format!("endpoints: [\"{}\"], protocol: h2c", origin.address()));
+        let response = gateway.get("/x");
+        assert_eq!(problem(&response, 502), Ok("upstream_closed".to_owned()), "{script:?}");
+        assert!(origin.connections() <= 3, "{} connections", origin.connections());
+    }
+}

@@ -97,8 +97,13 @@ pub enum Name {
 impl Name {
     /// Which name this is, whatever its case.
     #[must_use]
-    #[inline]
     pub fn classify(name: &[u8]) -> Self {
+        Self::classify_here(name)
+    }
+
+    /// The same, for where every field of every head comes by.
+    #[inline(always)]
+    pub(super) fn classify_here(name: &[u8]) -> Self {
         // By length, then as numbers: most names are settled without a comparison, the rest by two or three.
         match name.len() {
             2 => pick(name, [(b"te", Self::Te)]),

@@ -469,7 +469,7 @@ fn mark_connection_names(fields: &mut [Field], names: &[Span], bytes: &[u8]) {
 fn push_fields(fields: &mut Vec<Field>, headers: &[httparse::Header<'_>], bytes: &[u8]) {
     for header in headers {
         let name = header.name.as_bytes();
-        let known = Name::classify(name);
+        let known = Name::classify_here(name);
         fields.push(Field {
             name: Span::of(name, bytes),
             value: Span::of(header.value, bytes),

@@ -26,6 +26,9 @@ const RECLAIM_TRIES: usize = 20;
 /// Time for a worker to hear and close one.
 const RECLAIM_PAUSE: Duration = Duration::from_millis(2);
 
+/// Connections to an endpoint that are waited for or opened for one request.
+const SHARE_TRIES: usize = 4;
+
 /// Why there is no connection. Nothing of the request has been sent yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectError {
@@ -95,7 +98,10 @@ async fn open_alone(
 /// A stream of a connection that others may use too.
 async fn share(endpoint: &Rc<Endpoint>, ask: &Ask<'_>, deadline: Instant) -> Result<Pooled, ConnectError> {
     let lanes = &endpoint.lanes;
-    loop {
+    // A connection that was opened for this request has not shown yet that it is of any use; and an endpoint that
+    // lets go of every connection as soon as it has it shall not be asked for one after the other.
+    let mut opened = false;
+    for _ in 0..SHARE_TRIES {
         if lanes.multiplexes() == Some(false) {
             if !ask.fresh
                 && let Some(pooled) = take_idle(endpoint, ask.now)
@@ -104,11 +110,13 @@ async fn share(endpoint: &Rc<Endpoint>, ask: &Ask<'_>, deadline: Instant) -> Res
             }
         } else {
             if let Some(stream) = lanes.take(endpoint.pool.has_place(&endpoint.shared)) {
-                endpoint.stats.reused.inc();
-                return Ok(Pooled { held: Carrier::Stream(stream), reused: true });
+                if !opened {
+                    endpoint.stats.reused.inc();
+                }
+                return Ok(Pooled { held: Carrier::Stream(stream), reused: !opened });
             }
-            if let Some(opened) = lanes.wait(ask.alarm, deadline).await {
-                opened?;
+            if let Some(waited) = lanes.wait(ask.alarm, deadline).await {
+                waited?;
                 continue;
             }
         }
@@ -127,6 +135,7 @@ async fn share(endpoint: &Rc<Endpoint>, ask: &Ask<'_>, deadline: Instant) -> Res
                 lanes.agree(true);
                 endpoint.pool.warm(endpoint);
                 opener.opened(lane);
+                opened = true;
             }
             Ok((place, link, false)) => {
                 lanes.agree(false);
@@ -139,6 +148,7 @@ async fn share(endpoint: &Rc<Endpoint>, ask: &Ask<'_>, deadline: Instant) -> Res
             }
         }
     }
+    Err(ConnectError::Failed)
 }
 
 /// Opens a connection, secures it, and says whether it carries several requests.
