@@ -471,7 +471,12 @@ proptest! {
         let limits = HeadLimits { bytes: 1 << 16, fields: 100, target: 8_192 };
         prop_assert_eq!(head.parse(&text, &limits), Ok(Outcome::Complete(text.len())));
         let parsed = shown(&head.fields, &text);
-        prop_assert_eq!(&parsed[usize::from(!host)..], &lines[..]);
+        // Where the last crumb of a cookie is empty, the space before it is none of the value's.
+        let lines = lines.iter().map(|line| match line.strip_prefix("cookie: ") {
+            Some(value) => format!("cookie: {}", value.trim_end()),
+            None => line.clone(),
+        });
+        prop_assert_eq!(&parsed[usize::from(!host)..], &lines.collect::<Vec<_>>()[..]);
     }
 
     /// Fields that are found in the table are judged as they were when they came first.
