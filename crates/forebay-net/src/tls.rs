@@ -15,4 +15,5 @@ pub use error::{Failure, TlsError};
 pub use handshake::{Alpn, ClientCertificate, Handshake, Version};
 pub use server::{ClientAuth, Server, ServerSettings, UnknownName};
 
+pub(crate) use error::is_unknown_name;
 pub(crate) use resolve::listening;

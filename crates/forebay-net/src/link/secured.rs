@@ -264,6 +264,9 @@ impl Secured {
             }
             used += self.session.step(&mut records[used..], &mut self.riders, None, |_| {}).0;
         }
+        if crate::tls::is_unknown_name(&error) {
+            name_the_reason(&mut self.riders);
+        }
         if self.promised == 0 && self.socket.send_now(&self.riders).is_ok() {
             self.riders = Vec::new();
         }
@@ -481,6 +484,14 @@ impl std::fmt::Debug for Secured {
             .field("socket", &self.socket)
             .field("end", &self.end)
             .finish_non_exhaustive()
+    }
+}
+
+/// rustls has one alert for all reasons not to show a certificate, `access_denied`. There is another for the only one
+/// there is here, `unrecognized_name` (RFC 6066 §3), and nothing is encrypted yet.
+fn name_the_reason(records: &mut [u8]) {
+    if let [.., 0x15, 3, _, 0, 2, 2, reason @ 49] = records {
+        *reason = 112;
     }
 }
 

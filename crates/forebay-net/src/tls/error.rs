@@ -123,10 +123,15 @@ impl From<&Error> for Failure {
             Error::InvalidCertificate(why) => of_certificate(why),
             Error::AlertReceived(alert) => of_alert(*alert),
             Error::NoApplicationProtocol => Self::Protocol,
-            Error::General(why) if why.contains("certificate chain") => Self::UnknownName,
+            error if is_unknown_name(error) => Self::UnknownName,
             _ => Self::Malformed,
         }
     }
+}
+
+/// Whether it says that a server has no certificate for the name asked for.
+pub(crate) fn is_unknown_name(error: &Error) -> bool {
+    matches!(error, Error::General(why) if why.contains("certificate chain"))
 }
 
 fn of_incompatible(why: &PeerIncompatible) -> Failure {

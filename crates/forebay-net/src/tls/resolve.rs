@@ -120,19 +120,16 @@ impl ResolvesServerCert for Resolver {
             return self.installed.find_challenge(&asked?);
         }
         let installed = self.installed.table();
-        let Some(name) = asked else {
-            return self.fixed.first(&hello).or_else(|| installed.first(&hello));
+        let first = || match self.unknown_name {
+            UnknownName::First => self.fixed.first(&hello).or_else(|| installed.first(&hello)),
+            UnknownName::Refuse => None,
         };
+        let Some(name) = asked else { return first() };
         let found = self.fixed.find(&name, &hello).or_else(|| installed.find(&name, &hello)).or_else(|| {
             let wildcard = wildcard_of(&name)?;
             self.fixed.find(&wildcard, &hello).or_else(|| installed.find(&wildcard, &hello))
         });
-        match self.unknown_name {
-            UnknownName::First => {
-                found.or_else(|| self.fixed.first(&hello)).or_else(|| installed.first(&hello))
-            }
-            UnknownName::Refuse => found,
-        }
+        found.or_else(first)
     }
 }
 

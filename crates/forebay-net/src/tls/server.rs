@@ -24,7 +24,7 @@ pub struct ServerSettings {
     pub client_auth: Option<ClientAuth>,
     /// Sessions can be resumed by tickets.
     pub tickets: bool,
-    /// What clients get that ask for a name without a certificate.
+    /// What clients get that ask for a name without a certificate, or for none.
     pub unknown_name: UnknownName,
 }
 
@@ -39,13 +39,13 @@ pub struct ClientAuth {
     pub required: bool,
 }
 
-/// What clients get that ask for a name without a certificate.
+/// What clients get that ask for a name without a certificate, or for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownName {
     /// The first certificate.
     #[default]
     First,
-    /// An alert: `unrecognized_name` or `access_denied`.
+    /// The alert `unrecognized_name` (RFC 6066 §3).
     Refuse,
 }
 

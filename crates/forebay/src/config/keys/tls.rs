@@ -33,7 +33,7 @@ pub(super) static TLS: Table = Table {
             .example("{directory: staging}"),
         Key::new("unknown_name", Shape::Either(&[Shape::Word("first"), Shape::Word("refuse")]))
             .default("first")
-            .doc("What a client gets that asks for a name without a certificate: the first one, or an alert.")
+            .doc("What a client gets that asks for a name without a certificate, or for none: the first one, or the alert `unrecognized_name`.")
             .example("refuse"),
         Key::new("min_version", Shape::Either(&[Shape::Word("1.2"), Shape::Word("1.3")]))
             .default("1.2")
