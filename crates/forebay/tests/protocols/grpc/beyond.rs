@@ -6,6 +6,7 @@ use std::process::Command;
 
 use forebay_testkit::check::eventually;
 use forebay_testkit::origin::Origin;
+use forebay_testkit::scratch::Scratch;
 use forebay_testkit::servers::{run, tool};
 use forebay_testkit::{message, wire};
 use serde_json::Value;
@@ -261,6 +262,29 @@ fn browsers_may_speak_in_base64() {
     let answer = web(&gateway, "application/grpc-web-text", "", b"not base64!!");
     let [(0x80, trailers)] = &frames(&decode(&answer.text()))[..] else { panic!("{answer:?}") };
     assert!(trailers.starts_with("grpc-status: 13\r\n"), "{trailers}");
+}
+
+#[test]
+fn browsers_may_come_by_http2_too() {
+    let server = Server::start();
+    let gateway = in_front_of_web(server.address);
+    let folder = Scratch::new("grpc-web");
+    let (request, answer) = (folder.path().join("request"), folder.path().join("answer"));
+    // More than fits in one frame, a window or a buffer.
+    let mut body = vec![0];
+    body.extend_from_slice(&(1_u32 << 20).to_be_bytes());
+    body.resize(body.len() + (1 << 20), b'x');
+    std::fs::write(&request, &body).expect("it can be written");
+    let mut curl = Command::new(tool("curl"));
+    curl.args(["--silent", "--show-error", "--max-time", "20", "--http2-prior-knowledge", "--fail"]);
+    curl.args(["-H", "content-type: application/grpc-web+proto", "--data-binary"]);
+    curl.arg(format!("@{}", request.display())).arg("--output").arg(&answer);
+    let output = run(curl.arg(format!("http://{}/test.Echo/Unary", gateway.addr())));
+    assert!(output.status.success(), "{output:?}");
+    let [(0, message), (0x80, trailers)] = &frames(&std::fs::read(&answer).expect("it is there"))[..] else {
+        panic!("it is a message and trailers");
+    };
+    assert_eq!((message.len(), &**trailers), (1 << 20, "grpc-status: 0\r\n"));
 }
 
 /// Base64 whose parts may each end with padding.
