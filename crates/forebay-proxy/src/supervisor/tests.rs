@@ -463,6 +463,19 @@ fn health_survives_a_reload_and_another_check_begins_without_prejudice() {
 }
 
 #[test]
+fn who_is_spoken_with_in_another_way_is_checked_anew() {
+    let mut fixture = three(checked);
+    fixture.checks(&[1, 2, 3], true);
+    let target = fixture.target(2).expect("it is checked");
+    fixture.spec.protocol = plan::Protocol::H2c;
+    fixture.reload();
+    assert_eq!(fixture.ports(), [1, 2, 3]);
+    // What an answer in HTTP/1.1 was worth says nothing about HTTP/2.
+    assert!(fixture.supervisor.checked(&target, Ok(()), fixture.now).is_none());
+    assert!(fixture.target(2).is_some_and(|now| now.speech.protocol == plan::Protocol::H2c));
+}
+
+#[test]
 fn too_few_healthy_ones_are_panic_unless_that_is_switched_off() {
     let down = |fixture: &Fixture, ports: &[u16]| {
         fixture.checks(&[1, 2, 3], true);

@@ -177,6 +177,26 @@ fn health_is_asked_for_by_the_protocol_of_grpc() {
 }
 
 #[test]
+fn an_answer_before_the_end_of_the_question_arrives() {
+    check(async |mut client, _server, gateway| {
+        // However far the client has got, and with more to say than anybody would keep for it.
+        for round in 0..50_usize {
+            let messages = tokio_stream::iter((0..round * 4).map(|_| vec![b'x'; 10_000]));
+            let mut request = Request::new(messages);
+            request.metadata_mut().insert("want-status", (Code::Aborted as i32).into());
+            let status = client.client_streaming(request).await.expect_err("it was asked for");
+            assert_eq!((status.code(), status.message()), (Code::Aborted, "as you like: ü %"), "{round}");
+        }
+        // And while the client goes on for ever.
+        let mut request = Request::new(tokio_stream::iter(std::iter::repeat_with(|| vec![b'x'; 10_000])));
+        request.metadata_mut().insert("want-status", (Code::Aborted as i32).into());
+        let status = client.streaming(request).await.expect_err("it was asked for");
+        assert_eq!(status.code(), Code::Aborted);
+        assert_eq!(gateway.metric("forebay_grpc_responses_total{code=\"ABORTED\"}"), 51.0);
+    });
+}
+
+#[test]
 fn services_that_speak_http1_may_send_trailers_too() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n";
     let answer = |end: &str| Origin::answering(format!("{head}7\r\n\0\0\0\0\x02hi\r\n0\r\n{end}\r\n"));

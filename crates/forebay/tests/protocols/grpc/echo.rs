@@ -175,6 +175,9 @@ async fn server_streaming(
 
 /// How many messages there were, and all of them in a row.
 async fn client_streaming(request: Request<Streaming<Vec<u8>>>) -> Result<Response<Vec<u8>>, Status> {
+    if let Some(status) = wanted(request.metadata()) {
+        return Err(status);
+    }
     let mut messages = request.into_inner();
     let (mut count, mut all) = (0, Vec::new());
     while let Some(message) = messages.message().await? {
@@ -184,8 +187,11 @@ async fn client_streaming(request: Request<Streaming<Vec<u8>>>) -> Result<Respon
     Ok(Response::new([format!("{count}: ").into_bytes(), all].concat()))
 }
 
-/// Gives back each message at once.
+/// Gives back each message at once; or the status that was asked for, before any has come.
 async fn streaming(request: Request<Streaming<Vec<u8>>>) -> Result<Response<Messages>, Status> {
+    if let Some(status) = wanted(request.metadata()) {
+        return Err(status);
+    }
     let mut messages = request.into_inner();
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
