@@ -31,6 +31,8 @@ pub(crate) enum Wire {
 pub(crate) struct Who {
     /// The other end; behind a proxy that says so at the beginning of the connection, the one it names.
     pub(crate) peer: SocketAddr,
+    /// A proxy has connected, and has not said for whom: what is sent is not its own, nor to be believed as such.
+    pub(crate) unnamed: bool,
     /// Our end, where services want to know it.
     pub(crate) local: Option<SocketAddr>,
     /// The peer's address as text.
@@ -44,7 +46,7 @@ pub(crate) struct Who {
 impl Who {
     pub(crate) fn new(peer: SocketAddr, listener: Listener) -> Self {
         let text = Text::new(peer.ip());
-        Self { peer, local: None, text, listener, secured: None }
+        Self { peer, unnamed: false, local: None, text, listener, secured: None }
     }
 
     pub(crate) fn secured(peer: SocketAddr, listener: Listener, handshake: Handshake) -> Self {
@@ -54,6 +56,11 @@ impl Who {
     /// The same with our end known.
     pub(crate) fn at(self, local: Option<SocketAddr>) -> Self {
         Self { local, ..self }
+    }
+
+    /// The same; `unnamed`: the peer is not who it speaks for.
+    pub(crate) fn unnamed(self, unnamed: bool) -> Self {
+        Self { unnamed, ..self }
     }
 
     /// The peer's address as text.

@@ -72,12 +72,12 @@ pub(crate) struct Record<'a> {
     pub(crate) active: &'a Active,
     pub(crate) client: &'a Client,
     pub(crate) started: Instant,
-    /// The peer is one of `trusted_proxies`.
+    /// The peer is one of `trusted_proxies`, and speaks for itself.
     pub(crate) trusted: bool,
     pub(crate) route: Cell<Option<usize>>,
     pub(crate) endpoint: Cell<Option<Rc<Endpoint>>>,
     pub(crate) address: Cell<IpAddr>,
-    /// The port that the request names, if it does.
+    /// The port that the client has asked for, once that is known.
     pub(crate) port: Cell<Option<u16>>,
     pub(crate) refusal: Cell<Option<Refusal>>,
     /// What the request asks for as gRPC, if it is.
@@ -129,7 +129,7 @@ impl<'a> Record<'a> {
             active,
             client,
             started,
-            trusted: active.plan.trusted_proxies.contains(client.who.peer.ip()),
+            trusted: !client.who.unnamed && active.plan.trusted_proxies.contains(client.who.peer.ip()),
             route: Cell::new(None),
             endpoint: Cell::new(None),
             address: Cell::new(client.who.peer.ip().to_canonical()),
@@ -222,9 +222,12 @@ impl<'a> Record<'a> {
     /// client has asked for, whatever it is called here.
     #[inline]
     pub(crate) fn push_alternative(&self, out: &mut Vec<u8>) {
-        if self.client.who.listener.http3 && self.client.who.secured.is_some() {
+        if self.client.who.listener.http3
+            && self.client.who.secured.is_some()
+            && let Some(port) = self.port.get()
+        {
             out.extend_from_slice(b"Alt-Svc: h3=\":");
-            heads::push_number(out, u64::from(self.port.get().unwrap_or(443)));
+            heads::push_number(out, u64::from(port));
             out.extend_from_slice(b"\"; ma=86400\r\n");
         }
     }

@@ -172,16 +172,11 @@ pub(crate) fn is_visible(field: &Field, trusted: bool, underscores: Underscores)
         | Name::XForwardedOther
         | Name::XRealIp
         | Name::XRequestId => trusted,
+        // Who has proved to be whom is said by the one who has seen the proof. A trusted proxy that knows nothing of
+        // the field passes on what anybody has written.
+        Name::XForwardedClientCert | Name::Disguised => false,
         _ => true,
     }
-}
-
-fn is_certified(client: &Client) -> bool {
-    client.who.secured.as_ref().is_some_and(|secured| secured.client.is_some())
-}
-
-fn is_client_certificate(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b"x-forwarded-client-cert")
 }
 
 /// Whether a field of the client's goes to the upstream as it is.
@@ -195,11 +190,8 @@ fn passes_to_upstream(field: &Field, parts: &RequestParts<'_>, seen: &mut Forwar
         return false;
     }
     match field.known {
-        // Who the client has proved to be is said by whoever has seen the proof.
-        Name::XForwardedOther => {
-            !(is_certified(parts.client) && is_client_certificate(field.name.of_head(parts.head)))
-        }
         Name::Other
+        | Name::XForwardedOther
         | Name::Date
         | Name::UserAgent
         | Name::Referer
@@ -294,7 +286,8 @@ fn push_forwarding(out: &mut Vec<u8>, parts: &RequestParts<'_>, seen: &Forwardin
     }
 }
 
-/// Who the client has proved to be, in the way Envoy says it: the certificate's hash, its subject, its other names.
+/// Who the client has proved to be, in the way Envoy says it: the certificate's hash, its subject, and those of its
+/// other names that there are keys for.
 fn push_client_certificate(out: &mut Vec<u8>, certificate: &ClientCertificate) {
     out.extend_from_slice(b"X-Forwarded-Client-Cert: Hash=");
     out.extend_from_slice(certificate.fingerprint.as_bytes());
@@ -302,11 +295,11 @@ fn push_client_certificate(out: &mut Vec<u8>, certificate: &ClientCertificate) {
     push_quoted(out, &certificate.subject);
     out.push(b'"');
     for san in &certificate.sans {
-        let key = if san.contains("://") { "URI" } else { "DNS" };
+        let Some((key @ ("DNS" | "URI"), name)) = san.split_once(':') else { continue };
         out.push(b';');
         out.extend_from_slice(key.as_bytes());
         out.extend_from_slice(b"=\"");
-        push_quoted(out, san);
+        push_quoted(out, name);
         out.push(b'"');
     }
     out.extend_from_slice(b"\r\n");
@@ -401,14 +394,13 @@ pub(crate) fn write_response(out: &mut Vec<u8>, parts: &ResponseParts<'_>) {
     let ResponseParts { record, response, head, framing, .. } = parts;
     push_status_line(out, response, head);
     let edits = record.response_edits();
-    let sets_hsts = record.client.who.secured.is_some() && record.hsts().is_some();
+    let mut has_hsts = false;
     // Without a body the length is only information, as of a HEAD or a 304 (RFC 9110 §8.6).
     let length_is_information =
         response.framing == Framing::None && !matches!(response.status, 100..=199 | 204);
     for field in &response.fields {
         let passes = match field.known {
             Name::ContentLength => length_is_information && parts.web.is_none(),
-            Name::StrictTransportSecurity => !sets_hsts,
             _ => !field.hop_by_hop,
         };
         let name = field.name.of_head(head);
@@ -418,6 +410,7 @@ pub(crate) fn write_response(out: &mut Vec<u8>, parts: &ResponseParts<'_>) {
             continue;
         }
         if passes && !edits.is_some_and(|edits| edits.drops(name)) {
+            has_hsts |= field.known == Name::StrictTransportSecurity;
             push_field(out, name, field.value.of_head(head));
         }
     }
@@ -426,7 +419,7 @@ pub(crate) fn write_response(out: &mut Vec<u8>, parts: &ResponseParts<'_>) {
         record.worker.push_date(parts.now, out);
     }
     push_edits(out, edits);
-    push_security(out, record);
+    push_security(out, record, has_hsts);
     record.push_cookies(out);
     push_persistence(out, parts.version, parts.keep_alive);
     out.extend_from_slice(b"\r\n");
@@ -507,14 +500,17 @@ fn push_status_line(out: &mut Vec<u8>, response: &ResponseHead, head: &[u8]) {
 }
 
 /// What clients are told of the connection's security: that they are to come by a secured one only (RFC 6797), and
-/// which other way there is (RFC 7838).
+/// which other way there is (RFC 7838). `has_hsts`: the head says the former already; the route may see to it as well.
 #[inline]
-pub(crate) fn push_security(out: &mut Vec<u8>, record: &Record<'_>) {
+pub(crate) fn push_security(out: &mut Vec<u8>, record: &Record<'_>, has_hsts: bool) {
     let who = &record.client.who;
     if who.secured.is_none() {
         return;
     }
-    if let Some(hsts) = record.hsts() {
+    if !has_hsts
+        && let Some(hsts) = record.hsts()
+        && !record.response_edits().is_some_and(|edits| edits.touches(b"strict-transport-security"))
+    {
         push_field(out, b"Strict-Transport-Security", hsts.as_bytes());
     }
     record.push_alternative(out);
@@ -542,6 +538,30 @@ pub(crate) fn push_persistence(out: &mut Vec<u8>, version: Version, keep_alive: 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn services_hear_who_a_client_is_by_the_names_there_are_keys_for() {
+        let check = |subject: &str, sans: &[&str], expected: &str| {
+            let certificate = ClientCertificate {
+                subject: subject.into(),
+                sans: sans.iter().map(|san| (*san).into()).collect(),
+                fingerprint: "0a1b".into(),
+                der: Box::default(),
+            };
+            let mut out = Vec::new();
+            push_client_certificate(&mut out, &certificate);
+            let expected = format!("X-Forwarded-Client-Cert: Hash=0a1b;{expected}\r\n");
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+        };
+        check("CN=client1", &["DNS:client1"], "Subject=\"CN=client1\";DNS=\"client1\"");
+        check("", &["URI:spiffe://shop.test/a"], "Subject=\"\";URI=\"spiffe://shop.test/a\"");
+        check("CN=a\\\"b", &["DNS:a\"b"], r#"Subject="CN=a\\\"b";DNS="a\"b""#);
+        check(
+            "CN=all",
+            &["DNS:a", "email:a://b@c", "IP:::1", "URI:urn:x:DNS", "DNS:*.b"],
+            "Subject=\"CN=all\";DNS=\"a\";URI=\"urn:x:DNS\";DNS=\"*.b\"",
+        );
+    }
 
     #[test]
     fn numbers_are_written_in_decimal() {

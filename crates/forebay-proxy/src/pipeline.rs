@@ -182,7 +182,9 @@ impl<'a> Turn<'a> {
         grpc::recognise(record, &self.scratch.request, head)?;
         read_target(plan, self.scratch, head)?;
         read_host(self.scratch, head, record.client.who.secured.is_some())?;
-        record.port.set(self.scratch.port);
+        let usual = if record.client.who.secured.is_some() { 443 } else { 80 };
+        let named = !self.scratch.host.is_empty();
+        record.port.set(named.then_some(self.scratch.port.unwrap_or(usual)));
         check_fields(plan, &self.scratch.request, head)?;
         if self.scratch.target.form() == Form::Asterisk {
             return Ok(Found::Gateway);
@@ -506,7 +508,9 @@ fn check_fields(plan: &Plan, request: &RequestHead, head: &[u8]) -> Result<(), R
             Name::Expect if !field.value.of_head(head).eq_ignore_ascii_case(b"100-continue") => {
                 return Err(Refusal::ExpectationFailed);
             }
-            Name::Other if field.underscore && plan.limits.header_underscores == Underscores::Refuse => {
+            Name::Other | Name::Disguised
+                if field.underscore && plan.limits.header_underscores == Underscores::Refuse =>
+            {
                 return Err(Refusal::HeaderUnderscore);
             }
             Name::Via => {

@@ -27,11 +27,11 @@ const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain
 pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival) {
     let _open = Open::new(&worker);
     let listener = worker.active().plan.listeners.get(arrival.listener).copied().unwrap_or_default();
-    let mut local = None;
+    let (mut local, mut unnamed) = (None, false);
     let Arrival { socket, peer, counted, .. } = if listener.proxy_protocol {
         // Boxed: what it needs must not make every idle connection larger.
         let Some((arrival, told)) = Box::pin(introduce(&worker, arrival)).await else { return };
-        local = told;
+        (local, unnamed) = (told, told.is_none());
         arrival
     } else {
         arrival
@@ -48,19 +48,19 @@ pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival) {
         let Some((link, handshake)) = Box::pin(secure(&worker, link, listener)).await else { return };
         let _secured = Level::up(&worker.stats.protocols.secured);
         let multiplexed = handshake.alpn == Alpn::H2;
-        let who = Rc::new(Who::secured(peer, listener, handshake).at(local));
+        let who = Rc::new(Who::secured(peer, listener, handshake).at(local).unnamed(unnamed));
         if multiplexed {
             Box::pin(multiplexed::serve(&worker, link, who, None)).await;
         } else {
             connection::serve(&worker, link, who).await;
         }
     } else {
-        connection::serve(&worker, link, Rc::new(Who::new(peer, listener).at(local))).await;
+        connection::serve(&worker, link, Rc::new(Who::new(peer, listener).at(local).unnamed(unnamed))).await;
     }
     drop(counted);
 }
 
-/// Reads for whom a proxy connects; returns also where its client has connected to. `None`: the connection does not
+/// Reads for whom a proxy connects; returns also where its client has connected to, if it says anything. `None`: the connection does not
 /// begin as it should, or the client has too many.
 async fn introduce(worker: &Worker, mut arrival: Arrival) -> Option<(Arrival, Option<SocketAddr>)> {
     let active = worker.active();

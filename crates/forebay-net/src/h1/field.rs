@@ -84,10 +84,13 @@ pub enum Name {
     XForwardedFor,
     XForwardedProto,
     XForwardedHost,
+    XForwardedClientCert,
     /// Any other `X-Forwarded-…`.
     XForwardedOther,
     XRealIp,
     XRequestId,
+    /// One of the names that proxies tell of clients by, with `_` for `-`: many servers take it for that.
+    Disguised,
     Date,
     UserAgent,
     Referer,
@@ -151,11 +154,32 @@ impl Name {
             ),
             18 => or_forwarded(name, pick(name, [(b"proxy-authenticate", Self::ProxyAuthenticate)])),
             19 => or_forwarded(name, pick(name, [(b"proxy-authorization", Self::ProxyAuthorization)])),
+            23 => or_forwarded(name, pick(name, [(b"x-forwarded-client-cert", Self::XForwardedClientCert)])),
             25 => or_forwarded(
                 name,
                 pick(name, [(b"strict-transport-security", Self::StrictTransportSecurity)]),
             ),
             13.. => or_forwarded(name, Self::Other),
+            _ => Self::Other,
+        }
+    }
+
+    /// Which name one that holds `_` is: nothing but `Disguised` and `Other`.
+    #[cold]
+    pub(crate) fn of_underscored(name: &[u8]) -> Self {
+        // Longer than the names in question, of which only the beginning may be known.
+        let mut spelt = [0; 32];
+        for (to, byte) in spelt.iter_mut().zip(name) {
+            *to = if *byte == b'_' { b'-' } else { *byte };
+        }
+        match Self::classify(&spelt[..name.len().min(spelt.len())]) {
+            Self::XForwardedFor
+            | Self::XForwardedProto
+            | Self::XForwardedHost
+            | Self::XForwardedClientCert
+            | Self::XForwardedOther
+            | Self::XRealIp
+            | Self::XRequestId => Self::Disguised,
             _ => Self::Other,
         }
     }
@@ -239,8 +263,38 @@ mod tests {
         ("Strict-Transport-Security", Name::StrictTransportSecurity),
         ("X-Forwarded-Port", Name::XForwardedOther),
         ("X-Forwarded-A", Name::XForwardedOther),
-        ("X-Forwarded-Client-Cert", Name::XForwardedOther),
+        ("X-Forwarded-Client-Cert", Name::XForwardedClientCert),
     ];
+
+    #[test]
+    fn names_that_servers_take_for_those_of_proxies_are_known_too() {
+        let check = |name: &str, known| assert_eq!(Name::of_underscored(name.as_bytes()), known, "{name}");
+        for name in [
+            "X_Forwarded_For",
+            "x-forwarded_for",
+            "X_FORWARDED-PROTO",
+            "X_Forwarded_Host",
+            "X_Forwarded_Client_Cert",
+            "X-Forwarded-Client_Cert",
+            "X_Forwarded_Port",
+            "X-Forwarded-A_B",
+            "X_Forwarded_Something_That_Is_Longer_Than_All_Others",
+            "X_Real_IP",
+            "X-Request_ID",
+        ] {
+            check(name, Name::Disguised);
+        }
+        for name in [
+            "_",
+            "a_b",
+            "X_Forwarded",
+            "X_Forwardedx_For",
+            "Content_Length",
+            "Something_That_Is_Longer_Than_All_Others_X_Forwarded_For",
+        ] {
+            check(name, Name::Other);
+        }
+    }
 
     #[test]
     fn names_are_known_whatever_their_case() {

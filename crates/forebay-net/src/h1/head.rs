@@ -469,13 +469,14 @@ fn mark_connection_names(fields: &mut [Field], names: &[Span], bytes: &[u8]) {
 fn push_fields(fields: &mut Vec<Field>, headers: &[httparse::Header<'_>], bytes: &[u8]) {
     for header in headers {
         let name = header.name.as_bytes();
-        let known = Name::classify_here(name);
+        let underscore = has_underscore(name);
+        let known = if underscore { Name::of_underscored(name) } else { Name::classify_here(name) };
         fields.push(Field {
             name: Span::of(name, bytes),
             value: Span::of(header.value, bytes),
             known,
             hop_by_hop: known.is_hop_by_hop(),
-            underscore: has_underscore(name),
+            underscore,
         });
     }
 }

@@ -59,7 +59,7 @@ pub(crate) fn write(
             heads::push_field(out, name.as_bytes(), value);
         }
     }
-    heads::push_security(out, record);
+    heads::push_security(out, record, false);
     record.push_cookies(out);
     out.extend_from_slice(b"\r\n");
     out.len()

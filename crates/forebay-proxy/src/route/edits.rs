@@ -93,6 +93,12 @@ impl HeaderEdits {
             && self.dropped.iter().any(|other| other.as_bytes().eq_ignore_ascii_case(name))
     }
 
+    /// Whether headers of this name are left out, put in or appended. Any case.
+    #[must_use]
+    pub fn touches(&self, name: &[u8]) -> bool {
+        self.drops(name) || self.appended().any(|(other, _)| other.as_bytes().eq_ignore_ascii_case(name))
+    }
+
     /// Lower-case names of headers to leave out, sorted: those removed and those set.
     pub fn dropped(&self) -> impl Iterator<Item = &str> {
         self.dropped.iter().map(|name| &**name)

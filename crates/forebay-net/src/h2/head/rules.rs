@@ -31,7 +31,9 @@ pub(super) fn judge(name: &[u8], value: &[u8], seen: Seen) -> Result<Verdict, Ma
         return Ok(verdict);
     }
     check_name(name)?;
-    Ok(Verdict { known: Name::classify(name), underscore: has_underscore(name) })
+    let underscore = has_underscore(name);
+    let known = if underscore { Name::of_underscored(name) } else { Name::classify(name) };
+    Ok(Verdict { known, underscore })
 }
 
 /// Checks a name that is no pseudo-header field's (RFC 9113 §8.2.1, RFC 9110 §5.1).
