@@ -187,6 +187,33 @@ fn a_proof_that_fails_is_told_and_not_tried_again_at_once() {
 }
 
 #[test]
+fn settings_that_change_are_tried_at_once() {
+    let world = World::new();
+    let pebble = Pebble::start(&world.behaviour());
+    let site = world.site(&pebble, &["late.test"]);
+    let replica = world.replica(&site);
+    replica.await_logged("the names could not be proved to be ours: late.test: ");
+    world.names.set("late.test", 60, &["127.0.0.1"]);
+    replica.follow(&site.by(Challenge::TlsAlpn01));
+    assert_eq!(names(&replica.await_certificate().names), ["late.test"]);
+    assert_eq!(pebble.orders(), 2);
+}
+
+#[test]
+fn a_certificate_that_is_cut_off_is_fetched_again_and_put_aside() {
+    let world = World::new();
+    let pebble = Pebble::start(&world.behaviour());
+    let site = world.site(&pebble, &["shop.test"]);
+    let first = world.replica(&site).await_saved(&world.storage);
+    let file = world.files("certificates").pop().expect("it was saved");
+    let whole = std::fs::read(&file).expect("it can be read");
+    std::fs::write(&file, &whole[..400]).expect("it can be written");
+    let second = world.replica(&site).await_saved(&world.storage);
+    assert_ne!(first.serial, second.serial);
+    assert_eq!(std::fs::read(file.with_extension("broken")).ok().as_deref(), Some(&whole[..400]));
+}
+
+#[test]
 fn a_storage_that_cannot_be_written_is_told_and_nobody_is_asked() {
     let world = World::new();
     let pebble = Pebble::start(&world.behaviour());

@@ -47,11 +47,8 @@ pub(super) fn find(acme: &Acme, storage: &Storage, before: Option<String>) -> st
     if let Some(bundle) = storage.load_certificate()? {
         match shown(bundle, true) {
             Some(shown) => return Ok(Some(shown)),
-            None => {
-                let path = storage.certificate();
-                let text = format!("{} is no certificate with its key; remove it", path.display());
-                return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, text));
-            }
+            // It is fetched again, as if it were not there.
+            None => storage.put_certificate_aside()?,
         }
     }
     let useful = |bundle: &String| {
@@ -95,6 +92,11 @@ impl<'a> Keep<'a> {
 
     /// Never ends.
     async fn run(mut self) {
+        // Whoever has changed the settings may have put right what was wrong. The first ones of a process are no
+        // change: a process that is started over and over asks no more often.
+        if self.turn > 1 {
+            self.hurry().await;
+        }
         loop {
             let wait = match self.step().await {
                 Ok(wait) => wait,

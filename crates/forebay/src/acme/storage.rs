@@ -98,6 +98,12 @@ impl Storage {
         self.root.join(CERTIFICATES).join(format!("{}.pem", self.name))
     }
 
+    /// Keeps a file that is no certificate for people to look at, but does not load it any more.
+    pub(super) fn put_certificate_aside(&self) -> io::Result<()> {
+        let path = self.certificate();
+        fs::rename(&path, path.with_extension("broken")).map_err(|error| about(&path, &error))
+    }
+
     pub(super) fn save_certificate(&self, bundle: &str) -> io::Result<()> {
         write(&self.certificate(), bundle.as_bytes())
     }
@@ -199,9 +205,10 @@ pub(super) fn read(path: &Path) -> io::Result<Option<String>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(about(path, &error)),
     };
-    let mut text = String::new();
-    file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(|error| about(path, &error))?;
-    Ok(Some(text))
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(|error| about(path, &error))?;
+    // What is none of ours is told by its reader.
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// Replaces a file whole, or leaves it as it was. Only its owner may read it.

@@ -96,6 +96,11 @@ fn domain(text: &str) -> Result<Box<str>, (&'static str, &'static str)> {
 }
 
 fn email(lower: &mut Lower<'_, '_>, text: Spanned<&str>) -> Option<Box<str>> {
+    if let Some(address) = text.value.strip_prefix("mailto:") {
+        let what = format!("`{}`: an address of e-mail, not a URL", short(text.value));
+        lower.problems.error_fix(text.at, what, format!("write `{}`", short(address)));
+        return None;
+    }
     let visible = text.value.bytes().all(|byte| byte.is_ascii_graphic());
     let parts = text.value.split_once('@').filter(|(name, host)| !name.is_empty() && !host.is_empty());
     if visible && parts.is_some_and(|(_, host)| !host.contains('@')) {

@@ -299,6 +299,10 @@ fn mistakes_about_tls_say_what_to_write() {
         ],
     );
     check_tls(
+        "{domains: a.test, email: mailto:ops@a.test}",
+        &["2:31: error: `mailto:ops@a.test`: an address of e-mail, not a URL; write `ops@a.test`"],
+    );
+    check_tls(
         "{domains: a.test, client_auth: require}",
         &["2:24: error: `client_auth` does nothing without `client_ca`, who vouches for clients; \
            write `client_ca: FILE`, or remove it"],
