@@ -75,6 +75,16 @@ pub enum Ended {
     Sending,
 }
 
+/// Why the other side has ended a secured connection whose handshake was over on our side, if it has said so by an
+/// alert (RFC 8446 §6.2): with TLS 1.3 a server looks at our certificate only then. `error` is what reading has come to.
+#[must_use]
+pub fn alert(error: &io::Error) -> Option<Failure> {
+    match error.get_ref()?.downcast_ref()? {
+        alert @ rustls::Error::AlertReceived(_) => Some(alert.into()),
+        _ => None,
+    }
+}
+
 impl From<io::Error> for LinkError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
@@ -422,6 +432,14 @@ impl Link {
         if let Wire::Tcp(stream) = &*self.wire.borrow() {
             let _ = stream.set_nodelay(true);
         }
+    }
+
+    /// Whether the other side has broken the connection off, although nothing is read from it. One that has only closed
+    /// its sending side has not.
+    #[must_use]
+    pub fn is_reset(&self) -> bool {
+        let error = self.wire.borrow().reference().take_error();
+        error.map_or(true, |error| error.is_some())
     }
 
     /// Whether nothing has arrived since the last read: no byte, no end. Takes a byte if there is one, so it

@@ -1,5 +1,6 @@
 //! Whoever sends a request: who that is, and the way back, be it a connection or a stream of one.
 
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -17,6 +18,8 @@ pub(crate) struct Client {
     pub(crate) wire: Wire,
     pub(crate) alarm: Alarm,
     pub(crate) who: Rc<Who>,
+    /// It has gone away, and what was being done for it is dropped.
+    pub(crate) gone: Cell<bool>,
 }
 
 /// What carries a request and its response.
@@ -94,7 +97,7 @@ impl Text {
 
 impl Client {
     pub(crate) fn new(wire: Wire, alarm: Alarm, who: Rc<Who>) -> Self {
-        Self { wire, alarm, who }
+        Self { wire, alarm, who, gone: Cell::new(false) }
     }
 
     /// Ready when the client has closed its sending side, is gone altogether, or has sent something behind its
@@ -121,6 +124,14 @@ impl Client {
                 stream.send_head(head, body.is_empty()).map_err(broken)?;
                 if body.is_empty() { Ok(()) } else { send(&**stream, body, true, &self.alarm, until).await }
             }
+        }
+    }
+
+    /// Whether the client has broken its connection off. Sees nothing of a stream, which tells by itself.
+    pub(crate) fn is_reset(&self) -> bool {
+        match &self.wire {
+            Wire::Link(link) => link.is_reset(),
+            Wire::Stream(_) => false,
         }
     }
 

@@ -273,6 +273,19 @@ impl<'a> Record<'a> {
         self.settled.get()
     }
 
+    /// The client went away: settles the exchange as far as it came.
+    pub(crate) fn abandon(&self, scratch: &Scratch, head: &[u8]) {
+        self.aborted.set(true);
+        // One whose head has come is counted by its status already.
+        if self.first_byte.get().is_none()
+            && let Some(endpoint) = self.endpoint.take()
+        {
+            endpoint.stats.responses.count(Class::Aborted);
+            self.endpoint.set(Some(endpoint));
+        }
+        self.settle(Instant::now(), scratch, head);
+    }
+
     /// Draining could not wait any longer: settles the exchange as far as it came.
     pub(crate) fn cut_off(&self, scratch: &Scratch, head: &[u8]) {
         self.cut_off.set(true);

@@ -12,12 +12,12 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use forebay_base::time::Instant;
 use forebay_net::h1::{CHUNK_END, Framing, Version, chunk_start};
-use forebay_net::link::LinkError;
+use forebay_net::link::{self, LinkError};
 use forebay_net::stream::{Reset, Stream};
 use forebay_telemetry::log::Event;
 use forebay_telemetry::stats::Class;
@@ -37,6 +37,8 @@ use over::Over;
 
 /// Endpoints tried for one request while none accepts a connection.
 const ENDPOINTS_TRIED_MAX: usize = 3;
+/// Whether a client that is not read from is still there is looked at this often.
+const LOOK: Duration = Duration::from_secs(1);
 /// A failed answer counts as one that took at least this long.
 const FAILURE_LATENCY: Duration = Duration::from_secs(1);
 /// Times a request is sent to another endpoint because the one that had it broke down before it answered.
@@ -90,6 +92,8 @@ pub(crate) struct Call<'a> {
     observed: bool,
     /// What is to be known of it as gRPC, if it is.
     grpc: Option<&'a Grpc>,
+    /// Why the endpoint did not let us in after all, if it has said so: with TLS 1.3 that comes after the handshake.
+    alert: Cell<Option<&'static str>>,
 }
 
 /// The timeouts of one request: the service's, as overridden by its route.
@@ -171,8 +175,24 @@ impl Call<'_> {
         } else {
             self.endpoint.failed()
         }
-        let fault = Fault::Refuse(Refusal::UpstreamClosed);
-        if self.movable && (silent || !self.resent) { Fault::Moved } else { fault }
+        self.alert.set(error.and_then(link::alert).map(|why| why.word()));
+        if self.movable && (silent || !self.resent) { Fault::Moved } else { Fault::Refuse(self.breakdown()) }
+    }
+
+    /// What it is called that the connection broke before anything of the response had come.
+    fn breakdown(&self) -> Refusal {
+        if self.alert.get().is_some() { Refusal::UpstreamTls } else { Refusal::UpstreamClosed }
+    }
+
+    /// The operator is to know that the endpoint did not answer as it should.
+    #[cold]
+    fn complain(&self, refusal: Refusal) {
+        let (service, endpoint) = (self.endpoint.service(), self.endpoint.name());
+        let error = match self.alert.get() {
+            Some(why) => format!("{} ({why})", refusal.title()),
+            None => refusal.title().to_owned(),
+        };
+        self.record.worker.log.emit(&Event::UpstreamFailed { service, endpoint, error: &error });
     }
 
     /// Whether the endpoint is lost, and the request can be answered by another.
@@ -323,6 +343,7 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
             upstream,
             observed: upstream.balance == Balance::PeakEwma,
             grpc,
+            alert: Cell::new(None),
         };
         choice::remember(&call, upstream, key);
         match attempt(turn, &call, pooled, &message, replayable).await {
@@ -336,14 +357,13 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
             Err(Fault::Moved) => {
                 endpoint.stats.moved.inc();
                 moves += 1;
-                last = Refusal::UpstreamClosed;
+                last = call.breakdown();
+                call.complain(last);
                 tried.push(Rc::clone(endpoint));
             }
             Err(Fault::Refuse(refusal)) => {
                 if refusal.side() == Side::Upstream {
-                    let (service, endpoint) = (endpoint.service(), endpoint.name());
-                    let event = Event::UpstreamFailed { service, endpoint, error: &refusal.title() };
-                    record.worker.log.emit(&event);
+                    call.complain(refusal);
                 }
                 return Err(refusal);
             }
@@ -503,8 +523,12 @@ async fn attempt(
     {
         grpc::stamp(place, call.times.total.since(Instant::now()));
     }
+    let mut left = None;
     match begin(turn, call, over, message).await {
-        Ok(()) => call.complete.set(turn.body.is_done()),
+        Ok(unsent) => {
+            call.complete.set(turn.body.is_done() && unsent.is_none());
+            left = unsent;
+        }
         Err(LinkError::Io(error)) if may_be_stale => {
             return Err(call.broken_silently(may_be_stale, Some(&error)));
         }
@@ -512,7 +536,7 @@ async fn attempt(
         // A server may refuse a body by answering and closing before it has read everything.
         Err(LinkError::Io(_)) => {}
     }
-    let received = if turn.body.is_done() {
+    let received = if turn.body.is_done() && left.is_none() {
         // On the first attempt, on a connection that was there, sending took no measurable time since the
         // head arrived, and the clock is not free.
         let at_once = pooled.reused && call.record.attempts.get() == 1;
@@ -521,7 +545,7 @@ async fn attempt(
         download::download(call, over, response, reply, may_be_stale).await?
     } else {
         // Boxed: few requests need both directions at once, and all would carry the size.
-        Box::pin(both(turn, call, over)).await?
+        Box::pin(both(turn, call, over, left)).await?
     };
     if let Some(beginning) = received.tunnel {
         let Some(route) = call.record.matched() else { return Err(Fault::Broken) };
@@ -559,32 +583,41 @@ async fn may_tunnel(call: &Call<'_>, stream: &dyn Stream) -> Result<(), Fault> {
     if tunnels.await { Ok(()) } else { Err(Fault::Refuse(Refusal::UpgradeUnsupported)) }
 }
 
-/// Sends the head, and what has come of the body.
-async fn begin(turn: &Turn<'_>, call: &Call<'_>, over: Over<'_>, message: &Message) -> Result<(), LinkError> {
+/// Sends the head, and what has come of the body. A stream may have no room for all of it: returns where in `input` the
+/// rest is. Whoever has no room for a request may have an answer to it.
+async fn begin(
+    turn: &Turn<'_>,
+    call: &Call<'_>,
+    over: Over<'_>,
+    message: &Message,
+) -> Result<Option<Range<usize>>, LinkError> {
     let until = || (Instant::now() + call.times.idle).min(call.times.total);
     let alarm = &call.client.alarm;
     match over {
         Over::Link(link) => {
             let first = [&*turn.scratch.out, &turn.input.filled()[message.beside.clone()]];
-            link.write_all(first, alarm, until).await
+            link.write_all(first, alarm, until).await.map(|()| None)
         }
         Over::Stream(stream) => {
             let head = &turn.scratch.out[..message.head_len];
-            let data = &turn.input.filled()[message.data.clone()];
+            let mut data = message.data.clone();
             // A request for a tunnel has no body, but its stream goes on.
             let done = turn.body.is_done() && call.upgrade.is_none();
-            let trailers = if done {
-                edited_trailers(turn.trailers(), call.record.request_edits())
-            } else {
-                Cow::default()
-            };
-            let end = done && trailers.is_empty();
+            let end = done && turn.trailers().is_empty();
             let ends_here = end && data.is_empty();
             stream.send_head(head, ends_here).map_err(client::broken)?;
             if ends_here || (data.is_empty() && !done) {
-                return Ok(());
+                return Ok(None);
             }
-            upload::send_on(stream, data, done, &trailers, alarm, until).await
+            let mut cx = Context::from_waker(Waker::noop());
+            while !data.is_empty() {
+                match stream.poll_send(&mut cx, &turn.input.filled()[data.clone()], end) {
+                    Poll::Ready(sent) => data.start += sent.map_err(client::broken)?.min(data.len()),
+                    Poll::Pending => return Ok(Some(data)),
+                }
+            }
+            // With trailers, the body has not ended yet.
+            Ok((done && !end).then_some(data))
         }
     }
 }
@@ -601,13 +634,30 @@ fn edited_trailers<'t>(trailers: &'t [u8], edits: Option<&HeaderEdits>) -> Cow<'
 
 /// Uploads the rest of the body and downloads the response at the same time: the response may begin, and
 /// even end, before the request has.
-async fn both(turn: &mut Turn<'_>, call: &Call<'_>, over: Over<'_>) -> Result<download::Received, Fault> {
-    let Scratch { request, response, reply, .. } = &mut *turn.scratch;
+async fn both(
+    turn: &mut Turn<'_>,
+    call: &Call<'_>,
+    over: Over<'_>,
+    left: Option<Range<usize>>,
+) -> Result<download::Received, Fault> {
+    let Turn { scratch, input, body, following, trailers, .. } = turn;
+    let Scratch { request, response, reply, .. } = &mut **scratch;
     let chunked = request.framing == Framing::Chunked;
-    let mut uploading = pin!(upload::upload(call, over, &mut turn.body, chunked, &mut turn.following));
+    let trailers = if trailers.is_empty() { body.trailers().to_vec() } else { std::mem::take(trailers) };
+    let left = left.map(|left| (&input.filled()[left], &*trailers));
+    let mut uploading = pin!(upload::upload(call, over, left, body, chunked, following));
     let mut downloading = pin!(download::download(call, over, response, reply, false));
     let mut uploaded = false;
+    let mut look = Instant::now() + LOOK;
     std::future::poll_fn(|cx| {
+        if call.client.alarm.poll(cx, look).is_ready() {
+            // While nobody reads what it sends, its end cannot be seen otherwise.
+            if call.client.is_reset() {
+                return Poll::Ready(Err(Fault::ClientGone));
+            }
+            look = Instant::now() + LOOK;
+            let _ = call.client.alarm.poll(cx, look);
+        }
         if !uploaded && let Poll::Ready(result) = uploading.as_mut().poll(cx) {
             uploaded = true;
             if let Err(fault) = result {

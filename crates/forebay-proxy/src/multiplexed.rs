@@ -9,7 +9,7 @@ use forebay_net::h2::connection::Counters;
 use forebay_net::h2::{self, mux};
 use forebay_net::link::Link;
 use forebay_net::stream::{Reset, Stream};
-use forebay_telemetry::stats::Http2Stats;
+use forebay_telemetry::stats::{Class, Http2Stats};
 
 use crate::client::{Client, Who, Wire};
 use crate::exchange::Scratch;
@@ -122,17 +122,38 @@ impl Request {
         let http3 = scratch.request.version == Version::Http3;
         let _open = Level::up(&worker.stats.protocols.streams[usize::from(http3)]);
         let client = Client::new(Wire::Stream(Rc::clone(&stream)), worker.alarm(), who);
-        std::future::poll_fn(|cx| {
+        let gone = std::future::poll_fn(|cx| {
             client.alarm.adopt(cx);
-            Poll::Ready(())
+            Poll::Ready(stream.poll_ended(cx).is_ready())
         })
         .await;
         let active = worker.active();
-        let next = match error {
-            None => pipeline::serve(&worker, &client, &active, &mut input, &mut scratch, head_len).await,
-            Some(error) => {
-                pipeline::refuse_unread(&worker, &client, &active, &mut scratch, error.into()).await
-            }
+        let next = if gone {
+            // What was reset before anybody looked at it (Rapid Reset) costs no service anything.
+            worker.stats.requests_before_route.count(Class::Aborted);
+            worker.stats.protocols.requests[2 + usize::from(http3)].inc();
+            Next::Close
+        } else {
+            let serving = async {
+                match error {
+                    None => {
+                        pipeline::serve(&worker, &client, &active, &mut input, &mut scratch, head_len).await
+                    }
+                    Some(error) => {
+                        pipeline::refuse_unread(&worker, &client, &active, &mut scratch, error.into()).await
+                    }
+                }
+            };
+            let mut serving = std::pin::pin!(serving);
+            // Whatever is being waited for, nobody waits for it once the stream is reset or its connection gone.
+            std::future::poll_fn(|cx| match serving.as_mut().poll(cx) {
+                Poll::Ready(next) => Poll::Ready(next),
+                Poll::Pending => stream.poll_ended(cx).map(|_| {
+                    client.gone.set(true);
+                    Next::Reset
+                }),
+            })
+            .await
         };
         // What has not ended by now will not.
         stream.reset(if matches!(next, Next::Reset) { Reset::InternalError } else { Reset::NoError });

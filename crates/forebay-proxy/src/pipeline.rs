@@ -147,10 +147,14 @@ pub(crate) async fn refuse_unread(
 }
 
 impl Drop for Turn<'_> {
-    /// The task ended before the request did: draining had to end. What a panic left behind is not looked at.
+    /// The task ended before the request did: draining had to end, or the client is gone. What a panic left behind is not looked at.
     fn drop(&mut self) {
         if self.record.is_settled() || std::thread::panicking() {
             return;
+        }
+        if self.client.gone.get() {
+            let head = self.input.filled().get(..self.head_len).unwrap_or_default();
+            return self.record.abandon(self.scratch, head);
         }
         if self.record.status.get() != 0 {
             // The client must not take what it got for a whole response.
@@ -247,6 +251,10 @@ impl<'a> Turn<'a> {
                 let answer =
                     Answer { status: *status, content_type: "", body: b"", fields: &fields, fixed: false };
                 Ok(self.answer(&answer).await)
+            }
+            // It would be told that there is a tunnel.
+            Action::Respond { status: 200..300, .. } if self.scratch.protocol.is_some() => {
+                Err(Refusal::UpgradeUnsupported.into())
             }
             Action::Respond { status, content_type, body } => {
                 let answer = Answer { status: *status, content_type, body, fields: &[], fixed: false };

@@ -100,6 +100,8 @@ refusals! {
     ConnectFailed, 502, "connect_failed", Upstream, "No endpoint of the service accepted a connection";
     /// The connection to the endpoint could not be secured.
     UpstreamTls, 502, "upstream_tls", Upstream, "The connection to the service could not be secured";
+    /// The endpoint did not turn to the protocol that was asked for, and there is no other way to say so.
+    UpgradeDeclined, 502, "upgrade_declined", Upstream, "The service did not turn to the protocol that was asked for";
     /// The endpoint closed the connection before a complete response head.
     UpstreamClosed, 502, "upstream_closed", Upstream, "The service closed the connection without a response";
     /// The endpoint's response is not valid HTTP.

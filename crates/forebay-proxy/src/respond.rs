@@ -147,6 +147,7 @@ fn proxy_error(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::ConnectFailed => "connection_refused",
         Refusal::ConnectTimeout => "connection_timeout",
+        Refusal::UpgradeDeclined => "http_upgrade_failed",
         Refusal::UpstreamTls => "tls_protocol_error",
         Refusal::UpstreamClosed => "connection_terminated",
         Refusal::UpstreamMalformed => "http_protocol_error",

@@ -23,6 +23,9 @@ use crate::refusal::Refusal;
 use crate::upgrade;
 use crate::worker::BUFFER_BYTES;
 
+/// A client that has closed its sending side in the middle of a response gets what comes within so long: from there on it
+/// looks the same as one that is gone, until something is sent to it.
+const HALF_CLOSED_PATIENCE: Duration = Duration::from_secs(10);
 /// Interim responses before a final one: an endless row of them would never time out.
 const INTERIM_MAX: usize = 16;
 /// Bodies with more than this to come are read in larger pieces.
@@ -61,6 +64,15 @@ pub(super) async fn download(
             Box::pin(reading).await?
         }
     };
+    // A stream has no status for it: any success would tell the client that there is a tunnel (RFC 8441 §5).
+    if call.upgrade.is_some()
+        && call.version.is_framed()
+        && matches!(over, Over::Link(_))
+        && (200..300).contains(&response.status)
+    {
+        call.endpoint.succeeded();
+        return Err(Fault::Refuse(Refusal::UpgradeDeclined));
+    }
     let tunnels =
         call.upgrade.is_some() && matches!(over, Over::Stream(_)) && (200..300).contains(&response.status);
     if response.status == 101 || tunnels {
@@ -83,6 +95,17 @@ pub(super) async fn download(
     };
     let delimited = response.framing != Framing::UntilClose;
     Ok(Received { reusable: clean && delimited && response.keep_alive, keep_alive, patience, tunnel: None })
+}
+
+/// What is looked for while the service has nothing to say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Watch {
+    /// Whether the client is still there.
+    Client,
+    /// It may be gone, or only have no more to say.
+    HalfClosed,
+    /// It has sent its next request, and nobody looks behind that.
+    Nothing,
 }
 
 /// What `Keep-Alive: timeout=` promises (RFC 2068 §19.7.1.1), less a margin.
@@ -374,6 +397,7 @@ async fn relay(
     let worker = call.record.worker;
     let alarm = &call.client.alarm;
     let mut more = false;
+    let mut watch = Watch::Client;
     let on_stream = call.client.stream();
     while !body.is_done() {
         if let Some(stream) = on_stream {
@@ -383,7 +407,7 @@ async fn relay(
         let since = lazily(Instant::now);
         let until = || call.quiet_until(since());
         let promised = std::mem::take(&mut more);
-        readable(call, over, promised, &until).await?;
+        readable(call, over, promised, &mut watch, &until).await?;
         // A stream sends no more at a time than its neighbours leave it.
         let large = on_stream.is_none() && body.left().is_none_or(|left| left > BULK_FROM);
         let mut buffer = if large { worker.bulk.take() } else { worker.buffers.take() };
@@ -430,9 +454,11 @@ async fn readable(
     call: &Call<'_>,
     over: Over<'_>,
     promised: bool,
+    watch: &mut Watch,
     until: impl Fn() -> Instant,
 ) -> Result<(), Fault> {
     let mut promised = promised;
+    let since = lazily(Instant::now);
     std::future::poll_fn(|cx| {
         if let Poll::Ready(result) = over.poll_readable(cx) {
             return Poll::Ready(result.map_err(|error| broken(call, &error)));
@@ -442,9 +468,20 @@ async fn readable(
         {
             link.push();
         }
-        // Nobody reads from a stream that was reset, as nobody can write to it.
-        if let Some(stream) = call.client.stream()
-            && stream.poll_ended(cx).is_ready()
+        // Until the request is complete the upload does the watching.
+        if *watch == Watch::Client && call.complete.get() {
+            match call.client.poll_ended(cx) {
+                Poll::Ready(Ended::Reset) => return Poll::Ready(Err(Fault::ClientGone)),
+                Poll::Ready(Ended::Closed) if call.record.limits().half_close == HalfClose::Abort => {
+                    return Poll::Ready(Err(Fault::ClientGone));
+                }
+                Poll::Ready(Ended::Closed) => *watch = Watch::HalfClosed,
+                Poll::Ready(Ended::Sending) => *watch = Watch::Nothing,
+                Poll::Pending => {}
+            }
+        }
+        if *watch == Watch::HalfClosed
+            && call.client.alarm.poll(cx, since() + HALF_CLOSED_PATIENCE).is_ready()
         {
             return Poll::Ready(Err(Fault::ClientGone));
         }

@@ -11,7 +11,7 @@ use forebay_net::stream::Stream;
 use forebay_net::wheel::Alarm;
 
 use super::over::Over;
-use super::{Call, Fault, edited_trailers, last_chunk, lazily};
+use super::{Call, Fault, edited_trailers, last_chunk};
 use crate::client::{self, Wire};
 use crate::refusal::Refusal;
 use crate::worker::BUFFER_BYTES;
@@ -20,10 +20,12 @@ use crate::worker::BUFFER_BYTES;
 const RATE_GRACE: Duration = Duration::from_secs(10);
 
 /// Sends what is left of `body` to the upstream. Bytes after its end, of the next request, end up in
-/// `following`. An upstream that stops reading is no fault: it may be answering early.
+/// `following`. An upstream that stops reading is no fault: it may be answering early. `first`: what a stream had no
+/// room for, and the trailers behind it if the body is done.
 pub(super) async fn upload(
     call: &Call<'_>,
     over: Over<'_>,
+    first: Option<(&[u8], &[u8])>,
     body: &mut Body,
     chunked: bool,
     following: &mut Option<Lent>,
@@ -34,6 +36,20 @@ pub(super) async fn upload(
         Wire::Link(link) => Over::Link(link),
         Wire::Stream(stream) => Over::Stream(&**stream),
     };
+    if let (Some((data, trailers)), Over::Stream(stream)) = (first, over) {
+        let until = || (Instant::now() + call.times.idle).min(call.times.total);
+        let trailers = edited_trailers(trailers, call.record.request_edits());
+        match send_on(stream, data, body.is_done(), &trailers, alarm, until).await {
+            Ok(()) => {}
+            Err(LinkError::TimedOut) => return Err(call.timed_out()),
+            Err(LinkError::Io(_)) => {
+                call.sent_at.set(Some(Instant::now()));
+                return Ok(());
+            }
+        }
+    }
+    // How long the client was waited for.
+    let mut waited_for = Duration::ZERO;
     while !body.is_done() {
         let patient = || (Instant::now() + call.times.idle).min(call.times.total);
         match over.has_room(alarm, patient).await {
@@ -44,8 +60,8 @@ pub(super) async fn upload(
                 return Ok(());
             }
         }
-        let since = lazily(Instant::now);
-        let until = || deadline(call, &since);
+        let since = Instant::now();
+        let until = || deadline(call, since, waited_for);
         match from.readable(alarm, &until).await {
             // It waits for the upstream's `100 Continue`, so it is the upstream that is late.
             Err(LinkError::TimedOut) if call.expect && call.record.bytes_in.get() == 0 => {
@@ -59,6 +75,9 @@ pub(super) async fn upload(
         let n = wait(from, from.fill(&mut buffer, alarm, &until).await)?;
         if n == 0 && matches!(from, Over::Link(_)) {
             return Err(Fault::Refuse(Refusal::BodyTruncated));
+        }
+        if !call.expect || call.record.bytes_in.get() > 0 {
+            waited_for += Instant::now().since(since);
         }
         call.stir();
         let (consumed, data) = from.take(body, &mut buffer).map_err(|error| Fault::Refuse(error.into()))?;
@@ -146,8 +165,10 @@ pub(super) async fn send_on(
 }
 
 /// When the next bytes must have come: none of the waits may be too long, and the body as a whole must keep
-/// up with `body_rate_min`, so that neither a stop after a quick start nor a steady trickle lasts for ever.
-fn deadline(call: &Call<'_>, since: impl Fn() -> Instant) -> Instant {
+/// up with `body_rate_min`, so that neither a stop after a quick start nor a steady trickle lasts for ever. Only the time
+/// counts in which the client was waited for, and only until the response begins: after that, both sides may speak when
+/// they have something to say.
+fn deadline(call: &Call<'_>, since: Instant, waited_for: Duration) -> Instant {
     let received = call.record.bytes_in.get();
     if call.expect && received == 0 {
         // The client waits for the upstream's word, so the time it takes is the upstream's.
@@ -155,12 +176,13 @@ fn deadline(call: &Call<'_>, since: impl Fn() -> Instant) -> Instant {
     }
     // A call may go on for hours and say something now and then.
     let streams = call.grpc.is_some_and(|grpc| grpc.asked.web.is_none());
-    let rate = if streams { 0 } else { call.record.limits().body_rate_min };
+    let begun = call.record.first_byte.get().is_some();
+    let rate = if streams || begun { 0 } else { call.record.limits().body_rate_min };
     let in_all = match received.checked_mul(1000).and_then(|millis| millis.checked_div(rate)) {
-        Some(millis) => call.record.started + RATE_GRACE + Duration::from_millis(millis),
+        Some(millis) => since + (RATE_GRACE + Duration::from_millis(millis)).saturating_sub(waited_for),
         None => Instant::NEVER,
     };
-    in_all.min(call.quiet_until(since()))
+    in_all.min(call.quiet_until(since))
 }
 
 fn wait<T>(from: Over<'_>, result: Result<T, LinkError>) -> Result<T, Fault> {

@@ -98,6 +98,9 @@ const fn meaning(refusal: Refusal) -> &'static str {
             "WebSocket and other upgrades are not supported yet. An offer of `h2c` is passed over."
         }
         Refusal::VersionUnsupported => "HTTP/2 without TLS, for example.",
+        Refusal::UpgradeDeclined => {
+            "A client of HTTP/2 or HTTP/3 asked for a tunnel, such as a WebSocket, and the service answered with a success that is none. Any success would tell such a client that the tunnel is there."
+        }
         Refusal::UpstreamTls => {
             "The TLS handshake with the endpoint went wrong; the log says how: its certificate is not vouched for by `tls.ca`, is for another name than the endpoint's host or `tls.name`, or has expired; or it does not speak what `protocol` says."
         }
