@@ -100,6 +100,11 @@ pub trait Stream: std::fmt::Debug {
         Poll::Ready(false)
     }
 
+    /// Why the other side has ended the connection by an alert of TLS, in a word, if that is how it came to its end.
+    fn alert(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Gives the stream up; nothing can be sent or received after it. No-op if both directions have ended.
     fn reset(&self, why: Reset);
 

@@ -175,7 +175,9 @@ impl Call<'_> {
         } else {
             self.endpoint.failed()
         }
-        self.alert.set(error.and_then(link::alert).map(|why| why.word()));
+        if let Some(why) = error.and_then(link::alert) {
+            self.alert.set(Some(why.word()));
+        }
         if self.movable && (silent || !self.resent) { Fault::Moved } else { Fault::Refuse(self.breakdown()) }
     }
 

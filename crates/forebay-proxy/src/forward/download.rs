@@ -235,7 +235,10 @@ async fn read_stream_head(
             }
             Some(Ok(len)) => return Ok(len),
             Some(Err(StreamError::Refused)) => return Err(call.refused()),
-            Some(Err(StreamError::Closed)) => return Err(call.broken_silently(may_be_stale, None)),
+            Some(Err(StreamError::Closed)) => {
+                call.alert.set(stream.alert());
+                return Err(call.broken_silently(may_be_stale, None));
+            }
             Some(Err(StreamError::Reset(_))) => return Err(call.broken_off()),
             Some(Err(StreamError::Malformed)) => return Err(call.malformed()),
             Some(Err(StreamError::HeadTooLarge)) => {

@@ -10,7 +10,7 @@ use forebay_base::time::Instant;
 use super::state::{Arrived, Core, OUT_MAX};
 use crate::buffer::{Buffer, BufferPool, Lent};
 use crate::h2::frame::{HEADER_BYTES, PAYLOAD_DEFAULT};
-use crate::link::Link;
+use crate::link::{self, Link};
 use crate::wheel::{Alarm, Wheel};
 
 /// Reads in one turn before something is written.
@@ -178,7 +178,13 @@ impl Driver {
         if !input.is_empty() {
             self.input = Some(input);
         }
-        read.map(|read| read.is_ok_and(|n| n > 0))
+        read.map(|read| match read {
+            Ok(n) => n > 0,
+            Err(error) => {
+                self.core.borrow().alert = link::alert(&error).map(|why| why.word());
+                false
+            }
+        })
     }
 
     /// Writes what waits to be written.

@@ -83,6 +83,10 @@ impl Stream for Handle {
         half.finished && half.unread().is_empty()
     }
 
+    fn alert(&self) -> Option<&'static str> {
+        self.core.borrow().alert
+    }
+
     fn poll_tunnels(&self, cx: &mut Context<'_>) -> Poll<bool> {
         let mut state = self.core.borrow();
         let over = self.side == Side::Server || state.gone(self.slot).is_some();
@@ -164,6 +168,10 @@ impl Stream for Handle {
         let mut state = self.core.borrow();
         let gone = state.gone(self.slot);
         let half = state.half(self.slot);
+        if let Some(error @ (StreamError::Malformed | StreamError::HeadTooLarge)) = gone {
+            // Better no answer than the beginning of one that is known to be of no use.
+            return Poll::Ready(Err(error));
+        }
         let Some(mut response) = half.heads.pop_front() else {
             if let Some(error) = gone {
                 return Poll::Ready(Err(error));

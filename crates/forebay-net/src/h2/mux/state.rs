@@ -39,6 +39,8 @@ pub(super) struct State {
     driver_woken: bool,
     /// The settings of the other side have come, and whoever waits for that was told.
     greeted: bool,
+    /// Why the other side has ended the connection, if it has said so by an alert.
+    pub(super) alert: Option<&'static str>,
 }
 
 /// What the user of one stream waits for, or has not taken yet.
@@ -76,6 +78,7 @@ impl Core {
             driver: None,
             driver_woken: false,
             greeted: false,
+            alert: None,
         };
         Self { state: RefCell::new(state) }
     }
