@@ -3,11 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
+use rustls::{Error, InconsistentKeys};
 
 use super::{TlsError, der};
+
+/// What the text of an encrypted key has: PKCS #8's, and OpenSSL's own.
+const ENCRYPTED: [&[u8]; 2] = [b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED"];
+/// How most certificates begin that are not PEM: a sequence of more than 255 bytes.
+const DER: &[u8] = &[0x30, 0x82];
 
 /// A certificate with its key, as they are in files.
 #[derive(Clone, PartialEq, Eq)]
@@ -41,6 +48,12 @@ pub struct CertificateInfo {
 }
 
 impl CertificateInfo {
+    /// Whether it is valid at `now`, in seconds since 1970.
+    #[must_use]
+    pub const fn is_valid_at(&self, now: i64) -> bool {
+        self.not_before <= now && now <= self.not_after
+    }
+
     /// What the first certificate in `chain` says.
     ///
     /// # Errors
@@ -80,14 +93,10 @@ impl Certificate {
         let origin = &*self.origin;
         let chain = read_chain(&self.chain, origin)?;
         let info = CertificateInfo::of_der(&chain[0], origin)?;
-        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| {
-            TlsError::new(format!(
-                "there is no private key for {origin} ({error}); give one in PEM: PKCS #8, PKCS #1 or SEC 1, not encrypted"
-            ))
-        })?;
+        let key = read_key(&self.key, origin)?;
         let provider = super::server::provider();
         let key = provider.key_provider.load_private_key(key).map_err(|error| {
-            TlsError::new(format!(
+            TlsError::of_key(format!(
                 "the private key for {origin} is of no use ({error}); use ECDSA P-256, Ed25519 or RSA"
             ))
         })?;
@@ -98,24 +107,104 @@ impl Certificate {
     /// Reads chain and key, and checks that they belong together.
     pub(crate) fn load(&self) -> Result<Identity, TlsError> {
         let identity = self.load_unchecked()?;
-        identity.key.keys_match().map_err(|_| {
-            TlsError::new(format!(
-                "the private key for {} is not that of the certificate; give the key it was issued for",
-                self.origin
-            ))
-        })?;
-        Ok(identity)
+        match identity.key.keys_match() {
+            // A key that does not tell its public half is found out by the first client.
+            Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(identity),
+            Err(error) => Err(self.mismatch(&identity, &error)),
+        }
+    }
+
+    /// What is wrong with a pair that is none.
+    fn mismatch(&self, identity: &Identity, error: &Error) -> TlsError {
+        let origin = &*self.origin;
+        let chain = &identity.key.cert;
+        if der::view(&chain[0]).is_some_and(|view| view.is_version_1) {
+            return TlsError::new(format!(
+                "the certificate in {origin} is X.509 version 1, without the names it is for; issue it anew with the \
+                 extension subjectAltName"
+            ));
+        }
+        if !matches!(error, Error::InconsistentKeys(_)) {
+            return TlsError::new(format!(
+                "the certificate in {origin} is of no use ({error}); issue it anew"
+            ));
+        }
+        let key = identity.key.key.public_key();
+        let is_of_key = |other: &CertificateDer<'_>| {
+            let other = ParsedCertificate::try_from(other).ok();
+            other.is_some_and(|other| Some(other.subject_public_key_info()) == key)
+        };
+        match chain.iter().position(is_of_key) {
+            Some(index) => TlsError::new(format!(
+                "the private key for {origin} is that of certificate {} in it; put that first, and after it those \
+                 it was issued by",
+                index + 1
+            )),
+            None => TlsError::of_key(format!(
+                "the private key for {origin} is not that of the certificate; give the key it was issued for"
+            )),
+        }
     }
 }
 
+fn read_key(pem: &[u8], origin: &str) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let pem = without_mark(pem);
+    if ENCRYPTED.iter().any(|sign| has(pem, sign)) {
+        return Err(TlsError::of_key(format!(
+            "the private key for {origin} is encrypted; decrypt it, with `openssl pkey -in FILE -out FILE`"
+        )));
+    }
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| {
+        let why = match error {
+            pem::Error::NoItemsFound => String::new(),
+            error => format!(" ({})", wrong(&error)),
+        };
+        TlsError::of_key(format!(
+            "there is no private key for {origin}{why}; give one in PEM: PKCS #8, PKCS #1 or SEC 1"
+        ))
+    })
+}
+
 pub(crate) fn read_chain(pem: &[u8], origin: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let pem = without_mark(pem);
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match chain {
         Ok(chain) if !chain.is_empty() => Ok(chain),
+        Ok(_) if has(pem, b"-----BEGIN TRUSTED CERTIFICATE-----") => Err(TlsError::new(format!(
+            "the certificate in {origin} is in a form of OpenSSL's own; convert it, with `openssl x509 -in FILE -out FILE`"
+        ))),
+        Ok(_) if pem.starts_with(DER) => Err(TlsError::new(format!(
+            "the certificate in {origin} is in DER; convert it to PEM, with `openssl x509 -inform der -in FILE -out FILE`"
+        ))),
         Ok(_) => Err(TlsError::new(format!(
             "there is no certificate in {origin}; it must be in PEM, `-----BEGIN CERTIFICATE-----`"
         ))),
-        Err(error) => Err(TlsError::new(format!("the certificates in {origin} are not valid PEM ({error})"))),
+        Err(error) => {
+            Err(TlsError::new(format!("the certificates in {origin} are not valid PEM: {}", wrong(&error))))
+        }
+    }
+}
+
+/// Without the mark that some editors put in front of a text.
+fn without_mark(pem: &[u8]) -> &[u8] {
+    pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(pem)
+}
+
+fn has(text: &[u8], sign: &[u8]) -> bool {
+    text.windows(sign.len()).any(|window| window == sign)
+}
+
+/// What is wrong with a text that should be PEM.
+fn wrong(error: &pem::Error) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).chars().take(64).collect::<String>();
+    match error {
+        pem::Error::MissingSectionEnd { end_marker } => {
+            format!("`-----END {}-----` is missing, as if it were cut off", text(end_marker))
+        }
+        pem::Error::IllegalSectionStart { line } => {
+            format!("the line `{}` begins nothing", text(line).trim_end().escape_debug())
+        }
+        error => error.to_string(),
     }
 }
 

@@ -40,12 +40,15 @@ pub(crate) struct View {
     pub(crate) issuer: Box<str>,
     /// In hexadecimal.
     pub(crate) serial: Box<str>,
+    /// It is of the first version, which has no extensions and so no names that count.
+    pub(crate) is_version_1: bool,
 }
 
 /// Looks at a certificate in DER; `None`: it cannot be understood.
 pub(crate) fn view(certificate: &[u8]) -> Option<View> {
     let mut whole = Reader(Reader(certificate).expect(SEQUENCE)?);
     let mut body = Reader(whole.expect(SEQUENCE)?);
+    let is_version_1 = body.0.first() != Some(&VERSION);
     body.skip_if(VERSION)?;
     let serial = hexadecimal(body.expect(INTEGER)?);
     let _signature_algorithm = body.expect(SEQUENCE)?;
@@ -54,7 +57,7 @@ pub(crate) fn view(certificate: &[u8]) -> Option<View> {
     let (not_before, not_after) = (validity.time()?, validity.time()?);
     let subject = name::text(body.expect(SEQUENCE)?)?;
     let _public_key = body.expect(SEQUENCE)?;
-    let mut view = View { not_before, not_after, subject, issuer, serial, ..View::default() };
+    let mut view = View { not_before, not_after, subject, issuer, serial, is_version_1, ..View::default() };
     while let Some((tag, content)) = body.next() {
         if tag == EXTENSIONS {
             view.read_extensions(Reader(content).expect(SEQUENCE)?)?;

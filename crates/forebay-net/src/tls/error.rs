@@ -9,11 +9,23 @@ use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsError {
     text: Box<str>,
+    is_about_key: bool,
 }
 
 impl TlsError {
     pub(crate) fn new(text: impl Into<Box<str>>) -> Self {
-        Self { text: text.into() }
+        Self { text: text.into(), is_about_key: false }
+    }
+
+    /// What is wrong with a private key.
+    pub(crate) fn of_key(text: impl Into<Box<str>>) -> Self {
+        Self { text: text.into(), is_about_key: true }
+    }
+
+    /// Whether it is the private key that is to be put right, not the certificate.
+    #[must_use]
+    pub const fn is_about_key(&self) -> bool {
+        self.is_about_key
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use rustls::pki_types::UnixTime;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
@@ -46,24 +47,37 @@ impl Table {
         &self.all
     }
 
-    /// The one for exactly this name that the client can check, the first if there is no such.
+    /// The best one for exactly this name.
     fn find(&self, name: &str, hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let found = self.by_name.get(name)?;
-        let schemes = hello.signature_schemes();
-        let fitting = found.iter().find(|index| self.all[**index].key.key.choose_scheme(schemes).is_some());
-        fitting.or_else(|| found.first()).map(|index| Arc::clone(&self.all[*index].key))
+        best(self.by_name.get(name)?.iter().map(|index| &self.all[*index]), hello)
     }
 
-    /// The first that the client can check.
+    /// The first, or the best of its fellows.
     fn first(&self, hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let first = self.all.first()?;
-        let schemes = hello.signature_schemes();
         // Its fellows are those for the same names: one certificate per kind of key.
-        let same = |identity: &&Arc<Identity>| identity.info.names == first.info.names;
-        let fitting =
-            self.all.iter().filter(same).find(|identity| identity.key.key.choose_scheme(schemes).is_some());
-        Some(Arc::clone(&fitting.unwrap_or(first).key))
+        best(self.all.iter().filter(|identity| identity.info.names == first.info.names), hello)
     }
+}
+
+/// The first that the client can check and that is valid now; else the first that it can check; else the first.
+fn best<'a>(
+    all: impl Iterator<Item = &'a Arc<Identity>> + Clone,
+    hello: &ClientHello<'_>,
+) -> Option<Arc<CertifiedKey>> {
+    let schemes = hello.signature_schemes();
+    let mut fitting = all.clone().filter(|identity| identity.key.key.choose_scheme(schemes).is_some());
+    let found = match (fitting.next(), fitting.next()) {
+        // Only where there is a choice does the clock matter.
+        (Some(first), Some(second)) => {
+            let now = i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX);
+            let valid = |identity: &&Arc<Identity>| identity.info.is_valid_at(now);
+            [first, second].into_iter().chain(fitting).find(valid).unwrap_or(first)
+        }
+        (Some(only), None) => only,
+        (None, _) => all.clone().next()?,
+    };
+    Some(Arc::clone(&found.key))
 }
 
 /// What changes while it runs; it outlives the settings.
@@ -142,5 +156,5 @@ fn is_challenge(hello: &ClientHello<'_>) -> bool {
 /// The wildcard that stands for `name`: it replaces the first label, and only that (RFC 9525 §6.3).
 fn wildcard_of(name: &str) -> Option<String> {
     let (first, rest) = name.split_once('.')?;
-    (!first.is_empty() && rest.contains('.')).then(|| format!("*.{rest}"))
+    (!first.is_empty() && !rest.is_empty()).then(|| format!("*.{rest}"))
 }

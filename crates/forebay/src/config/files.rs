@@ -11,6 +11,8 @@ use super::read::short;
 
 /// Largest file of certificates or keys, in bytes.
 const PEM_MAX: u64 = 1 << 20;
+/// The end of the line in front of a private key in PEM.
+const KEY: &[u8] = b"PRIVATE KEY-----";
 /// The bit that lets everybody read a file.
 const READABLE_BY_ALL: u32 = 0o004;
 
@@ -75,7 +77,9 @@ impl Lower<'_, '_> {
         let content = self.pem(name)?;
         let path = self.base.map(|base| base.join(name.value));
         let mode = path.and_then(|path| fs::metadata(path).ok()).map_or(0, |about| mode(&about));
-        if mode & READABLE_BY_ALL != 0 {
+        // The file may be that of a certificate, without the key that should stand in it.
+        let has_key = content.windows(KEY.len()).any(|window| window == KEY);
+        if has_key && mode & READABLE_BY_ALL != 0 {
             let what =
                 format!("everybody on this machine can read the private key in `{}`", short(name.value));
             self.problems.warn_fix(name.at, what, format!("say `chmod 600 {}`", short(name.value)));

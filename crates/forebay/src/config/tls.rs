@@ -95,7 +95,7 @@ pub(super) fn certificate(
     cert: Spanned<&str>,
     key: Option<Spanned<&str>>,
 ) -> Option<Certificate> {
-    let file = key.unwrap_or(cert);
+    let key_file = key;
     let (chain, key) = match key {
         // Both are read, so that both are watched and told of.
         Some(key) => {
@@ -117,7 +117,10 @@ pub(super) fn certificate(
     let certificate = Certificate { chain, key, origin: cert.value.into() };
     let alone = ServerSettings { certificates: vec![certificate.clone()], ..ServerSettings::default() };
     if let Err(error) = Server::new(alone, None) {
-        lower.problems.error(file.at, error.to_string());
+        match key_file.filter(|_| error.is_about_key()) {
+            Some(file) => lower.problems.error(file.at, format!("`{}`: {error}", short(file.value))),
+            None => lower.problems.error(cert.at, error.to_string()),
+        }
         return None;
     }
     if let Some((what, fix)) = dates(info.not_before, info.not_after, lower.now) {

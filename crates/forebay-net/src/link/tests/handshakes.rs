@@ -122,6 +122,45 @@ fn names_pick_certificates_and_a_wildcard_stands_for_one_label() {
 }
 
 #[test]
+fn of_several_certificates_for_a_name_one_that_is_valid_is_shown() {
+    let check = |wishes: &[Wish<'_>], unknown_name, name: &str, expected: &str| {
+        run(async |stage| {
+            let certificates =
+                wishes.iter().map(|wish| certificate(&stage.authority.grant(wish), "it")).collect();
+            let settings = ServerSettings { certificates, unknown_name, ..ServerSettings::default() };
+            let server = Server::new(settings, None).unwrap();
+            let (_server, client) = stage.shake(&server, &stage.client(), name).await;
+            assert_eq!(word(&client), expected, "{name}: {wishes:?}");
+        });
+    };
+    let good = Wish { names: &["a.test", "127.0.0.1"], ..Wish::default() };
+    let old = Wish { expired: true, ..good.clone() };
+    check(&[old.clone(), good.clone(), good.clone()], UnknownName::Refuse, "a.test", "agreed");
+    check(&[old.clone(), old.clone(), good.clone()], UnknownName::First, "127.0.0.1", "agreed");
+    check(&[good, old.clone()], UnknownName::Refuse, "a.test", "agreed");
+    check(&[old.clone(), old], UnknownName::Refuse, "a.test", "certificate_expired");
+}
+
+#[test]
+fn a_wildcard_may_stand_right_below_the_top() {
+    run(async |stage| {
+        let settings = ServerSettings {
+            certificates: vec![certificate(&stage.authority.issue(&["*.test"]), "it")],
+            unknown_name: UnknownName::Refuse,
+            ..ServerSettings::default()
+        };
+        let server = Server::new(settings, None).unwrap();
+        for (name, expected) in
+            [("shop.test", "refused"), ("a.shop.test", "unknown_name"), ("test", "unknown_name")]
+        {
+            // It is shown. This client is one of those that do not believe it.
+            let (server, _client) = stage.shake(&server, &stage.client(), name).await;
+            assert_eq!(word(&server), expected, "{name}");
+        }
+    });
+}
+
+#[test]
 fn an_address_can_be_in_a_certificate_and_another_name_can_be_asked_for() {
     run(async |stage| {
         let (server, client) = stage.shake(&stage.server(), &stage.client(), "127.0.0.1").await;
@@ -283,6 +322,27 @@ fn a_certificate_that_a_server_made_for_itself_is_believed_if_it_is_named() {
         check(&Wish { names: &["other.test"], ..good.clone() }, true, "wrong_name");
         check(&good, false, if authority { "bad_certificate" } else { "unknown_authority" });
     }
+}
+
+#[test]
+fn a_certificate_of_an_authority_is_believed_if_it_is_named_itself() {
+    let check = |wish: &Wish<'_>, listed: bool, expected: &str| {
+        run(async |stage| {
+            let (own, other) = (stage.authority.grant(wish), stage.authority.grant(wish));
+            let certificates = vec![certificate(&own, "server.pem")];
+            let server =
+                Server::new(ServerSettings { certificates, ..ServerSettings::default() }, None).unwrap();
+            let ca = if listed { own.certificate } else { other.certificate };
+            let settings = ClientSettings { ca: Some(ca.into_bytes().into()), ..stage.client_settings() };
+            let (_server, client) = stage.shake(&server, &Client::new(settings).unwrap(), "shop.test").await;
+            assert_eq!(word(&client), expected, "{wish:?}");
+        });
+    };
+    let good = Wish { names: &["shop.test"], ..Wish::default() };
+    check(&good, true, "agreed");
+    check(&good, false, "unknown_authority");
+    check(&Wish { expired: true, ..good.clone() }, true, "certificate_expired");
+    check(&Wish { names: &["other.test"], ..good }, true, "wrong_name");
 }
 
 #[test]
@@ -473,6 +533,25 @@ fn a_client_that_breaks_the_rules_is_told() {
     });
 }
 
+/// What `openssl x509 -req -CA …` makes without a file of extensions.
+const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBGjCBwQIUAiLeHmj5zz3vQbifAcLqSHb67iQwCgYIKoZIzj0EAwIwDTELMAkG
+A1UEAwwCY2EwIBcNMjYxMTIxMjE1OTE0WhgPMjEyNjEwMjgyMTU5MTRaMBExDzAN
+BgNVBAMMBmEudGVzdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABIKBMq480fra
+hOXDz4W9ojt53pYuVrCogvzEjnd0JVq7LdmIH6kdB4zs9cP6vqj9cULxFFBOtFCt
+MzXeqqSGmagwCgYIKoZIzj0EAwIDSAAwRQIgceeTQdKj8rmxchEhBCC8pgnU15hj
+DSWjPabZeI4b24UCIQCbz+Zl7x6SjVixMnAN2x6p8Z+Mi5DL47xo/uGaKx1TQg==
+-----END CERTIFICATE-----
+";
+const VERSION_1_KEY: &str = "\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgSlyAC0qYIF6XkKFk
+q/E5vQ9C6U9h/EI3uTpJoLG9NtShRANCAASCgTKuPNH62oTlw8+FvaI7ed6WLlaw
+qIL8xI53dCVauy3ZiB+pHQeM7PXD+r6o/XFC8RRQTrRQrTM13qqkhpmo
+-----END PRIVATE KEY-----
+";
+
 #[test]
 fn settings_that_cannot_work_say_which_file_and_what_to_do() {
     let stage = Stage { authority: Authority::new("test root"), wheel: Wheel::default() };
@@ -497,13 +576,62 @@ fn settings_that_cannot_work_say_which_file_and_what_to_do() {
     check(
         &one.certificate,
         "",
-        "there is no private key for shop.pem (no items found); give one in PEM: PKCS #8, PKCS #1 or SEC 1, not encrypted",
+        "there is no private key for shop.pem; give one in PEM: PKCS #8, PKCS #1 or SEC 1",
+    );
+    for sign in
+        ["-----BEGIN ENCRYPTED PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED"]
+    {
+        check(
+            &one.certificate,
+            &format!("{sign}\nAAAA\n"),
+            "the private key for shop.pem is encrypted; decrypt it, with `openssl pkey -in FILE -out FILE`",
+        );
+    }
+    check(
+        &one.certificate,
+        "-----BEGIN PRIVATE KEY-----\nAAAA\n",
+        "there is no private key for shop.pem (`-----END PRIVATE KEY-----` is missing, as if it were cut off); \
+         give one in PEM: PKCS #8, PKCS #1 or SEC 1",
+    );
+    check(
+        &format!("{}-----BEGIN CERTIFICATE\n", one.certificate),
+        &one.key,
+        "the certificates in shop.pem are not valid PEM: the line `-----BEGIN CERTIFICATE` begins nothing",
+    );
+    check(
+        &format!("{}{}", stage.authority.pem(), one.certificate),
+        &one.key,
+        "the private key for shop.pem is that of certificate 2 in it; put that first, and after it those it was \
+         issued by",
+    );
+    check(
+        &one.certificate.replace("CERTIFICATE", "TRUSTED CERTIFICATE"),
+        &one.key,
+        "the certificate in shop.pem is in a form of OpenSSL's own; convert it, with `openssl x509 -in FILE -out FILE`",
+    );
+    check(
+        VERSION_1,
+        VERSION_1_KEY,
+        "the certificate in shop.pem is X.509 version 1, without the names it is for; issue it anew with the \
+         extension subjectAltName",
     );
     check(
         "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
         &one.key,
         "the certificate in shop.pem cannot be understood; is it X.509 in PEM?",
     );
+}
+
+#[test]
+fn the_mark_of_an_editor_in_front_of_a_certificate_does_no_harm() {
+    let stage = Stage { authority: Authority::new("test root"), wheel: Wheel::default() };
+    let issued = stage.authority.issue(&["a.test"]);
+    let issued = Issued {
+        certificate: format!("\u{feff}{}", issued.certificate),
+        key: format!("\u{feff}{}", issued.key),
+    };
+    let certificates = vec![certificate(&issued, "shop.pem")];
+    assert!(Server::new(ServerSettings { certificates, ..ServerSettings::default() }, None).is_ok());
 }
 
 #[test]

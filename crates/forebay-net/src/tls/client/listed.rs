@@ -15,8 +15,8 @@ use crate::tls::certificate::read_chain;
 use crate::tls::der;
 use crate::tls::server::read_roots;
 
-/// Believes those that authorities vouch for, and one of the authorities' own certificates when a server shows it: that
-/// is what a self-signed one is. Its name and its dates must fit all the same, and that the server has its key is
+/// Believes those that authorities vouch for, and one that is itself on the list when a server shows it: one that the
+/// server made for itself, or one whose authority is not on the list. Its name and its dates must fit all the same, and that the server has its key is
 /// checked as ever.
 #[derive(Debug)]
 pub(super) struct Listed {
@@ -60,8 +60,9 @@ impl ServerCertVerifier for Listed {
     ) -> Result<ServerCertVerified, Error> {
         let usual = self.usual.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match usual {
-            // An authority that is a server as well is a rule broken by itself, without a word of its own.
-            Err(Error::InvalidCertificate(CertificateError::Other(_)))
+            // An authority that is a server as well is a rule broken by itself, without a word of its own; one that
+            // does not vouch for itself has no issuer here.
+            Err(Error::InvalidCertificate(CertificateError::Other(_) | CertificateError::UnknownIssuer))
                 if self.certificates.iter().any(|listed| listed == end_entity) =>
             {
                 Self::check(end_entity, server_name, now).map(|()| ServerCertVerified::assertion())

@@ -322,8 +322,15 @@ fn mistakes_about_tls_say_what_to_write() {
 fn a_certificate_and_a_key_of_another_are_told_apart() {
     check_tls(
         "{cert: certs/shop.test.pem, key: certs/app.internal.key}",
-        &["2:39: error: the private key for certs/shop.test.pem is not that of the certificate; \
-           give the key it was issued for"],
+        &[
+            "2:39: error: `certs/app.internal.key`: the private key for certs/shop.test.pem is not that of the \
+           certificate; give the key it was issued for",
+        ],
+    );
+    check_tls(
+        "{cert: certs/shop.test.pem}",
+        &["2:13: error: there is no private key for certs/shop.test.pem; \
+           give one in PEM: PKCS #8, PKCS #1 or SEC 1"],
     );
 }
 
