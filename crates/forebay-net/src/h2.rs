@@ -11,7 +11,8 @@ pub mod mux;
 
 use std::time::Duration;
 
-/// Bounds on what the other side of a connection may have us do and hold.
+/// Bounds on what the other side of a connection may have us do and hold. Body that nobody has taken yet is at most
+/// `streams` times `stream_window`; a client opens as many streams as it has requests and the server allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Streams open at a time: `SETTINGS_MAX_CONCURRENT_STREAMS`. 1 to 1,000.
@@ -22,17 +23,22 @@ pub struct Limits {
     pub fields: usize,
     /// Crumbs that a `cookie` field may be split into (RFC 9113 §8.2.3).
     pub cookie_crumbs: usize,
-    /// Bytes of body one stream may have in flight to us: `SETTINGS_INITIAL_WINDOW_SIZE`. 1 KiB to 16 MiB.
+    /// Bytes of one stream's body that may be on their way to us or wait to be taken here:
+    /// `SETTINGS_INITIAL_WINDOW_SIZE`. 1 KiB to 16 MiB.
     pub stream_window: u32,
-    /// The same for the connection as a whole: with what waits to be written, its budget of memory.
+    /// Bytes of body that may be on their way to us on all streams together. They are given back as soon as they are
+    /// here, so that a stream nobody reads keeps no other waiting: a bound on speed, not on memory. HTTP/3 gives them
+    /// back when they are taken, and has at least `streams` times `stream_window` instead.
     pub connection_window: u32,
     /// Frames that make work and bring nothing (resets, settings, pings, priorities, empty data, window updates of
     /// nothing, streams reset by us for the other side's fault), above what the requests served excuse. At three
     /// quarters of it the connection is told to go away, beyond it closed.
     pub glitches: u32,
-    /// CONTINUATION frames of one head.
+    /// CONTINUATION frames of one head, which may have four times `head_bytes` before the connection is closed.
     pub continuations: u32,
-    /// Longest wait for the rest of a head, for room to write, and for a window that stays shut.
+    /// Longest wait for the rest of a head or a frame, and for a client that takes nothing: for room to write, and
+    /// for a window that stays shut. A server may take nothing as long as its users like, if it answers pings, and
+    /// has at least 30 seconds for the rest.
     pub stall: Duration,
 }
 

@@ -18,6 +18,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::time::Duration;
 
 use forebay_base::time::Instant;
 
@@ -66,7 +67,7 @@ pub enum Event {
         /// There is no body.
         finished: bool,
     },
-    /// Body has come: these bytes of the input, to be given back to the windows by `taken`.
+    /// Body has come: these bytes of the input, to be given back to the stream's window by `taken`.
     Data {
         /// The stream.
         slot: u32,
@@ -146,7 +147,9 @@ pub struct Connection {
     send_window: i64,
     /// Bytes the other side may send on all streams together.
     receive_window: i64,
-    /// Bytes taken and not yet given back to the other side's window.
+    /// The stream of the frame that came last; 0: the connection.
+    at_stream: u32,
+    /// Bytes received and not yet given back to the other side's window.
     credit: u32,
     /// Highest stream the other side has opened.
     last_peer_id: u32,
@@ -223,6 +226,10 @@ const SPARE_HEADS_MAX: usize = 4;
 /// Output above this is not kept while it is empty.
 const OUT_KEPT_MAX: usize = 1 << 10;
 
+/// A server has at least so much time for the rest of a head or a frame, however short a client's is: who asks has
+/// timeouts of its own for what matters to it.
+const SERVER_STALL_MIN: Duration = Duration::from_secs(30);
+
 /// Streams a server is assumed to allow before its settings are known (RFC 9113 §6.5.2 recommends at least this).
 const STREAMS_ASSUMED: u32 = 100;
 
@@ -236,7 +243,8 @@ impl Connection {
     /// The client's side of a new connection.
     #[must_use]
     pub fn client(limits: Limits, now: Instant) -> Self {
-        Self::new(Role::Client, limits, now)
+        let stall = limits.stall.max(SERVER_STALL_MIN);
+        Self::new(Role::Client, Limits { stall, ..limits }, now)
     }
 
     fn new(role: Role, limits: Limits, now: Instant) -> Self {
@@ -264,6 +272,7 @@ impl Connection {
             },
             send_window: i64::from(WINDOW_DEFAULT),
             receive_window: i64::from(WINDOW_DEFAULT),
+            at_stream: 0,
             credit: 0,
             last_peer_id: 0,
             next_id: 1,
@@ -338,7 +347,7 @@ impl Connection {
                 Step { consumed: step.consumed, event }
             }
             Err(error) => {
-                self.fail(error.code, error.reason);
+                self.fail_by_frame(&error);
                 Step { consumed: input.len(), event: Event::Over }
             }
         }
@@ -353,6 +362,7 @@ impl Connection {
         }
         let Some(bytes) = input.first_chunk::<HEADER_BYTES>() else { return Ok(starved(HEADER_BYTES)) };
         let header = Header::parse(bytes);
+        self.at_stream = header.stream;
         self.check_place(&header)?;
         header.check_len(PAYLOAD_DEFAULT)?;
         let rest = &input[HEADER_BYTES..];

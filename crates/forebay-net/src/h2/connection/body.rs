@@ -16,6 +16,8 @@ pub(super) struct Incoming {
     padding: u32,
     /// It is the last one of its stream.
     end: bool,
+    /// Its length, by which the connection's window is smaller until all of it is here.
+    len: u32,
 }
 
 impl Connection {
@@ -60,13 +62,12 @@ impl Connection {
         if data == 0 && !end {
             self.glitch(now)?;
         }
-        // What is no data is given back at once; its stream need not wait for anybody to take it.
-        self.give_back(prefix + padding);
+        // What is no data need not wait for anybody to take it.
         if let Some(slot) = self.streams.find(id) {
             self.give_back_to(slot, prefix + padding);
         }
         let consumed = HEADER_BYTES + prefix as usize;
-        let incoming = Incoming { stream: id, data, padding, end };
+        let incoming = Incoming { stream: id, data, padding, end, len: header.len };
         self.incoming = Some(incoming);
         let step = self.take_body(incoming, &rest[prefix as usize..]);
         let event = match step.event {
@@ -138,9 +139,11 @@ impl Connection {
         }
         let finished = incoming.end && incoming.data == 0;
         self.incoming = (!through).then_some(Incoming { end: incoming.end && !finished, ..incoming });
+        if through {
+            self.give_back(incoming.len);
+        }
         let Some(slot) = self.streams.find(incoming.stream) else {
             // Nobody will take it.
-            self.give_back(data);
             return Step { consumed, event: Event::Nothing };
         };
         if finished {
@@ -172,14 +175,13 @@ impl Connection {
         }
     }
 
-    /// The user of a stream has taken, or given up on, `n` bytes of its body: they may be sent anew.
+    /// The user of a stream has taken, or given up on, `n` bytes of its body: as many may be sent on it.
     pub fn taken(&mut self, slot: u32, n: usize) {
-        let n = u32::try_from(n).unwrap_or(u32::MAX);
-        self.give_back(n);
-        self.give_back_to(slot, n);
+        self.give_back_to(slot, u32::try_from(n).unwrap_or(u32::MAX));
     }
 
-    /// Gives bytes back to the connection's window, half a window at a time.
+    /// Gives bytes back to the connection's window, half a window at a time: as soon as they are here, because those
+    /// who take nothing must not keep others waiting. What they hold meanwhile is bounded by the windows of streams.
     fn give_back(&mut self, n: u32) {
         self.credit = self.credit.saturating_add(n);
         if u64::from(self.credit) * 2 >= u64::from(self.limits.connection_window) && self.dead.is_none() {

@@ -3,7 +3,7 @@
 use forebay_base::time::Instant;
 
 use super::budget::Verdict;
-use super::{Connection, Event};
+use super::{Connection, Event, Role};
 use crate::h2::frame::{ErrorCode, FrameError, write};
 use crate::stream::StreamError;
 
@@ -15,6 +15,22 @@ impl Connection {
             self.counters.goaway_sent = Some(code.0);
             self.end(code);
         }
+    }
+
+    /// Ends the connection for what the last frame was. The answer it belongs to is malformed, or all of them if it
+    /// belongs to none; others are only lost.
+    pub(super) fn fail_by_frame(&mut self, error: &FrameError) {
+        let to_blame = self.role == Role::Client && error.code != ErrorCode::ENHANCE_YOUR_CALM;
+        if to_blame && self.dead.is_none() {
+            let own = self.streams.find(self.at_stream);
+            for slot in self.streams.used() {
+                if own.is_none_or(|own| own == slot) && !self.streams.at(slot).is_over() {
+                    self.streams.give_up(slot, true);
+                    self.gone.push_back((slot, StreamError::Malformed));
+                }
+            }
+        }
+        self.fail(error.code, error.reason);
     }
 
     /// Nothing more will come, or go.

@@ -11,9 +11,9 @@ use crate::stream::StreamError;
 /// Interim responses to one request.
 const INTERIM_MAX: u8 = 16;
 
-/// How much larger than the fields it stands for a field block may be: Huffman codes of rare characters take up to
-/// 30 bits, and sizes and lengths a few bytes. Nobody sends that; the bound is what matters.
-const BLOCK_SLACK: usize = 4 << 10;
+/// How many times the limit on heads a field block may have in bytes: that much is decoded, for the sake of the table
+/// and of other streams, and its stream gets an answer that says so.
+const OVERSIZE: usize = 4;
 
 /// A field block whose end has not come.
 #[derive(Debug)]
@@ -95,7 +95,9 @@ impl Connection {
 
     /// A head that goes on and on ends the connection, before any of it is decoded.
     fn check_block(&self, bytes: usize, continuations: u32) -> Result<(), FrameError> {
-        if continuations > self.limits.continuations || bytes > self.limits.head_bytes + BLOCK_SLACK {
+        if continuations > self.limits.continuations
+            || bytes > self.limits.head_bytes.saturating_mul(OVERSIZE)
+        {
             return Err(FrameError::connection(ErrorCode::ENHANCE_YOUR_CALM, "head far beyond its limits"));
         }
         Ok(())

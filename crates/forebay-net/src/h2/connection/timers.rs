@@ -91,7 +91,7 @@ impl Connection {
                 self.due.windows = self.due.windows.min(due);
                 continue;
             }
-            self.abandon(slot, ErrorCode::FLOW_CONTROL_ERROR, StreamError::Closed);
+            self.abandon(slot, ErrorCode::CANCEL, StreamError::Closed);
             if self.glitch(now).is_err() {
                 self.fail(ErrorCode::ENHANCE_YOUR_CALM, "too much for nothing");
                 return;
@@ -99,8 +99,12 @@ impl Connection {
         }
     }
 
-    /// The stream in `slot` has something to send, and its window or the connection's is shut.
+    /// The stream in `slot` has something to send, and its window or the connection's is shut. For a client that does
+    /// not last too long: how long a service may take is up to whoever asked it.
     pub fn blocked(&mut self, slot: u32, now: Instant) {
+        if self.role == Role::Client {
+            return;
+        }
         let stream = self.streams.at(slot);
         if stream.shut_since == Instant::NEVER {
             stream.shut_since = now;

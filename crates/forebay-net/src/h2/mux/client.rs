@@ -39,7 +39,9 @@ impl Client {
         buffers: &BufferPool,
     ) -> (Self, impl Future<Output = Counters> + 'static) {
         let core = Rc::new(Core::new(Connection::client(limits, Instant::now())));
-        let mut driver = Driver::new(Rc::clone(&core), link, limits.stall, wheel, buffers, &[]);
+        // Whether a server that takes nothing is still there is found out by a ping; how long it may take nothing is
+        // up to those who send.
+        let mut driver = Driver::new(Rc::clone(&core), link, Duration::MAX, wheel, buffers, &[]);
         let scheme = if secure { &b"https"[..] } else { b"http" };
         let drive = async move {
             // How long it may be idle is up to whoever holds it.

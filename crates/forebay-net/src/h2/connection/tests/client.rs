@@ -137,7 +137,7 @@ fn responses_follow_the_rules() {
             (
                 "§8.4 no pushes",
                 vec![ask(), peer(PUSH, HEAD, 1, &[0, 0, 0, 2])],
-                "> head 1 end; gone 1 Closed; > goaway 0 PROTOCOL_ERROR",
+                "> head 1 end; gone 1 Malformed; > goaway 0 PROTOCOL_ERROR",
             ),
             (
                 "§5.1.1 a server opens nothing",
@@ -183,7 +183,7 @@ fn responses_follow_the_rules() {
             (
                 "§6.8 what was refused stays so",
                 vec![ask(), goaway(1), goaway(3)],
-                "> head 1 end; gone 1 Closed; > goaway 0 PROTOCOL_ERROR",
+                "> head 1 end; gone 1 Malformed; > goaway 0 PROTOCOL_ERROR",
             ),
             (
                 "§6.7 a server that does not answer is taken for gone",

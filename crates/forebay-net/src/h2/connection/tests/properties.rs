@@ -121,6 +121,59 @@ fn carry(from: &mut End, to: &mut End, n: usize) {
     from.connection.wrote(n);
 }
 
+/// Sends a body on each of a hundred streams, of which all but the last are never read.
+fn check_last_of(sender: &mut End, receiver: &mut End, slots: &[u32]) {
+    const LEN: usize = 500_000;
+    let sending =
+        |slot: &u32| Sending { slot: *slot, body: pattern(1, LEN), at: 0, trailers: false, done: false };
+    let mut bodies: Vec<_> = slots.iter().map(sending).collect();
+    let last = *slots.last().expect("there are some");
+    for _ in 0..10_000 {
+        bodies.iter_mut().for_each(|body| body.push(&mut sender.connection));
+        carry(sender, receiver, usize::MAX);
+        receiver.read(false);
+        receiver
+            .connection
+            .taken(last, std::mem::take(&mut receiver.bodies.entry(last).or_default().untaken));
+        carry(receiver, sender, usize::MAX);
+        sender.read(false);
+        if receiver.bodies[&last].finished {
+            break;
+        }
+    }
+    assert_eq!(receiver.bodies[&last].bytes.len(), LEN);
+    for slot in &slots[..slots.len() - 1] {
+        let body = &receiver.bodies[slot];
+        assert!(!body.finished && body.untaken == 65_536, "{}", body.untaken);
+    }
+}
+
+#[test]
+fn streams_that_nobody_reads_keep_no_other_waiting() {
+    let limits = || Limits { streams: 100, ..Limits::default() };
+    let mut client = End::new(Connection::client(limits(), NOW));
+    let mut server = End::new(Connection::server(limits(), NOW));
+    for _ in 0..2 {
+        carry(&mut client, &mut server, usize::MAX);
+        server.read(false);
+        carry(&mut server, &mut client, usize::MAX);
+        client.read(false);
+    }
+    let slots: Vec<u32> = (0..100).map(|_| client.connection.open(NOW).expect("there is room")).collect();
+    for slot in &slots {
+        let head = b"POST / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+        client.connection.send_request(*slot, head, b"http", false).expect("the stream is open");
+    }
+    check_last_of(&mut client, &mut server, &slots);
+    for slot in &slots {
+        server
+            .connection
+            .send_response(*slot, b"HTTP/1.1 200 OK\r\n\r\n", false)
+            .expect("the stream is open");
+    }
+    check_last_of(&mut server, &mut client, &slots);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
@@ -165,8 +218,6 @@ proptest! {
                 for body in end.bodies.values() {
                     prop_assert!(body.untaken <= window.max(65_535) as usize, "a window is overrun");
                 }
-                let all: usize = end.bodies.values().map(|body| body.untaken).sum();
-                prop_assert!(all <= 70_000, "the connection's window is overrun");
             }
             let over = |end: &End| end.bodies.len() == messages.len() && end.bodies.values().all(|b| b.finished);
             if over(&client) && over(&server) {
