@@ -26,6 +26,8 @@ pub(crate) struct Scene {
     /// What a request costs that is served.
     request: Duration,
     start: Usage,
+    /// Requests that had reached the origin then.
+    before: usize,
 }
 
 /// What an attack may cost.
@@ -78,12 +80,18 @@ impl Scene {
         let start = Usage::of(gateway.pid());
         let request = (start.cpu - before.cpu) / CALIBRATION;
         witness.asked = 0;
-        Self { gateway, origin, witness, request, start }
+        let before = origin.count();
+        Self { gateway, origin, witness, request, start, before }
     }
 
     /// The clients that behave each make a request: it must be answered.
     pub(crate) fn witness(&mut self, when: &str) {
         self.witness.ask(when);
+    }
+
+    /// Requests of the attack that have reached the origin.
+    pub(crate) fn reached(&self) -> usize {
+        self.origin.count() - self.before - self.witness.asked as usize
     }
 
     /// Checks that the attack so far has not cost more than it may, and that all is as before.
