@@ -43,6 +43,10 @@ const LOOK: Duration = Duration::from_secs(1);
 const FAILURE_LATENCY: Duration = Duration::from_secs(1);
 /// Times a request is sent to another endpoint because the one that had it broke down before it answered.
 const MOVES_MAX: u32 = 1;
+/// Times a request is sent again after an endpoint has said that it has not looked at it.
+const REFUSALS_MAX: u32 = 4;
+/// Times a request finds that others have taken all room that there was for it.
+const CROWDS_MAX: u32 = 32;
 /// A body (or the part of it that is there) up to this size is copied behind its head, so that one plain
 /// write sends both; a larger one is sent from where it is.
 const COPY_BYTES_MAX: usize = 4 << 10;
@@ -113,6 +117,8 @@ pub(crate) enum Fault {
     Stale,
     /// The endpoint broke down before it answered, and the request may be sent to another one.
     Moved,
+    /// The endpoint says that it has not looked at the request, which is all there to be sent again.
+    Refused,
     /// The client gets this answer instead, if none has begun.
     Refuse(Refusal),
     /// The client is gone.
@@ -159,7 +165,9 @@ impl Call<'_> {
 
     /// What to do when the endpoint says that it has not looked at the request (RFC 9113 §8.7).
     fn refused(&self) -> Fault {
-        if self.whole && !self.resent { Fault::Stale } else { self.broken_off() }
+        // It may have room for others only: that is no failure of it.
+        self.endpoint.stats.resets.inc();
+        if self.whole { Fault::Refused } else { Fault::Refuse(Refusal::UpstreamClosed) }
     }
 
     /// What to do when the connection broke before anything of the response had come.
@@ -268,7 +276,7 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
     let key = choice::key(turn, upstream);
     let mut tried: Vec<Rc<Endpoint>> = Vec::new();
     let mut again = None;
-    let mut moves = 0;
+    let (mut moves, mut refusals, mut crowds) = (0, 0, 0);
     let mut resent = false;
     let mut last = Refusal::NoEndpoint;
     while tried.len() < ENDPOINTS_TRIED_MAX {
@@ -310,6 +318,12 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
             // Whoever is in a hurry cannot have an endpoint left out.
             Err(ConnectError::TimedOut) if grpc.is_some_and(|grpc| grpc.is_late(Instant::now())) => {
                 return Err(Refusal::RequestTimeout);
+            }
+            // Others were quicker. Its turn comes, unless that happens too often.
+            Err(ConnectError::Crowded) if crowds < CROWDS_MAX => {
+                crowds += 1;
+                record.attempts.set(record.attempts.get() - 1);
+                continue;
             }
             Err(error) => {
                 last = no_connection(error);
@@ -355,6 +369,20 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
                 endpoint.stats.resent.inc();
                 resent = true;
                 again = Some(in_flight);
+            }
+            Err(Fault::Refused) => {
+                endpoint.stats.resent.inc();
+                last = Refusal::UpstreamClosed;
+                if refusals >= REFUSALS_MAX {
+                    return Err(last);
+                }
+                tried.push(Rc::clone(endpoint));
+                if !upstream.has_untried(&tried) {
+                    tried.pop();
+                    Box::pin(choice::pause(turn, &times, refusals)).await?;
+                    again = Some(in_flight);
+                }
+                refusals += 1;
             }
             Err(Fault::Moved) => {
                 endpoint.stats.moved.inc();
@@ -405,7 +433,7 @@ fn take_call(turn: &mut Turn<'_>, grpc: &Grpc, data: Range<usize>) -> Result<Ran
 
 fn no_connection(error: ConnectError) -> Refusal {
     match error {
-        ConnectError::PoolFull => Refusal::PoolFull,
+        ConnectError::PoolFull | ConnectError::Crowded => Refusal::PoolFull,
         ConnectError::Failed | ConnectError::Lost => Refusal::ConnectFailed,
         ConnectError::NoDescriptors => Refusal::NoDescriptors,
         ConnectError::TimedOut => Refusal::ConnectTimeout,

@@ -8,6 +8,7 @@ mod roster;
 mod speech;
 mod view;
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,6 +31,9 @@ use view::View;
 
 /// Times a pick is repeated because another worker took the last place first.
 const PICKS_MAX: usize = 4;
+/// Endpoints that are passed over because their connections carry as many requests as they may, before the request
+/// waits.
+const LEFT_OUT_MAX: usize = 16;
 
 /// One worker's view of a service.
 #[derive(Debug)]
@@ -117,6 +121,7 @@ impl Drop for InFlight {
         // sees the other.
         self.0.shared.in_flight.fetch_sub(1, Ordering::SeqCst);
         self.0.stats.in_flight.dec();
+        self.0.lanes.settle();
         self.0.queue.room();
     }
 }
@@ -135,6 +140,20 @@ impl Endpoint {
     #[inline]
     pub(crate) fn is_lost(&self) -> bool {
         self.shared.lost.load(Ordering::Relaxed)
+    }
+
+    /// Whether a connection can be had for one more request, as far as this worker knows. Those that carry several are
+    /// each worker's own, and how many they carry is up to the endpoint.
+    #[inline]
+    fn has_room(&self) -> bool {
+        !self.speech.may_multiplex() || self.has_shared_room()
+    }
+
+    fn has_shared_room(&self) -> bool {
+        match self.lanes.multiplexes() {
+            Some(false) => self.pool.has_place_for(self.shared.load().saturating_add(1)),
+            _ => self.pool.has_place(&self.shared) || self.lanes.has_room(),
+        }
     }
 
     /// A response has begun, of which the client would not say that the service is broken.
@@ -289,11 +308,17 @@ impl Upstream {
         self.refresh();
         let max = self.max.get();
         let view = self.view.borrow();
-        for _ in 0..PICKS_MAX {
-            let Some(index) = view.pick(key, now, max, tried) else { break };
+        let mut left_out = Cow::Borrowed(tried);
+        let mut taken = 0;
+        while taken < PICKS_MAX && left_out.len() < tried.len() + LEFT_OUT_MAX {
+            let Some(index) = view.pick(key, now, max, &left_out) else { break };
             let endpoint = view.endpoint(index, |shared| self.make(shared));
-            if let Some(in_flight) = InFlight::begin(endpoint, max) {
+            if !endpoint.has_room() {
+                left_out.to_mut().push(Rc::clone(endpoint));
+            } else if let Some(in_flight) = InFlight::begin(endpoint, max) {
                 return Picked::Endpoint(in_flight);
+            } else {
+                taken += 1;
             }
         }
         if view.has_untried(tried) { Picked::Full } else { Picked::None }
@@ -334,7 +359,8 @@ impl Upstream {
             Picked::Full => None,
             picked => Some(picked),
         };
-        self.queue.wait(look, !tried.is_empty(), limits.queue_max, alarm, until, gone).await
+        let local = self.speech.may_multiplex();
+        self.queue.wait(look, (!tried.is_empty(), local), limits.queue_max, alarm, until, gone).await
     }
 
     /// Closes the longest idle connection to an endpoint, if this worker has one.
@@ -357,6 +383,12 @@ impl Upstream {
             Key::Sticky(hash) => !self.view.borrow().may_pick(hash),
             Key::None | Key::Hash(_) => true,
         }
+    }
+
+    /// Whether there is an endpoint to pick besides these.
+    pub(crate) fn has_untried(&self, tried: &[Rc<Endpoint>]) -> bool {
+        self.refresh();
+        self.view.borrow().has_untried(tried)
     }
 
     /// Whether there is an endpoint to pick besides this one.

@@ -15,6 +15,7 @@ pub mod scratch;
 pub mod scripted;
 pub mod servers;
 pub mod settings;
+pub mod streams;
 pub mod tls;
 pub mod wire;
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use forebay_base::time::Instant;
 use forebay_net::h1::Field;
@@ -16,6 +17,9 @@ use crate::pipeline::Turn;
 use crate::plan::{Balance, HalfClose, HashBy};
 use crate::refusal::Refusal;
 use crate::upstream::{Endpoint, InFlight, Key, Picked, QueueError, Upstream};
+
+/// The first wait for an endpoint that has refused to look at a request; each further one is twice as long.
+const REFUSED_PAUSE: Duration = Duration::from_millis(10);
 
 /// What the request brings along for picking an endpoint.
 #[inline]
@@ -63,6 +67,17 @@ pub(super) fn remember(call: &Call<'_>, upstream: &Upstream, key: Key) {
             cookie::set(lines, &sticky.cookie, &value, sticky.ttl);
         });
     }
+}
+
+/// Waits a moment before the only endpoint is asked again that has refused to look at the request so many times before:
+/// the room that it had is taken for now.
+pub(super) async fn pause(turn: &Turn<'_>, times: &Times, before: u32) -> Result<(), Refusal> {
+    let until = Instant::now() + REFUSED_PAUSE * (1 << before.min(8));
+    if until >= times.total {
+        return Err(Refusal::RequestTimeout);
+    }
+    std::future::poll_fn(|cx| turn.client.alarm.poll(cx, until)).await;
+    Ok(())
 }
 
 /// Waits until an endpoint can take one more request. `None`: there is none left to wait for.

@@ -12,6 +12,7 @@ use forebay_base::time::Instant;
 use forebay_net::h2::mux;
 use forebay_net::link::Link;
 use forebay_net::socket::Socket;
+use forebay_net::stream::Stream;
 use forebay_net::wheel::Alarm;
 
 use super::pool::Place;
@@ -25,15 +26,19 @@ use crate::worker::Worker;
 const RECLAIM_TRIES: usize = 20;
 /// Time for a worker to hear and close one.
 const RECLAIM_PAUSE: Duration = Duration::from_millis(2);
+/// Where a connection carries several requests, others may need it for a while, and are asked less and less often.
+const RECLAIM_PAUSE_MAX: Duration = Duration::from_millis(16);
 
-/// Connections to an endpoint that are waited for or opened for one request.
-const SHARE_TRIES: usize = 4;
+/// Connections to an endpoint that are waited for on behalf of one request.
+const SHARE_TRIES: usize = 16;
 
 /// Why there is no connection. Nothing of the request has been sent yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectError {
     /// The pool has as many connections as allowed.
     PoolFull,
+    /// The same, and they carry as many requests as they may: there will be room when one of those has ended.
+    Crowded,
     /// Refused, unreachable, reset.
     Failed,
     /// This process, or the system, has no file descriptor left: nothing the endpoint could help.
@@ -98,9 +103,6 @@ async fn open_alone(
 /// A stream of a connection that others may use too.
 async fn share(endpoint: &Rc<Endpoint>, ask: &Ask<'_>, deadline: Instant) -> Result<Pooled, ConnectError> {
     let lanes = &endpoint.lanes;
-    // A connection that was opened for this request has not shown yet that it is of any use; and an endpoint that
-    // lets go of every connection as soon as it has it shall not be asked for one after the other.
-    let mut opened = false;
     for _ in 0..SHARE_TRIES {
         if lanes.multiplexes() == Some(false) {
             if !ask.fresh
@@ -109,46 +111,77 @@ async fn share(endpoint: &Rc<Endpoint>, ask: &Ask<'_>, deadline: Instant) -> Res
                 return Ok(pooled);
             }
         } else {
-            if let Some(stream) = lanes.take(endpoint.pool.has_place(&endpoint.shared)) {
-                if !opened {
-                    endpoint.stats.reused.inc();
-                }
-                return Ok(Pooled { held: Carrier::Stream(stream), reused: !opened });
+            let more = endpoint.pool.has_place(&endpoint.shared);
+            if let Some(stream) = lanes.take(more) {
+                endpoint.stats.reused.inc();
+                return Ok(Pooled { held: Carrier::Stream(stream), reused: true });
             }
             if let Some(waited) = lanes.wait(ask.alarm, deadline).await {
                 waited?;
                 continue;
             }
-        }
-        let opener = lanes.begin();
-        match open(endpoint, ask, deadline).await {
-            Ok((place, link, true)) => {
-                let limits = multiplexed::http2_limits(ask.limits);
-                let (worker, secure) = (ask.worker, endpoint.speech.tls.is_some());
-                let (lane, drive) = mux::Client::new(link, limits, secure, &worker.wheel, &worker.buffers);
-                let stats = Arc::clone(&worker.stats);
-                tokio::task::spawn_local(async move {
-                    let counters = drive.await;
-                    multiplexed::count(&stats.protocols.http2_ended[1], &counters);
-                    drop(place);
-                });
-                lanes.agree(true);
-                endpoint.pool.warm(endpoint);
-                opener.opened(lane);
-                opened = true;
-            }
-            Ok((place, link, false)) => {
-                lanes.agree(false);
-                drop(opener);
-                return Ok(Pooled { held: Carrier::Link(place.fill(link)), reused: false });
-            }
-            Err(error) => {
-                opener.failed(error);
-                return Err(error);
+            if !more && !lanes.is_bare() {
+                return Err(ConnectError::Crowded);
             }
         }
+        return open_shared(endpoint, ask, deadline).await;
     }
-    Err(ConnectError::Failed)
+    Err(ConnectError::Crowded)
+}
+
+/// Opens a connection for this request and those that wait for it.
+async fn open_shared(
+    endpoint: &Rc<Endpoint>,
+    ask: &Ask<'_>,
+    deadline: Instant,
+) -> Result<Pooled, ConnectError> {
+    let opener = endpoint.lanes.begin();
+    let opened = async {
+        let (place, link, multiplexed) = open(endpoint, ask, deadline).await?;
+        endpoint.lanes.agree(multiplexed);
+        if !multiplexed {
+            return Ok(Err(Carrier::Link(place.fill(link))));
+        }
+        let limits = multiplexed::http2_limits(ask.limits);
+        let (worker, secure) = (ask.worker, endpoint.speech.tls.is_some());
+        let (lane, drive) = mux::Client::new(link, limits, secure, &worker.wheel, &worker.buffers);
+        let stats = Arc::clone(&worker.stats);
+        tokio::task::spawn_local(async move {
+            let counters = drive.await;
+            multiplexed::count(&stats.protocols.http2_ended[1], &counters);
+            drop(place);
+        });
+        let stream = greet(&lane, ask.alarm, deadline).await?;
+        Ok(Ok((lane, stream)))
+    };
+    let held = match opened.await {
+        Ok(Ok((lane, stream))) => {
+            endpoint.pool.warm(endpoint);
+            opener.opened(lane);
+            endpoint.queue.room();
+            Carrier::Stream(stream)
+        }
+        Ok(Err(alone)) => alone,
+        Err(error) => {
+            opener.failed(error);
+            return Err(error);
+        }
+    };
+    Ok(Pooled { held, reused: false })
+}
+
+/// Waits until the endpoint has said how many requests a connection may carry: more than that would be refused. Returns
+/// the first stream of it.
+async fn greet(lane: &mux::Client, alarm: &Alarm, deadline: Instant) -> Result<Rc<dyn Stream>, ConnectError> {
+    let stream = lane.open().map_err(|_| ConnectError::Failed)?;
+    std::future::poll_fn(|cx| match stream.poll_tunnels(cx) {
+        Poll::Ready(_) => Poll::Ready(Ok(())),
+        Poll::Pending => alarm.poll(cx, deadline).map(|()| Err(ConnectError::TimedOut)),
+    })
+    .await?;
+    // With TLS 1.3 a server looks at our certificate only when the handshake is over on our side.
+    let gone = || stream.alert().map_or(ConnectError::Failed, ConnectError::Tls);
+    if lane.is_greeted() { Ok(stream) } else { Err(gone()) }
 }
 
 /// Opens a connection, secures it, and says whether it carries several requests.
@@ -157,7 +190,8 @@ async fn open(
     ask: &Ask<'_>,
     deadline: Instant,
 ) -> Result<(Place, Link, bool), ConnectError> {
-    let place = match endpoint.pool.place(&endpoint.shared) {
+    let free = if endpoint.lanes.has_yielded() { None } else { endpoint.pool.place(&endpoint.shared) };
+    let place = match free {
         Some(place) => place,
         None => reclaim(endpoint, ask.alarm, deadline).await?,
     };
@@ -185,22 +219,35 @@ async fn open(
 /// Every place is taken, but other workers may keep idle connections: has one closed, and takes its place.
 async fn reclaim(endpoint: &Endpoint, alarm: &Alarm, deadline: Instant) -> Result<Place, ConnectError> {
     let Shared { connections, in_flight, .. } = &*endpoint.shared;
-    for _ in 0..RECLAIM_TRIES {
+    let shares = endpoint.lanes.multiplexes() != Some(false) && endpoint.speech.may_multiplex();
+    let until = if shares { Instant::now() + endpoint.pool.queue_timeout() } else { Instant::NEVER };
+    let mut pause = RECLAIM_PAUSE;
+    for tries in 0.. {
         // This request is in flight too, and has no connection.
-        if connections.load(Ordering::Relaxed) < in_flight.load(Ordering::Relaxed) {
+        if !shares && connections.load(Ordering::Relaxed) < in_flight.load(Ordering::Relaxed) {
             // Unless a connection was closed just now.
             return endpoint.pool.place(&endpoint.shared).ok_or(ConnectError::PoolFull);
         }
+        if tries >= RECLAIM_TRIES && (!shares || Instant::now() >= until) {
+            break;
+        }
         let (roster, shared) = (Arc::clone(&endpoint.queue.roster), Arc::clone(&endpoint.shared));
         endpoint.queue.registry.tell(&News::Shed(roster, shared));
-        let mut pause = std::pin::pin!(tokio::time::sleep(RECLAIM_PAUSE));
-        std::future::poll_fn(|cx| match pause.as_mut().poll(cx) {
+        let mut waited = std::pin::pin!(tokio::time::sleep(pause));
+        std::future::poll_fn(|cx| match waited.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Ok(())),
+            // That it waits for others is not the endpoint's fault.
+            Poll::Pending if shares => alarm.poll(cx, deadline).map(|()| Err(ConnectError::PoolFull)),
             Poll::Pending => alarm.poll(cx, deadline).map(|()| Err(ConnectError::TimedOut)),
         })
         .await?;
-        if let Some(place) = endpoint.pool.place(&endpoint.shared) {
+        if !endpoint.lanes.has_yielded()
+            && let Some(place) = endpoint.pool.place(&endpoint.shared)
+        {
             return Ok(place);
+        }
+        if shares {
+            pause = (pause * 2).min(RECLAIM_PAUSE_MAX);
         }
     }
     Err(ConnectError::PoolFull)

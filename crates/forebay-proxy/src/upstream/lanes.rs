@@ -17,6 +17,14 @@ use super::ConnectError;
 const CROWDED: usize = 64;
 /// Requests that wait for a connection that is being opened, before another one is opened beside it.
 const WAITING_MAX: usize = 64;
+/// A connection whose place another worker would like to have is kept for so long all the same.
+const TURN: Duration = Duration::from_millis(100);
+/// Then it takes no new requests for so long: if those it has end meanwhile, it is closed.
+const REST: Duration = Duration::from_millis(100);
+/// If they do not, they are long ones, and it goes on for so long before it rests again.
+const REST_AGAIN: Duration = Duration::from_secs(2);
+/// Whoever gave a connection up asks for another one only after so long: others wait for the place.
+const YIELD: Duration = Duration::from_millis(50);
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -25,6 +33,10 @@ pub(crate) struct Lanes {
     opening: RefCell<Vec<Rc<Opening>>>,
     /// What the endpoint has agreed to by ALPN, where it could have been either.
     multiplexes: Cell<Option<bool>>,
+    /// Requests that the connection opened last could take at once; 0: none was opened yet.
+    width: Cell<usize>,
+    /// When a connection was given up for another worker.
+    yielded: Cell<Option<Instant>>,
 }
 
 /// A connection that carries several requests.
@@ -33,6 +45,16 @@ struct Lane {
     client: mux::Client,
     /// Since when it has carried none, as far as was looked.
     quiet: Option<Instant>,
+    /// It is kept until then, whoever wants its place.
+    turn: Instant,
+    /// Until when it takes no new requests, for somebody wants its place.
+    rests: Option<Instant>,
+}
+
+impl Lane {
+    fn is_resting(&self) -> bool {
+        self.rests.is_some_and(|until| Instant::now() < until)
+    }
 }
 
 /// A connection that is being opened, and those who wait for it.
@@ -62,7 +84,7 @@ pub(super) struct Opener<'a> {
 }
 
 impl Lanes {
-    /// A stream of the connection with the fewest requests; `None`: there is none, or all are crowded and there may
+    /// A stream of the connection with the fewest requests; `None`: none has room, or all are crowded and there may
     /// be another (`more`).
     pub(super) fn take(&self, more: bool) -> Option<Rc<dyn Stream>> {
         let mut open = self.open.borrow_mut();
@@ -70,13 +92,30 @@ impl Lanes {
             return None;
         }
         open.retain(|lane| lane.client.is_open());
-        let free = open.iter_mut().filter(|lane| lane.client.room() > 0);
-        let least = free.min_by_key(|lane| lane.client.streams())?;
-        if more && least.client.streams() >= CROWDED {
+        let least = least(&open)?;
+        if more && open[least].client.streams() >= CROWDED {
             return None;
         }
-        least.quiet = None;
-        least.client.open().ok()
+        open[least].quiet = None;
+        open[least].client.open().ok()
+    }
+
+    /// Whether a request may come, if there cannot be more connections: to one that is open, to one that is being
+    /// opened, or because there is none at all, so that others must be asked for a place.
+    pub(super) fn has_room(&self) -> bool {
+        least(&self.open.borrow()).is_some() || self.joinable().is_some() || self.is_bare()
+    }
+
+    /// Whether there is no connection, nor will be.
+    pub(super) fn is_bare(&self) -> bool {
+        self.opening.borrow().is_empty() && !self.open.borrow().iter().any(|lane| lane.client.is_open())
+    }
+
+    /// A connection that is being opened and that one more may wait for.
+    fn joinable(&self) -> Option<Rc<Opening>> {
+        // Whoever opens it needs it too.
+        let max = self.width.get().checked_sub(1).unwrap_or(WAITING_MAX).min(WAITING_MAX);
+        self.opening.borrow().iter().find(|opening| opening.count.get() < max).cloned()
     }
 
     /// Whether the endpoint is known to carry several requests on a connection, or not to.
@@ -91,11 +130,8 @@ impl Lanes {
 
     /// Waits for a connection that is being opened, if there is one with few others waiting. `None`: there is not.
     pub(super) async fn wait(&self, alarm: &Alarm, until: Instant) -> Option<Result<(), ConnectError>> {
-        let opening = {
-            let opening = self.opening.borrow();
-            Rc::clone(opening.iter().find(|opening| opening.count.get() < WAITING_MAX)?)
-        };
-        opening.count.set(opening.count.get() + 1);
+        let opening = self.joinable()?;
+        let _waiting = Waiting::new(&opening);
         let outcome = std::future::poll_fn(|cx| match opening.outcome.get() {
             Some(outcome) => Poll::Ready(Some(outcome)),
             None => {
@@ -107,7 +143,6 @@ impl Lanes {
             }
         });
         let outcome = outcome.await;
-        opening.count.set(opening.count.get() - 1);
         Some(match outcome {
             Some(Outcome::Opened | Outcome::Abandoned) => Ok(()),
             Some(Outcome::Failed(error)) => Err(error),
@@ -120,6 +155,48 @@ impl Lanes {
         let opening = Rc::new(Opening::default());
         self.opening.borrow_mut().push(Rc::clone(&opening));
         Opener { lanes: self, opening }
+    }
+
+    /// Another worker has no connection, and would like to have the place of one of these: closes one without
+    /// requests, or lets none onto one that has had its turn, so that it may be closed soon.
+    pub(super) fn shed(&self, now: Instant) {
+        let mut open = self.open.borrow_mut();
+        open.retain(|lane| lane.client.is_open());
+        let Some(index) = (0..open.len()).min_by_key(|index| open[*index].client.streams()) else { return };
+        if open[index].client.streams() == 0 {
+            self.yielded.set(Some(now));
+            open.swap_remove(index).client.close();
+        } else if open[index].turn <= now {
+            open[index].rests = Some(now + REST);
+            open[index].turn = now + REST + REST_AGAIN;
+        }
+    }
+
+    /// A request has ended: closes connections that have had the rest they were to have.
+    #[inline]
+    pub(super) fn settle(&self) {
+        if self.open.borrow().iter().any(|lane| lane.rests.is_some() && lane.client.streams() == 0) {
+            self.yield_rested();
+        }
+    }
+
+    #[cold]
+    fn yield_rested(&self) {
+        self.open.borrow_mut().retain_mut(|lane| {
+            let rested = lane.client.streams() == 0 && lane.is_resting();
+            if rested {
+                self.yielded.set(Some(Instant::now()));
+                lane.client.close();
+            } else if !lane.is_resting() {
+                lane.rests = None;
+            }
+            !rested
+        });
+    }
+
+    /// Whether a connection was given up a moment ago, so that its place is another worker's.
+    pub(super) fn has_yielded(&self) -> bool {
+        self.yielded.get().is_some_and(|at| Instant::now() < at + YIELD)
     }
 
     /// Lets no new request onto any of them; each closes once its requests have ended.
@@ -149,15 +226,39 @@ impl Lanes {
 }
 
 impl Opener<'_> {
-    /// It is open.
+    /// It is open, and how much it may carry is known; whoever opened it uses one stream of it.
     pub(super) fn opened(self, lane: mux::Client) {
-        self.lanes.open.borrow_mut().push(Lane { client: lane, quiet: None });
+        self.lanes.width.set(lane.room() + lane.streams());
+        let turn = Instant::now() + TURN;
+        self.lanes.open.borrow_mut().push(Lane { client: lane, quiet: None, turn, rests: None });
         self.opening.outcome.set(Some(Outcome::Opened));
     }
 
     /// It could not be opened.
     pub(super) fn failed(self, error: ConnectError) {
         self.opening.outcome.set(Some(Outcome::Failed(error)));
+    }
+}
+
+/// The one with the fewest requests of those that have room for another.
+fn least(open: &[Lane]) -> Option<usize> {
+    let free = |index: &usize| open[*index].client.room() > 0 && !open[*index].is_resting();
+    (0..open.len()).filter(free).min_by_key(|index| open[*index].client.streams())
+}
+
+/// Counts whoever waits for a connection, for as long as it does.
+struct Waiting<'o>(&'o Opening);
+
+impl<'o> Waiting<'o> {
+    fn new(opening: &'o Opening) -> Self {
+        opening.count.set(opening.count.get() + 1);
+        Self(opening)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.count.set(self.0.count.get() - 1);
     }
 }
 

@@ -167,13 +167,26 @@ impl Pool {
         shared.connections.load(Ordering::Relaxed) < self.limits.get().connections_max
     }
 
-    /// Closes the connection that has been idle longest, if there is one.
+    /// Closes the connection that has been idle longest, or sees to it that one that carries several requests can be
+    /// closed, if there is one.
     pub(crate) fn shed(&self, endpoint: &Endpoint) {
         let mut idle = self.idle.borrow_mut();
-        if !idle.is_empty() {
+        if idle.is_empty() {
+            endpoint.lanes.shed(Instant::now());
+        } else {
             idle.remove(0);
             endpoint.stats.idle.dec();
         }
+    }
+
+    /// How long a request may wait for room.
+    pub(super) fn queue_timeout(&self) -> Duration {
+        self.limits.get().queue_timeout
+    }
+
+    /// Whether there may be a connection for each of so many requests.
+    pub(super) fn has_place_for(&self, requests: u32) -> bool {
+        requests <= self.limits.get().connections_max
     }
 
     /// Closes what has been idle for too long, and what the server has closed.

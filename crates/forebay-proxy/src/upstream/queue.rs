@@ -58,6 +58,8 @@ struct Ticket {
     number: u64,
     /// It has tried some endpoints already, and only others will do: so it does not hold up who comes behind it.
     choosy: bool,
+    /// What it waits for is a connection of this worker, so that it is nobody else's business.
+    local: bool,
     waker: RefCell<Option<Waker>>,
     /// There may be room since it has last looked.
     called: Cell<bool>,
@@ -126,29 +128,42 @@ impl Queue {
             ticket.call();
         }
         if let Some(first) = tickets.iter().find(|ticket| !ticket.choosy) {
-            line_is_ours = self.roster.line.is_first(first.number);
-            if line_is_ours {
+            let is_first = self.roster.line.is_first(first.number);
+            line_is_ours = is_first && !first.local;
+            if is_first {
                 first.call();
             }
         }
         line_is_ours && !choosy
     }
 
-    /// Waits until `look` finds something. Those who take anything look in the order in which they came.
+    /// Whether it is this one's turn to look for room.
+    fn may_look(&self, ticket: &Ticket) -> bool {
+        if ticket.choosy {
+            return true;
+        }
+        let is_first_here = |tickets: &VecDeque<Rc<Ticket>>| {
+            tickets.iter().find(|ticket| !ticket.choosy).is_none_or(|first| first.number == ticket.number)
+        };
+        self.roster.line.is_first(ticket.number) && (!ticket.local || is_first_here(&self.tickets.borrow()))
+    }
+
+    /// Waits until `look` finds something. Those who take anything look in the order in which they came; where room is
+    /// each worker's own (`local`), in that in which they came to this one.
     pub(super) async fn wait<T>(
         &self,
         look: impl Fn() -> Option<T>,
-        choosy: bool,
+        (choosy, local): (bool, bool),
         max: u32,
         alarm: &Alarm,
         until: Instant,
         mut gone: impl FnMut(&mut Context<'_>) -> bool,
     ) -> Result<T, QueueError> {
-        let place = self.enter(choosy, max)?;
+        let place = self.enter(choosy, local, max)?;
         let ticket = &*place.ticket;
         std::future::poll_fn(|cx| {
             if ticket.called.replace(false)
-                && (ticket.choosy || self.roster.line.is_first(ticket.number))
+                && self.may_look(ticket)
                 && let Some(found) = look()
             {
                 return Poll::Ready(Ok(found));
@@ -166,14 +181,15 @@ impl Queue {
         .await
     }
 
-    fn enter(&self, choosy: bool, max: u32) -> Result<Place<'_>, QueueError> {
+    fn enter(&self, choosy: bool, local: bool, max: u32) -> Result<Place<'_>, QueueError> {
         let mut tickets = self.tickets.borrow_mut();
         if tickets.len() as u64 >= u64::from(max) {
             return Err(QueueError::Full);
         }
-        let number = self.roster.line.enter(choosy);
+        let number = self.roster.line.enter(choosy || local);
         // It looks for itself once, after it is seen to wait: whoever makes room before that need not know of it.
-        let ticket = Rc::new(Ticket { number, choosy, waker: RefCell::default(), called: Cell::new(true) });
+        let ticket =
+            Rc::new(Ticket { number, choosy, local, waker: RefCell::default(), called: Cell::new(true) });
         tickets.push_back(Rc::clone(&ticket));
         self.roster.waiting.fetch_add(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use forebay_proxy::plan::{PANIC_BELOW, PoolLimits, Service, Timeouts};
+use forebay_proxy::plan::{PANIC_BELOW, PoolLimits, Protocol, Service, Timeouts};
 
 use super::lower::Lower;
 use super::problems::{Mark, Problems, Spanned};
@@ -116,7 +116,7 @@ fn service(lower: &mut Lower<'_, '_>, name: &str, fields: &Fields, usual: Timeou
         slow_start: fields.time("slow_start").unwrap_or_default(),
         panic_below: fields.count("panic_below").unwrap_or(PANIC_BELOW),
         timeout: timeouts(Some(fields), usual),
-        pool: pool(lower, fields.table("pool")),
+        pool: pool(lower, fields.table("pool"), protocol),
         protocol,
         tls,
         proxy_protocol,
@@ -139,7 +139,7 @@ pub(super) fn timeouts(fields: Option<&Fields>, usual: Timeouts) -> Timeouts {
     }
 }
 
-fn pool(lower: &mut Lower<'_, '_>, fields: Option<&Fields>) -> PoolLimits {
+fn pool(lower: &mut Lower<'_, '_>, fields: Option<&Fields>, protocol: Protocol) -> PoolLimits {
     let usual = PoolLimits::default();
     let Some(fields) = fields else { return usual };
     let pool = PoolLimits {
@@ -152,6 +152,7 @@ fn pool(lower: &mut Lower<'_, '_>, fields: Option<&Fields>) -> PoolLimits {
     };
     if let Some((requests, written)) = pool.requests_max.zip(fields.get("requests_max"))
         && requests > pool.connections_max
+        && protocol == Protocol::Http1
     {
         let what = format!(
             "{requests} requests to an endpoint never come about with {} connections, one for each",

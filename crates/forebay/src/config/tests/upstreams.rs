@@ -273,6 +273,7 @@ fn a_queue_and_a_slow_start_are_as_written() {
             "65: warning: 9 requests to an endpoint never come about with 5 connections, one for each; raise `connections_max`, or remove `requests_max`",
         ],
     );
+    check("protocol: h2c, pool: {requests_max: 9, connections_max: 5}", &[]);
 }
 
 #[test]
