@@ -18,7 +18,7 @@ use crate::outcome::ErrorKind;
 pub(crate) use multiplexed::{GrpcEnd, exchange as exchange_over};
 
 /// Bytes of a read buffer.
-const BUFFER: usize = 16 << 10;
+pub(crate) const BUFFER: usize = 16 << 10;
 /// Read buffers and heads kept while nobody reads.
 const SPARE_MAX: usize = 256;
 /// Bytes of an answer's head, and fields in it.
@@ -301,7 +301,7 @@ async fn fill(
     Ok(read)
 }
 
-fn failure(error: LinkError) -> Failure {
+pub(crate) fn failure(error: LinkError) -> Failure {
     match error {
         LinkError::TimedOut => Failure::Timeout,
         LinkError::Io(_) => Failure::Error(ErrorKind::Reset),

@@ -166,7 +166,12 @@ impl Lanes {
         let mut least: Option<(usize, &mux::Client)> = None;
         for client in open.iter() {
             let streams = client.streams();
-            if streams < self.streams && client.room() > 0 && least.is_none_or(|(fewest, _)| streams < fewest)
+            // A server that has not said how many it allows would have to refuse what is beyond that.
+            let known = streams == 0 || client.is_greeted();
+            if known
+                && streams < self.streams
+                && client.room() > 0
+                && least.is_none_or(|(fewest, _)| streams < fewest)
             {
                 least = Some((streams, client));
                 if streams == 0 {
@@ -191,13 +196,16 @@ impl<'a> Opening<'a> {
     ///
     /// # Errors
     /// It takes no request.
-    pub(crate) fn shared(self, link: Link, worker: &Worker) -> Result<Lease<'a>, Failure> {
+    pub(crate) fn shared(self, link: Link, worker: &Rc<Worker>) -> Result<Lease<'a>, Failure> {
         let lanes = self.lanes;
         lanes.shared.set(Some(true));
         let (client, drive) =
             mux::Client::new(link, lanes.limits, lanes.secure, &worker.wheel, worker.reading.buffers());
         tokio::task::spawn_local(drive);
         let stream = client.open().map_err(|_| Failure::Error(ErrorKind::StreamRefused))?;
+        if lanes.streams > 1 && lanes.keep {
+            tokio::task::spawn_local(greeted(Rc::clone(worker), Rc::clone(&stream)));
+        }
         let own = if lanes.keep {
             lanes.open.borrow_mut().push(client);
             None
@@ -210,6 +218,15 @@ impl<'a> Opening<'a> {
     /// The connection carries one request at a time, as all others will.
     pub(crate) fn single(self) {
         self.lanes.shared.set(Some(false));
+    }
+}
+
+/// Lets those who wait look again once the server has said how many streams it allows.
+async fn greeted(worker: Rc<Worker>, first: Rc<dyn Stream>) {
+    poll_fn(|cx| first.poll_tunnels(cx)).await;
+    drop(first);
+    if let Some(lanes) = &worker.lanes {
+        lanes.news.notify_waiters();
     }
 }
 

@@ -32,5 +32,6 @@ pub mod template;
 pub mod threshold;
 mod usage;
 pub mod verdict;
+mod websocket;
 mod window;
 mod worker;

@@ -120,11 +120,31 @@ pub enum When {
     Off,
 }
 
+impl Echo {
+    /// A message that matches.
+    ///
+    /// # Errors
+    /// The pattern is wrong or too large: says why.
+    pub fn matching(pattern: &str) -> Result<Self, String> {
+        crate::capture::regex(pattern).map(Self::Matching)
+    }
+}
+
 impl Http2 {
     /// Requests at once on one connection, unless something else is said.
     pub const STREAMS: usize = 100;
     /// Connections among which requests are spread, unless something else is said.
     pub const SPREAD: usize = 16;
+
+    /// Whether it may be spoken with a target, though perhaps only if that agrees.
+    #[must_use]
+    pub const fn may_be_spoken(&self, target: &Target) -> bool {
+        match self.when {
+            When::On => true,
+            When::Auto => target.tls.is_some(),
+            When::Off => false,
+        }
+    }
 }
 
 impl Default for Http2 {

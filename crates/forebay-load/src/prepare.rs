@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use forebay_base::seed::Random;
 
-use crate::plan::{Body, CELLS_MAX, Model, Plan, SERIES_MAX, Step};
+use crate::plan::{Body, CELLS_MAX, Kind, Model, Plan, SERIES_MAX, Step};
 use crate::scope::Variables;
 use crate::template::{Fault, Template};
 
@@ -152,7 +152,11 @@ impl Ready {
 impl Ready {
     fn is_plain(&self) -> bool {
         let Self { request, think: (least, most), keeps, .. } = self;
-        matches!(request, Request::Bytes(_)) && least == most && !keeps
+        let fixed = match &self.step.kind {
+            Kind::WebSocket(asked) => !matches!(asked.send, Body::Template(_)),
+            Kind::Http | Kind::Grpc(_) => true,
+        };
+        matches!(request, Request::Bytes(_)) && least == most && !keeps && fixed
     }
 }
 
@@ -171,8 +175,23 @@ impl Parts {
                 concat!("forebay-load/", env!("CARGO_PKG_VERSION")).as_bytes(),
             );
         }
-        if !plan.keep_alive && !named("connection") {
-            push_field(&mut fixed, "Connection", b"close");
+        match step.kind {
+            Kind::Http => {
+                if !plan.keep_alive && !named("connection") {
+                    push_field(&mut fixed, "Connection", b"close");
+                }
+            }
+            Kind::Grpc(_) => {
+                push_field(&mut fixed, "TE", b"trailers");
+                if !named("content-type") {
+                    push_field(&mut fixed, "Content-Type", b"application/grpc");
+                }
+            }
+            Kind::WebSocket(_) => {
+                push_field(&mut fixed, "Connection", b"Upgrade");
+                push_field(&mut fixed, "Upgrade", b"websocket");
+                push_field(&mut fixed, "Sec-WebSocket-Version", b"13");
+            }
         }
         let headers = step.headers.clone();
         Self { start, path: step.path.clone(), fixed, headers, body: step.body.clone() }

@@ -67,6 +67,8 @@ pub(crate) struct Times {
     pub(crate) handshake: Option<Duration>,
     /// The status of the answer, if there was one.
     pub(crate) status: Option<u16>,
+    /// There was an answer that has no status.
+    pub(crate) replied: bool,
     pub(crate) bytes_out: u64,
     pub(crate) bytes_in: u64,
 }
@@ -124,7 +126,7 @@ impl Recorder {
         let Started { series, planned, at } = started;
         let response = now.saturating_sub(planned);
         let tally = self.tally(series, planned);
-        let Times { first_byte, connect, handshake, status, bytes_out, bytes_in } = times;
+        let Times { first_byte, connect, handshake, status, replied, bytes_out, bytes_in } = times;
         tally.bytes_out += bytes_out;
         tally.bytes_in += bytes_in;
         if let Some(status) = status {
@@ -157,7 +159,7 @@ impl Recorder {
                 Bucket::Timeout
             }
         };
-        self.windows.settle(planned, bucket, status.is_some(), response);
+        self.windows.settle(planned, bucket, replied || status.is_some(), response);
         match bucket {
             Bucket::Ok => {
                 self.moment.ok += 1;

@@ -1,4 +1,6 @@
-//! One user at work: the steps of a scenario, one after another, over a connection of its own.
+//! One user at work: the steps of a scenario, one after another.
+
+mod websocket;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -102,7 +104,11 @@ impl User {
                 self.settle(started, Times::default(), Ending::Error(ErrorKind::Template), worker.now());
                 return Ran::Exhausted;
             }
-            match self.step(step, started).await {
+            let then = match &step.step.kind {
+                Kind::WebSocket(asked) => Box::pin(self.converse(step, asked, started)).await,
+                Kind::Http | Kind::Grpc(_) => self.step(step, started).await,
+            };
+            match then {
                 Then::Next => {}
                 Then::Stop => return Ran::Answered,
                 Then::Unanswered => return Ran::Unanswered,

@@ -2,6 +2,7 @@
 
 mod counts;
 mod faults;
+mod http2;
 mod sessions;
 mod times;
 

@@ -9,7 +9,7 @@ mod step;
 mod texts;
 
 use lab::{CYCLES, FAULT, LOGS, PROCESS, RECOVERED, WATCH};
-use step::{CAPTURE, EXPECT, STEP};
+use step::{CAPTURE, EXPECT, GRPC, MESSAGE, STEP, WEBSOCKET};
 use texts::{FILE, HEADER_NAME, HOST, LABEL, LEVEL, NAME, STAGES, TAG, TEMPLATE, THRESHOLD, TITLE, URL};
 
 /// Everything a load plan may hold.
@@ -47,9 +47,9 @@ it at once, with line, column and remedy, and `forebay load schema` prints a JSO
 ";
 
 /// Every table, in the order of the reference.
-static TABLES: [&Table; 16] = [
-    &TOP, &TLS, &STAGE, &PRESET, &SPIKE, &SOAK, &FEEDER, &SCENARIO, &STEP, &CAPTURE, &EXPECT, &PROCESS,
-    &WATCH, &FAULT, &CYCLES, &RECOVERED,
+static TABLES: [&Table; 19] = [
+    &TOP, &TLS, &STAGE, &PRESET, &SPIKE, &SOAK, &FEEDER, &SCENARIO, &STEP, &CAPTURE, &EXPECT, &GRPC,
+    &MESSAGE, &WEBSOCKET, &PROCESS, &WATCH, &FAULT, &CYCLES, &RECOVERED,
 ];
 
 /// The whole file.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use forebay_load::lab::Lab;
-use forebay_load::plan::{Plan, SCENARIOS_MAX, Scenario};
+use forebay_load::plan::{Kind, Plan, SCENARIOS_MAX, Scenario};
 use forebay_load::threshold::Threshold;
 
 use super::changes::Changes;
@@ -63,6 +63,12 @@ pub(super) fn finish(lower: &mut Lower<'_, '_>, top: &Fields, scenarios: Vec<Sce
     }
     let (url, schedule) = (url?, schedule?);
     let (target, http2) = protocol::target(lower, top, &url.value, url.at)?;
+    let calls = scenarios.iter().flat_map(|one| &one.steps).any(|step| matches!(step.kind, Kind::Grpc(_)));
+    if calls && !http2.may_be_spoken(&target) {
+        let at = top.get("scenarios").map_or(Mark::FILE, |value| value.at);
+        let what = "calls of gRPC need HTTP/2, which is not spoken here";
+        lower.problems.error_fix(at, what, "write `http2: on`");
+    }
     Some(Plan {
         name: url.value.authority,
         target,

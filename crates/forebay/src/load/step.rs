@@ -1,5 +1,7 @@
 //! One request of a scenario: what is sent, and what its answer must be like.
 
+mod messages;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -119,6 +121,12 @@ pub(super) fn lower(
     usual: &Usual,
     names: &mut Names,
 ) -> Option<Step> {
+    if let Some(asked) = fields.table("grpc") {
+        return messages::grpc(lower, fields, asked, usual, names);
+    }
+    if let Some(asked) = fields.table("websocket") {
+        return messages::websocket(lower, fields, asked, usual, names);
+    }
     let asked = method_and_path(lower, fields);
     let template =
         asked.as_ref().and_then(|(_, at, path)| self::path(lower, Spanned { at: *at, value: path }, names));

@@ -1,10 +1,10 @@
 //! The keys of steps.
 
-use super::TIMEOUT;
 use super::texts::{
-    BODY, CONTENT, FILE, HEADER_NAME, JSON_PATH, LABEL, NAME, PATH, PATTERN, REQUEST, STATUS, TAG, TEMPLATE,
-    THINK, TITLE,
+    BODY, CONTENT, FILE, HEADER_NAME, JSON_PATH, LABEL, METHOD, NAME, PATH, PATTERN, REQUEST, STATUS, TAG,
+    TEMPLATE, THINK, TITLE,
 };
+use super::{HOUR, MILLISECOND, TIMEOUT};
 use crate::config::schema::{Choice, Choose, Key, Shape, Table};
 
 pub(super) static STEP: Table = Table {
@@ -18,6 +18,12 @@ pub(super) static STEP: Table = Table {
         Key::new("delete", Shape::Text(&PATH)).doc("The path of a DELETE.").example("/items/1"),
         Key::new("head", Shape::Text(&PATH)).doc("The path of a HEAD.").example("/items/1"),
         Key::new("request", Shape::Text(&REQUEST)).doc("Any other method, and the path.").example("PURGE /cache"),
+        Key::new("grpc", Shape::Table(&GRPC))
+            .doc("A unary call of gRPC instead of a request. It needs HTTP/2.")
+            .example("{method: shop.Cart/Add, message: {hex: 0a0474657374}}"),
+        Key::new("websocket", Shape::Table(&WEBSOCKET))
+            .doc("Messages over a WebSocket instead of a request; each is counted and timed like one.")
+            .example("{path: /chat, send: hello}"),
         Key::new("name", Shape::Text(&TITLE))
             .doc("What reports call it; steps of the same name are counted together. Default: method and path.")
             .example("item"),
@@ -49,8 +55,81 @@ pub(super) static STEP: Table = Table {
     ],
     later: &["loop", "if"],
     choices: &[
-        Choice { keys: &["get", "post", "put", "patch", "delete", "head", "request"], how: Choose::One },
-        Choice { keys: &["json", "body", "body_file"], how: Choose::AtMostOne },
+        Choice {
+            keys: &["get", "post", "put", "patch", "delete", "head", "request", "grpc", "websocket"],
+            how: Choose::One,
+        },
+        Choice { keys: &["json", "body", "body_file", "grpc", "websocket"], how: Choose::AtMostOne },
+        Choice { keys: &["capture", "grpc", "websocket"], how: Choose::AtMostOne },
+        Choice { keys: &["expect", "grpc", "websocket"], how: Choose::AtMostOne },
+    ],
+};
+
+pub(super) static GRPC: Table = Table {
+    name: "grpc",
+    doc: "A unary call of gRPC. It is ok if it ends with the `grpc-status` that is expected; any other is an error of its own kind, such as `grpc_unavailable`.",
+    keys: &[
+        Key::new("method", Shape::Text(&METHOD))
+            .required()
+            .doc("What is called: package and service, then the method.")
+            .example("shop.Cart/Remove"),
+        Key::new("message", Shape::Table(&MESSAGE))
+            .doc("The message, as the bytes it is encoded to. Default: an empty one, all of whose fields have their defaults.")
+            .example("{base64: CgR0ZXN0}"),
+        Key::new("metadata", Shape::Map { min: 1, key: &HEADER_NAME, value: &Shape::Text(&TEMPLATE) })
+            .doc("Metadata of the call; the value of a name that ends with `-bin` is base64.")
+            .example("{authorization: \"Bearer {{ $uuid }}\"}"),
+        Key::new("status", Shape::Count { min: 0, max: 16 })
+            .default("0")
+            .doc("The `grpc-status` that is expected; 0 is OK.")
+            .example("5"),
+    ],
+    later: &["proto", "json"],
+    choices: &[],
+};
+
+pub(super) static MESSAGE: Table = Table {
+    name: "message",
+    doc: "A message of gRPC: the bytes of its encoding, without the five that go before them on the wire.",
+    keys: &[
+        Key::new("hex", Shape::Text(&CONTENT))
+            .doc("In pairs of hexadecimal digits.")
+            .example("0a 04 74 65 73 74"),
+        Key::new("base64", Shape::Text(&CONTENT)).doc("In base64.").example("CgR0ZXN0"),
+        Key::new("file", Shape::Text(&FILE)).doc("A file that holds just these bytes.").example("body.bin"),
+    ],
+    later: &[],
+    choices: &[Choice { keys: &["hex", "base64", "file"], how: Choose::One }],
+};
+
+pub(super) static WEBSOCKET: Table = Table {
+    name: "websocket",
+    doc: "Messages over a WebSocket that is opened over HTTP/1.1 (`wss` where the target is `https://`) and closed after them. Each is a request as far as counts and times go, from sending to what comes back; opening is part of the first one's time. `timeout` holds for each.",
+    keys: &[
+        Key::new("path", Shape::Text(&PATH)).required().doc("Where it is asked for.").example("/chat"),
+        Key::new("send", Shape::Text(&BODY)).doc("The message, as text.").example("\"hello {{ $uuid }}\""),
+        Key::new("send_file", Shape::Text(&FILE))
+            .doc("A file that is the message, byte for byte; nothing is filled in.")
+            .example("body.bin"),
+        Key::new("expect", Shape::Either(&[Shape::Word("echo"), Shape::Word("none")]))
+            .default("echo")
+            .doc("What comes back: the same message, or nothing that is waited for, so that times are only those of sending. Other messages before it are passed over.")
+            .example("none"),
+        Key::new("regex", Shape::Text(&PATTERN))
+            .doc("A regular expression (of linear time) that the message that comes back matches.")
+            .example("'\"ok\"'"),
+        Key::new("messages", Shape::Count { min: 1, max: 1_000_000 })
+            .default("1")
+            .doc("How many are sent, unless the last stage ends before.")
+            .example("10"),
+        Key::new("interval", Shape::Time { min: MILLISECOND, max: HOUR })
+            .doc("From one message to the next. One that has to wait for the one before counts from when it was due. Default: the next is sent once the last is answered.")
+            .example("100ms"),
+    ],
+    later: &[],
+    choices: &[
+        Choice { keys: &["send", "send_file"], how: Choose::One },
+        Choice { keys: &["expect", "regex"], how: Choose::AtMostOne },
     ],
 };
 

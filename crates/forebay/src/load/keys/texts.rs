@@ -25,6 +25,12 @@ pub(super) static THRESHOLD: Text =
     Text { noun: "a condition, such as `p(95)<100ms`", min: 1, max: 500, pattern: None };
 pub(super) static PATH: Text =
     Text { noun: "a path, such as `/items/{{ id }}`", min: 1, max: 8_192, pattern: Some("^/") };
+pub(super) static METHOD: Text = Text {
+    noun: "a service and a method, such as `shop.Cart/Add`",
+    min: 3,
+    max: 1_000,
+    pattern: Some("^[0-9a-zA-Z_.]+/[0-9a-zA-Z_]+$"),
+};
 pub(super) static REQUEST: Text = Text {
     noun: "a method and a path, such as `PURGE /cache`",
     min: 1,

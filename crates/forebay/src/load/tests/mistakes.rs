@@ -103,11 +103,11 @@ fn mistakes_of_stages_are_told() {
 fn mistakes_of_steps_are_told() {
     check_step(
         "{get: /, post: /}",
-        "3:31: error: `post` cannot stand beside `get`; keep one of `get`, `post`, `put`, `patch`, `delete`, `head` and `request`",
+        "3:31: error: `post` cannot stand beside `get`; keep one of `get`, `post`, `put`, `patch`, `delete`, `head`, `request`, `grpc` and `websocket`",
     );
     check_step(
         "{post: /, json: 1, body: x}",
-        "3:41: error: `body` cannot stand beside `json`; keep one of `json`, `body` and `body_file`",
+        "3:41: error: `body` cannot stand beside `json`; keep one of `json`, `body`, `body_file`, `grpc` and `websocket`",
     );
     check_step("{get: items}", "3:28: error: `items`: a path begins with `/`");
     check_step(
@@ -127,6 +127,15 @@ fn mistakes_of_steps_are_told() {
         "3:43: error: cannot read the body in `nothing`: No such file or directory (os error 2)",
     );
     for (step, part) in [
+        ("{grpc: {method: a.B/c}}", "write `http2: on`"),
+        ("{grpc: {method: a.B}}", "a service and a method"),
+        ("{grpc: {method: a.B/c, message: {hex: 0a0}}}", "pairs of hexadecimal digits"),
+        ("{grpc: {method: a.B/c, message: {base64: '?'}}}", "is not base64"),
+        ("{grpc: {method: a.B/c}, expect: {status: 200}}", "cannot stand beside"),
+        ("{websocket: {path: /, send: a}, json: 1}", "cannot stand beside"),
+        ("{websocket: {path: /}}", "`send`"),
+        ("{websocket: {path: /, send: a, regex: '('}}", "not a regular expression"),
+        ("{websocket: {path: /, send: '{{ none }}'}}", "`none`"),
         ("{get: '/{{ '}", "3:28: error:"),
         ("{get: '/a b'}", "percent-encode"),
         ("{get: /, headers: {\"a b\": 1}}", "cannot be the name of a header"),

@@ -86,6 +86,21 @@ const FRAMES: &[Frame] = &[
         file: frame!(scenario "{steps: [{get: /, capture: {a: {@}}}]}"),
         keys: &[("header", "a")],
     },
+    Frame {
+        table: "grpc",
+        file: "{target: 'http://127.0.0.1:1', http2: on, stages: 1s@1, scenarios: [{steps: [{grpc: {@}}]}]}",
+        keys: &[("method", "shop.Cart/Add")],
+    },
+    Frame {
+        table: "message",
+        file: "{target: 'http://127.0.0.1:1', http2: on, stages: 1s@1, scenarios: [{steps: [{grpc: {method: a/b, message: {@}}}]}]}",
+        keys: &[("hex", "ff")],
+    },
+    Frame {
+        table: "websocket",
+        file: frame!(scenario "{steps: [{websocket: {@}}]}"),
+        keys: &[("path", "/"), ("send", "hello")],
+    },
     Frame { table: "expect", file: frame!(scenario "{steps: [{get: /, expect: {@}}]}"), keys: &[] },
 ];
 
@@ -108,7 +123,7 @@ impl Frame {
         let file = self.file.replace("{@", &format!("{{{}", written.join(", ")));
         match key.name {
             // Some keys make sense only with users, or with another file.
-            "connections" | "streams" => file.replace("target:", "http2: on, target:"),
+            "connections" | "streams" | "grpc" => file.replace("target:", "http2: on, target:"),
             "tls" => file.replace("http:", "https:"),
             "cert" if !value.is_empty() => file.replace("cert:", "key: client.key, cert:"),
             "key" if !value.is_empty() => file.replace("key:", "cert: client.pem, key:"),
