@@ -93,12 +93,20 @@ fn transport(settings: &Settings) -> TransportConfig {
         .max_concurrent_bidi_streams(limits.streams.into())
         .max_concurrent_uni_streams(UNIDIRECTIONAL_MAX.into())
         .stream_receive_window(limits.stream_window.into())
-        .receive_window(limits.connection_window.into())
+        .receive_window(connection_window(limits))
         .send_window(limits.connection_window.into())
         .crypto_buffer_size(CRYPTO_BYTES_MAX)
         .datagram_receive_buffer_size(None)
         .max_idle_timeout(Some(IdleTimeout::try_from(*idle).unwrap_or(VarInt::MAX.into())));
     config
+}
+
+/// Bytes of body that may be on their way on all streams together. They are given back when somebody takes them, an
+/// eighth of the window at a time: all streams that nobody reads must leave room for what is read.
+fn connection_window(limits: &Limits) -> VarInt {
+    let streams = u64::from(limits.streams).saturating_mul(limits.stream_window.into());
+    let window = (streams + streams / 4).max(limits.connection_window.into());
+    VarInt::from_u64(window).unwrap_or(VarInt::MAX)
 }
 
 /// A UDP socket at `address`, which others may share; does not block.

@@ -5,7 +5,7 @@
 //! rule ends its stream or the connection as the RFC says, and counts against a budget (`Counters::glitches`).
 
 mod body;
-mod budget;
+pub(crate) mod budget;
 mod control;
 mod faults;
 mod heads;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use forebay_base::time::Instant;
 use quinn::RecvStream;
 use quinn::crypto::rustls::HandshakeData;
 use rustls::pki_types::CertificateDer;
@@ -15,6 +16,7 @@ use super::arrival::Arrival;
 use super::control::{Opened, Purpose, Reader};
 use super::frame::{Code, VARINT_MAX, goaway, preface, varint};
 use crate::h2::Limits;
+use crate::h2::connection::budget::{Budget, Verdict};
 use crate::tls;
 
 /// The highest stream that a request can come by.
@@ -42,8 +44,8 @@ pub(crate) struct Shared {
     idle: Duration,
     /// Requests that are being served, at most `limits.streams`.
     open: Cell<u32>,
-    /// Work that brought nothing, less what requests served excuse.
-    glitches: Cell<u32>,
+    /// Work that brought nothing, less what time and requests served excuse.
+    budget: Cell<Budget>,
     leaving: Cell<Leaving>,
     /// The next request will come by this stream or a later one.
     next: Cell<u64>,
@@ -71,7 +73,7 @@ impl Connection {
             connect,
             idle,
             open: Cell::new(0),
-            glitches: Cell::new(0),
+            budget: Cell::new(Budget::new(limits.glitches, Instant::now())),
             leaving: Cell::new(Leaving::No),
             next: Cell::new(0),
             changed: Notify::new(),
@@ -186,18 +188,28 @@ impl Shared {
     }
 
     fn glitches(&self, more: u32) {
-        let glitches = self.glitches.get().saturating_add(more);
-        self.glitches.set(glitches);
-        if glitches > self.limits.glitches {
-            self.close(Code::EXCESSIVE_LOAD);
-        } else if glitches > self.limits.glitches / 4 * 3 {
-            self.leave();
+        if more == 0 {
+            return;
         }
+        let (now, mut budget) = (Instant::now(), self.budget.get());
+        for _ in 0..more {
+            match budget.glitch(now) {
+                Verdict::Fine => {}
+                Verdict::Leave => self.leave(),
+                Verdict::Close => {
+                    self.close(Code::EXCESSIVE_LOAD);
+                    break;
+                }
+            }
+        }
+        self.budget.set(budget);
     }
 
     /// A request came to its end, which excuses a glitch.
     pub(crate) fn served(&self) {
-        self.glitches.set(self.glitches.get().saturating_sub(1));
+        let mut budget = self.budget.get();
+        budget.served();
+        self.budget.set(budget);
     }
 
     fn is_idle(&self) -> bool {

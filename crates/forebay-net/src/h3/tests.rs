@@ -123,6 +123,23 @@ fn large_bodies_wait_for_windows_in_both_directions() {
 }
 
 #[test]
+fn streams_that_nobody_reads_keep_no_other_waiting() {
+    let limits =
+        Limits { streams: 20, stream_window: 4 << 10, connection_window: 8 << 10, ..Limits::default() };
+    with(limits, async |bench| {
+        let mut raw = Raw::new(bench.connect().await).await;
+        let mut unread = Vec::new();
+        for _ in 1..limits.streams {
+            let mut frames = [head("/wait", &[]), body(&[0; 8 << 10])].concat();
+            frames.truncate(limits.stream_window as usize);
+            unread.push(raw.open(&[frames]).await);
+            bench.log.wait_for("waiting").await;
+        }
+        assert_eq!(raw.status(&[head("/take", &[]), body(&[0; 100_000])]).await, Ok("200".to_owned()));
+    });
+}
+
+#[test]
 fn many_requests_are_served_at_a_time() {
     with(Limits::default(), async |bench| {
         let client = client::Client::new(bench.connect().await).await;

@@ -19,7 +19,7 @@ const EXCUSED_BY_DATA: u32 = 4;
 
 /// What the count says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// Go on.
     Fine,
     /// Three quarters are used: finish what has begun, on a new connection please.
@@ -29,8 +29,8 @@ pub(super) enum Verdict {
 }
 
 /// The count for one connection.
-#[derive(Debug)]
-pub(super) struct Budget {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
     max: u32,
     glitches: u32,
     /// Small frames that are expected, for what has been sent and asked for.
@@ -40,7 +40,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    pub(super) const fn new(max: u32, now: Instant) -> Self {
+    pub(crate) const fn new(max: u32, now: Instant) -> Self {
         Self { max, glitches: 0, excuses: EXCUSED_BY_REQUEST, forgiven: now }
     }
 
@@ -59,7 +59,7 @@ impl Budget {
     }
 
     /// A request has been answered, and both sides are done with it.
-    pub(super) fn served(&mut self) {
+    pub(crate) fn served(&mut self) {
         self.glitches = self.glitches.saturating_sub(1);
     }
 
@@ -77,7 +77,7 @@ impl Budget {
     }
 
     /// A frame, or a fault, that made work and brought nothing.
-    pub(super) fn glitch(&mut self, now: Instant) -> Verdict {
+    pub(crate) fn glitch(&mut self, now: Instant) -> Verdict {
         self.forgive(now);
         self.glitches = self.glitches.saturating_add(1);
         if self.glitches > self.max {
