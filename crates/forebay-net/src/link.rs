@@ -177,6 +177,12 @@ impl Link {
         address.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
+    /// Our address; `None`: the connection is gone, or is one of this machine's, which has none.
+    #[must_use]
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.wire.borrow().reference().local_addr().ok()?.as_socket()
+    }
+
     /// Waits until there is something to read (or the end), holding no buffer meanwhile. A read may find nothing
     /// yet: not every byte of a secured connection is one of ours.
     #[inline]

@@ -36,8 +36,8 @@ pub(crate) struct Who {
     pub(crate) peer: SocketAddr,
     /// A proxy has connected, and has not said for whom: what is sent is not its own, nor to be believed as such.
     pub(crate) unnamed: bool,
-    /// Our end, where services want to know it.
-    pub(crate) local: Option<SocketAddr>,
+    /// Our end, if it is not to be had from what carries a request.
+    pub(crate) local: Cell<Option<SocketAddr>>,
     /// The peer's address as text.
     text: Text,
     /// Where it came in.
@@ -49,7 +49,7 @@ pub(crate) struct Who {
 impl Who {
     pub(crate) fn new(peer: SocketAddr, listener: Listener) -> Self {
         let text = Text::new(peer.ip());
-        Self { peer, unnamed: false, local: None, text, listener, secured: None }
+        Self { peer, unnamed: false, local: Cell::default(), text, listener, secured: None }
     }
 
     pub(crate) fn secured(peer: SocketAddr, listener: Listener, handshake: Handshake) -> Self {
@@ -58,7 +58,8 @@ impl Who {
 
     /// The same with our end known.
     pub(crate) fn at(self, local: Option<SocketAddr>) -> Self {
-        Self { local, ..self }
+        self.local.set(local);
+        self
     }
 
     /// The same; `unnamed`: the peer is not who it speaks for.
@@ -141,6 +142,15 @@ impl Client {
             Wire::Link(link) => link.reset_on_close(),
             Wire::Stream(stream) => stream.reset(Reset::InternalError),
         }
+    }
+
+    /// Our end of its connection, as far as it is known. Few ask.
+    #[cold]
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        self.who.local.get().or_else(|| match &self.wire {
+            Wire::Link(link) => link.local(),
+            Wire::Stream(_) => None,
+        })
     }
 
     /// The stream, if it is one.

@@ -307,7 +307,7 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
         let ask = Ask {
             worker: record.worker,
             limits: record.limits(),
-            who: &turn.client.who,
+            client: turn.client,
             alarm: &turn.client.alarm,
             now,
             silence: times.tcp_user,

@@ -26,6 +26,9 @@ pub(crate) async fn serve(worker: &Rc<Worker>, link: Link, who: Rc<Who>, receive
     let limits = http2_limits(&active.plan.limits);
     let idle = active.plan.limits.idle;
     drop(active);
+    if who.local.get().is_none() {
+        who.local.set(link.local());
+    }
     let received_bytes = received.as_deref().map(Buffer::filled).unwrap_or_default();
     let mut server = mux::Server::new(link, limits, &worker.wheel, &worker.buffers, received_bytes);
     drop(received);

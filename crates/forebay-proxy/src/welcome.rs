@@ -36,9 +36,6 @@ pub(crate) async fn serve(worker: Rc<Worker>, arrival: Arrival) {
     } else {
         arrival
     };
-    if local.is_none() && worker.active().introduces {
-        local = socket.local();
-    }
     let link = match socket {
         Socket::Tcp(stream) => Link::new(stream),
         Socket::Unix(stream) => Link::unix(stream),

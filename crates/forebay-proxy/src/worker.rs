@@ -76,8 +76,6 @@ pub(crate) struct Active {
     pub(crate) recording: Option<Sink>,
     /// Who has written lately, for routes that split reads from writes.
     pub(crate) writers: Writers,
-    /// A service wants to be told by the PROXY protocol who its clients are.
-    pub(crate) introduces: bool,
 }
 
 impl Active {
@@ -99,8 +97,7 @@ impl Active {
             .collect();
         let routes = plan.routes.iter().map(|route| making.stats.route(&route.name)).collect();
         let recording = recording.map(Recording::sink);
-        let introduces = plan.services.iter().any(|service| service.proxy_protocol.is_some());
-        Self { plan, routes, upstreams, recording, writers: writers.clone(), introduces }
+        Self { plan, routes, upstreams, recording, writers: writers.clone() }
     }
 
     /// Closes idle connections of services that `after` no longer has.

@@ -1,11 +1,15 @@
 //! Who a client is, as proxies say by the PROXY protocol: of HAProxy, to HAProxy and nginx, and by the byte.
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
 
+use forebay_testkit::DEADLINE;
 use forebay_testkit::check::eventually;
 use forebay_testkit::gateway;
-use forebay_testkit::gateway::Gateway;
+use forebay_testkit::gateway::{Gateway, Signal};
 use forebay_testkit::message::Response;
 use forebay_testkit::origin::Origin;
 use forebay_testkit::scratch::Scratch;
@@ -58,6 +62,29 @@ fn services_hear_of_the_client_that_a_header_names() {
     ] {
         let answer = ask(&gateway, &header).unwrap_or_else(|failed| panic!("{header:?}: {failed}"));
         assert_eq!((answer.status, told(&origin)), (200, client.to_owned()), "{header:?}");
+    }
+}
+
+/// What proxies pass on of connections without a name is anybody's word.
+#[test]
+fn clients_without_a_name_do_not_speak_for_the_proxy() {
+    let origin = Origin::echo();
+    let gateway = expecting(&origin, "");
+    for (header, seen) in [
+        (b"PROXY UNKNOWN\r\n".to_vec(), "127.0.0.1"),
+        (bytes(0x20, 0x00, &[]), "127.0.0.1"),
+        (bytes(0x21, 0x00, &[]), "127.0.0.1"),
+        (b"PROXY TCP4 203.0.113.7 192.0.2.1 50000 443\r\n".to_vec(), "203.0.113.7"),
+        // A proxy that is trusted stands before the one that connects.
+        (b"PROXY TCP4 127.0.0.1 127.0.0.1 50000 443\r\n".to_vec(), "198.51.100.1, 127.0.0.1"),
+    ] {
+        let lies = b"GET /x HTTP/1.1\r\nHost: t\r\nX-Forwarded-For: 198.51.100.1\r\n\
+            X-Request-Id: mine\r\n\r\n";
+        let answer = gateway.client().ask([&header[..], lies].concat());
+        let answer = answer.unwrap_or_else(|failed| panic!("{header:?}: {failed}"));
+        assert_eq!((answer.status, told(&origin)), (200, seen.to_owned()), "{header:?}");
+        let id = origin.last().headers.get("x-request-id").map(str::to_owned);
+        assert_eq!(id.as_deref() == Some("mine"), seen.contains(','), "{header:?}: {id:?}");
     }
 }
 
@@ -209,4 +236,62 @@ fn haproxy_understands_our_headers() {
         let seen = origin.last().headers.get("x-seen").map(str::to_owned);
         assert_eq!((answer.status, seen.as_deref()), (200, Some("127.0.0.1")), "{version}");
     }
+}
+
+/// A service that answers every connection once, and what the first line of each was.
+fn first_lines() -> (SocketAddr, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
+    let address = listener.local_addr().expect("it is bound");
+    let (tell, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut reader = BufReader::new(&stream);
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).is_ok_and(|read| read > 0) {}
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            let first = head.lines().next().unwrap_or_default().to_owned();
+            if tell.send(first).is_err() {
+                return;
+            }
+        }
+    });
+    (address, lines)
+}
+
+/// HTTP/2's preface, and no settings.
+const BEGINNING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// A request for `/` on this stream.
+fn get_on(stream: u8) -> [u8; 15] {
+    [0, 0, 6, 1, 5, 0, 0, 0, stream, 0x82, 0x86, 0x84, 0x01, 1, b't']
+}
+
+#[test]
+fn clients_that_were_there_before_a_service_wanted_to_know_are_named_too() {
+    let (service, lines) = first_lines();
+    let line = || lines.recv_timeout(DEADLINE).expect("the service is asked");
+    let settings = |proxy_protocol: &str| {
+        format!(
+            "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nworkers: 1\n\
+             services:\n  app: {{ endpoints: [\"{service}\"], proxy_protocol: {proxy_protocol} }}\n\
+             routes:\n  - {{ match: /*, to: app }}\n"
+        )
+    };
+    let gateway = gateway!("{}", settings("off"));
+    let (mut alone, mut shared) = (gateway.client(), gateway.client());
+    assert_eq!(alone.get("/").status, 200);
+    assert_eq!(line(), "GET / HTTP/1.1");
+    shared.send([BEGINNING, &get_on(1)].concat()).expect("the gateway listens");
+    assert_eq!(line(), "GET / HTTP/1.1");
+
+    gateway.write_settings(&settings("v1"));
+    gateway.signal(Signal::Hangup);
+    gateway.await_metric("forebay_reloads_total{result=\"succeeded\"}", |reloads| reloads >= 1.0);
+    let port = gateway.addr().port();
+    let named = |client: &Client| format!("PROXY TCP4 127.0.0.1 127.0.0.1 {} {port}", client.local().port());
+    assert_eq!(alone.get("/").status, 200);
+    assert_eq!(line(), named(&alone));
+    shared.send(get_on(3)).expect("the connection is open");
+    assert_eq!(line(), named(&shared));
 }

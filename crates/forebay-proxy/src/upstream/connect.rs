@@ -17,7 +17,7 @@ use forebay_net::wheel::Alarm;
 
 use super::pool::Place;
 use super::{Carrier, Endpoint, News, Pooled, Shared};
-use crate::client::Who;
+use crate::client::Client;
 use crate::multiplexed;
 use crate::plan::Limits;
 use crate::worker::Worker;
@@ -27,7 +27,7 @@ const RECLAIM_TRIES: usize = 20;
 /// Time for a worker to hear and close one.
 const RECLAIM_PAUSE: Duration = Duration::from_millis(2);
 /// Where a connection carries several requests, others may need it for a while, and are asked less and less often.
-const RECLAIM_PAUSE_MAX: Duration = Duration::from_millis(16);
+const RECLAIM_PAUSE_MAX: Duration = Duration::from_millis(8);
 
 /// Connections to an endpoint that are waited for on behalf of one request.
 const SHARE_TRIES: usize = 16;
@@ -55,7 +55,7 @@ pub(crate) enum ConnectError {
 pub(crate) struct Ask<'a> {
     pub(crate) worker: &'a Worker,
     pub(crate) limits: &'a Limits,
-    pub(crate) who: &'a Who,
+    pub(crate) client: &'a Client,
     pub(crate) alarm: &'a Alarm,
     pub(crate) now: Instant,
     /// A new connection breaks when the other side acknowledges nothing for so long.
@@ -198,7 +198,7 @@ async fn open(
     let opened = async {
         let link = open_at(endpoint, ask.alarm, deadline).await?;
         link.break_when_silent(ask.silence);
-        endpoint.speech.introduce(&link, ask.who, ask.alarm, deadline).await?;
+        endpoint.speech.introduce(&link, ask.client, ask.alarm, deadline).await?;
         endpoint.speech.secure(endpoint, link, ask.alarm, deadline).await
     };
     match opened.await {

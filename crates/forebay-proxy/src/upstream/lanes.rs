@@ -24,7 +24,7 @@ const REST: Duration = Duration::from_millis(100);
 /// If they do not, they are long ones, and it goes on for so long before it rests again.
 const REST_AGAIN: Duration = Duration::from_secs(2);
 /// Whoever gave a connection up asks for another one only after so long: others wait for the place.
-const YIELD: Duration = Duration::from_millis(50);
+const YIELD: Duration = Duration::from_millis(20);
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ use forebay_net::tls::{self, Alpn, Failure};
 use forebay_net::wheel::Alarm;
 
 use super::{ConnectError, Endpoint};
-use crate::client::Who;
+use crate::client::Client;
 use crate::plan::{Protocol, ProxyProtocol, Service};
 
 /// See the module. Connections made by one are of no use to another.
@@ -37,12 +37,12 @@ impl Speech {
     pub(super) async fn introduce(
         &self,
         link: &Link,
-        who: &Who,
+        asking: &Client,
         alarm: &Alarm,
         deadline: Instant,
     ) -> Result<(), ConnectError> {
         let Some(version) = self.proxy_protocol else { return Ok(()) };
-        let client = who.local.map(|local| (who.peer, local));
+        let client = asking.local().map(|local| (asking.who.peer, local));
         let mut header = Vec::new();
         match version {
             ProxyProtocol::V1 => proxy_protocol::write_v1(&mut header, client),
