@@ -52,6 +52,10 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// Empties it; `false`: it has grown too large to be kept.
     pub(crate) fn tidy(&mut self) -> bool {
+        // What one request says is not told of the next one, should that be too broken to be read.
+        self.target.clear();
+        self.host.clear();
+        self.port = None;
         self.protocol = None;
         self.out.clear();
         self.reply.clear();

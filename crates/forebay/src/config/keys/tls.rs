@@ -54,7 +54,7 @@ pub(super) static TLS: Table = Table {
             "redirect",
             Shape::Either(&[Shape::Word("on"), Shape::Word("off"), Shape::Count { min: 1, max: 65_535 }]),
         )
-        .doc("Redirect requests that come in without TLS to `https://`: at the port of the first such address, or at this one. Default: `on` if all addresses without TLS are at port 80, else `off`. What ACME servers ask for is not redirected.")
+        .doc("Redirect requests that come in without TLS to `https://`: at the port of the first such address, or at this one. Default: `on` if all addresses without TLS are at port 80, else `off`. What an ACME server asks for while a certificate for `domains` is fetched is not redirected.")
         .example("8443"),
         Key::new("hsts", Shape::Either(&[Shape::Word("on"), Shape::Word("off"), MAX_AGE, Shape::Table(&HSTS)]))
             .default("off")
