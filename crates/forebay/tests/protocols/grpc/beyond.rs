@@ -70,7 +70,7 @@ fn refusals_are_statuses() {
     for (settings, code, message) in [
         (of(server.address, "").replace("/*", "/other/*"), Code::Unimplemented, "No route matches"),
         (of(nobody, ""), Code::Unavailable, "No endpoint of the service accepted"),
-        (of(slow, ", timeout: { total: 100ms }"), Code::DeadlineExceeded, "The request took too long"),
+        (service(slow, ", timeout: { total: 100ms }"), Code::DeadlineExceeded, "The request took too long"),
         (
             of(server.address, "").replace("to: app", "to: app, body_max: 10B"),
             Code::ResourceExhausted,
