@@ -1,7 +1,7 @@
 //! Clients that speak HTTP/3: a worker's UDP sockets, the connections that come in there, and their requests.
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -96,6 +96,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, gate: Gate, stopped: impl Future<O
         Ok(endpoint) => endpoint,
         Err(error) => return worker.log.emit(&Event::AcceptFailed { error: &error }),
     };
+    let address = endpoint.address().ok();
     let mut offer = Offer { plan, server };
     let mut stopped = std::pin::pin!(stopped);
     loop {
@@ -106,14 +107,14 @@ pub(crate) async fn serve(worker: Rc<Worker>, gate: Gate, stopped: impl Future<O
         let Some(knock) = knock else { return };
         offer.renew(&worker);
         if let Some(attempt) = knock.answer(&offer.server) {
-            tokio::task::spawn_local(welcome(Rc::clone(&worker), attempt, listener));
+            tokio::task::spawn_local(welcome(Rc::clone(&worker), attempt, (listener, address)));
         }
     }
     tokio::task::spawn_local(endpoint.refuse());
 }
 
 /// Serves a new connection until it ends.
-async fn welcome(worker: Rc<Worker>, attempt: Attempt, listener: usize) {
+async fn welcome(worker: Rc<Worker>, attempt: Attempt, (listener, address): (usize, Option<SocketAddr>)) {
     let Some(connection) = attempt.finish().await else { return };
     // Only now is its address known to be its own.
     let Some(counted) = count(&worker, &connection) else { return };
@@ -123,9 +124,17 @@ async fn welcome(worker: Rc<Worker>, attempt: Attempt, listener: usize) {
     let _levels = (Level::up(&protocols.secured), Level::up(&protocols.http3));
     let handshake = connection.handshake();
     welcome::count(protocols, &handshake);
-    let who = Rc::new(Who::secured(connection.peer(), listener, handshake));
+    let local = own_address(&connection, address);
+    let who = Rc::new(Who::secured(connection.peer(), listener, handshake).at(local));
     serve_connection(&worker, &connection, &who).await;
     drop(counted);
+}
+
+/// Our end of a connection whose socket has this address, which may stand for all of the machine's.
+fn own_address(connection: &Connection, socket: Option<SocketAddr>) -> Option<SocketAddr> {
+    let socket = socket?;
+    let ip = connection.local_ip().unwrap_or(socket.ip());
+    (!ip.is_unspecified()).then(|| SocketAddr::new(ip.to_canonical(), socket.port()))
 }
 
 /// Counts a connection; `None`: there are too many.
