@@ -2,7 +2,8 @@
 //!
 //! QUIC is `quinn`'s; the rest is ours, for the same reason as with HTTP/2: every rule, and a bound on everything.
 //! `frame` and `qpack` know bytes, `control` knows the streams without requests, `recv` and `send` are the halves of
-//! a request, `exchange` makes them a [`crate::stream::Stream`], and `connection` gives them out.
+//! a request, `exchange` makes them a [`crate::stream::Stream`], and `connection` gives them out. `line` and `relay` are
+//! the socket, which outlives the process.
 
 mod arrival;
 mod connection;
@@ -10,8 +11,10 @@ mod control;
 mod exchange;
 mod frame;
 mod head;
+mod line;
 mod qpack;
 mod recv;
+mod relay;
 mod send;
 
 use std::cell::Cell;
@@ -22,13 +25,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime, TransportConfig, VarInt};
+use quinn::{
+    ConnectionError, EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime, TransportConfig, VarInt,
+};
 use socket2::{Domain, Protocol, Socket, Type};
 
 pub use arrival::{Arrival, Incoming};
 pub use connection::Connection;
+pub use line::{Handover, Line};
 
 use crate::h2::Limits;
+use crate::tls::Failure;
+use frame::Code;
+use relay::Relay;
 
 #[cfg(test)]
 mod tests;
@@ -113,7 +122,7 @@ fn connection_window(limits: &Limits) -> VarInt {
 ///
 /// # Errors
 /// The address is not to be had.
-pub fn socket(address: SocketAddr) -> io::Result<UdpSocket> {
+fn socket(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_reuse_port(true)?;
     if address.is_ipv6() {
@@ -167,14 +176,17 @@ impl Drop for Handshaking {
 }
 
 impl Endpoint {
-    /// Takes clients in at `socket`. Must be called on a runtime for local tasks.
+    /// Takes clients in at `line`. Must be called on a runtime for local tasks.
     ///
     /// # Errors
     /// The socket is of no use.
-    pub fn new(socket: UdpSocket, server: &Server) -> io::Result<Self> {
-        let config = ServerConfig::clone(&server.config);
+    pub fn new(line: &Line, server: &Server) -> io::Result<Self> {
+        let mut config = EndpointConfig::default();
+        config.cid_generator(line.ids());
+        let server = ServerConfig::clone(&server.config);
+        let socket = Arc::new(Relay::new(line)?);
         let quic =
-            quinn::Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))?;
+            quinn::Endpoint::new_with_abstract_socket(config, Some(server), socket, Arc::new(TokioRuntime))?;
         Ok(Self { quic, handshakes: Rc::default() })
     }
 
@@ -203,11 +215,18 @@ impl Endpoint {
         }
     }
 
-    /// Tells everybody who comes that nobody is served here any more. Ends only when the future is dropped.
-    pub async fn refuse(self) {
+    /// Takes nobody in any more. Whoever comes is told so, unless `kept`: then another process reads the socket, and
+    /// who sends a first packet again gets there. Ends only when the future is dropped.
+    pub async fn refuse(&self, kept: bool) {
         while let Some(incoming) = self.quic.accept().await {
-            incoming.refuse();
+            if kept { incoming.ignore() } else { incoming.refuse() }
         }
+    }
+
+    /// Ends all connections there are, whatever is under way, and tells their clients, as far as `limit` is enough.
+    pub async fn close(&self, limit: Duration) {
+        self.quic.close(Code::NO_ERROR.into(), b"");
+        let _ = tokio::time::timeout(limit, self.quic.wait_idle()).await;
     }
 }
 
@@ -229,10 +248,52 @@ impl Knock {
 }
 
 impl Attempt {
-    /// Finishes the handshake; `None`: it failed, or took too long.
-    pub async fn finish(self) -> Option<Connection> {
+    /// Finishes the handshake.
+    ///
+    /// # Errors
+    /// It failed, as far as QUIC tells, or took too long.
+    pub async fn finish(self) -> Result<Connection, Failure> {
         let limit = self.settings.handshake_timeout;
-        let quic = tokio::time::timeout(limit, self.connecting).await.ok()?.ok()?;
-        Some(Connection::new(quic, &self.settings))
+        let quic = tokio::time::timeout(limit, self.connecting).await.map_err(|_| Failure::TimedOut)?;
+        Ok(Connection::new(quic.map_err(|error| failure(&error))?, &self.settings))
     }
+}
+
+/// Why there is no connection.
+fn failure(error: &ConnectionError) -> Failure {
+    let of_client = |code: u64| match alert(code) {
+        Some(40) => Failure::Incompatible,
+        Some(70) => Failure::Version,
+        Some(112) => Failure::UnknownName,
+        Some(120) => Failure::Protocol,
+        Some(_) => Failure::Refused,
+        None => Failure::Closed,
+    };
+    match error {
+        ConnectionError::TransportError(error) => of_ours(u64::from(error.code)),
+        ConnectionError::ConnectionClosed(close) => of_client(close.error_code.into()),
+        ConnectionError::VersionMismatch => Failure::Version,
+        ConnectionError::TimedOut => Failure::TimedOut,
+        _ => Failure::Closed,
+    }
+}
+
+/// What we told a client by `code`.
+fn of_ours(code: u64) -> Failure {
+    match alert(code) {
+        Some(40 | 71) => Failure::Incompatible,
+        Some(42..=44 | 46) => Failure::BadCertificate,
+        Some(45) => Failure::CertificateExpired,
+        Some(48) => Failure::UnknownAuthority,
+        Some(49 | 112) => Failure::UnknownName,
+        Some(70) => Failure::Version,
+        Some(116) => Failure::CertificateRequired,
+        Some(120) => Failure::Protocol,
+        _ => Failure::Malformed,
+    }
+}
+
+/// The alert of TLS that is meant by a code of QUIC (RFC 9001 §4.8).
+fn alert(code: u64) -> Option<u8> {
+    code.checked_sub(0x100).and_then(|alert| u8::try_from(alert).ok())
 }

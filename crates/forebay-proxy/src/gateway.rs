@@ -1,6 +1,6 @@
 //! The workers and their control: start, open the doors, change the plan, drain, stop.
 
-mod accept;
+pub(crate) mod accept;
 pub(crate) mod arrival;
 mod supervise;
 
@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use forebay_base::time::Instant;
 use forebay_net::address::Address;
+use forebay_net::h3::Line;
 use forebay_net::listen::Listener;
 use forebay_telemetry::access::AccessLog;
 use forebay_telemetry::log::Log;
@@ -42,6 +43,8 @@ const DRAIN_IDLE: Duration = Duration::from_secs(1);
 const HANDOVER_IDLE: Duration = Duration::from_secs(5);
 /// Whether the last connection has ended is looked at this often while draining.
 const DRAIN_LOOK: Duration = Duration::from_millis(5);
+/// Whoever is cut off is told so within this, where that takes a packet of our own.
+const LAST_WORDS: Duration = Duration::from_millis(20);
 /// A worker's chores are done this often.
 const TICK: Duration = Duration::from_secs(1);
 /// Access lines are handed over at least this often.
@@ -51,6 +54,8 @@ const FLUSH_EVERY: Duration = Duration::from_millis(200);
 pub struct Start<'a> {
     /// For each worker, its own doors. Their number is the number of workers.
     pub doors: Vec<Vec<Door>>,
+    /// The same for HTTP/3; those without have none.
+    pub gates: Vec<Vec<Gate>>,
     /// The first plan.
     pub plan: Arc<Plan>,
     /// Where workers count; made for as many workers.
@@ -78,6 +83,15 @@ pub struct Start<'a> {
 pub struct Door {
     /// Bound; it must not block.
     pub socket: Listener,
+    /// Which of `Plan::listeners` it is.
+    pub listener: usize,
+}
+
+/// Where a worker's clients come in by HTTP/3.
+#[derive(Debug)]
+pub struct Gate {
+    /// The UDP socket.
+    pub line: Line,
     /// Which of `Plan::listeners` it is.
     pub listener: usize,
 }
@@ -130,10 +144,11 @@ impl Gateway {
     /// Must be called within a tokio runtime, the control plane's.
     ///
     /// # Errors
-    /// A thread or its event loop cannot be made, or a socket for HTTP/3.
+    /// A thread or its event loop cannot be made, or what is to be offered by HTTP/3 is of no use.
     pub async fn start(start: Start<'_>) -> io::Result<Self> {
         let Start {
             doors,
+            gates,
             plan,
             telemetry,
             access,
@@ -162,7 +177,11 @@ impl Gateway {
         let cut = Arc::new(AtomicUsize::new(0));
         let writers = Writers::default();
         let mut workers = Vec::new();
-        let gates = http3::open(&doors, &plan)?;
+        if gates.iter().any(|gates| !gates.is_empty()) {
+            // What is wrong with it is better known now than when the first client comes.
+            http3::server(&plan).map_err(io::Error::other)?;
+        }
+        let gates = gates.into_iter().chain(std::iter::repeat_with(Vec::new));
         for (index, (doors, gates)) in doors.into_iter().zip(gates).enumerate() {
             let (orders, inbox) = mpsc::channel(ORDERS_MAX);
             let birth = Birth {
@@ -301,7 +320,7 @@ impl Gateway {
 struct Birth {
     index: usize,
     doors: Vec<Door>,
-    gates: Vec<http3::Gate>,
+    gates: Vec<Gate>,
     plan: Arc<Plan>,
     registry: Arc<Registry>,
     writers: Writers,
@@ -326,9 +345,7 @@ impl Birth {
         match runtime {
             Ok(runtime) => {
                 let _ = born.send(Ok(()));
-                let cut = Arc::clone(&self.cut);
                 let (worker, inbox) = runtime.block_on(self.work());
-                cut.fetch_add(worker.open.get(), Ordering::Release);
                 // What is still being served ends with its task, and leaves its account.
                 drop(runtime);
                 worker.flush_access();
@@ -356,7 +373,7 @@ impl Birth {
             access,
             recording,
             log,
-            cut: _,
+            cut,
             connections_cap,
             challenges,
             mut inbox,
@@ -389,7 +406,7 @@ impl Birth {
             let _ = task.await;
         }
         let mut ticked = Instant::now();
-        while worker.open.get() > 0 && Instant::now() < until {
+        while worker.open.get() + stop.arriving() > 0 && Instant::now() < until {
             match tokio::time::timeout(DRAIN_LOOK, inbox.recv()).await {
                 Ok(Some(Order::Drain(again))) => until = again.until,
                 // What is in flight may wait for an endpoint, or have to leave one.
@@ -405,6 +422,11 @@ impl Birth {
                 worker.tick(now);
             }
         }
+        let open = worker.open.get();
+        cut.fetch_add(open, Ordering::Release);
+        if open > 0 {
+            stop.cut(LAST_WORDS).await;
+        }
         (worker, inbox)
     }
 }
@@ -413,7 +435,7 @@ impl Birth {
 struct Doors {
     closed: Vec<Door>,
     /// The same for HTTP/3.
-    gates: Vec<http3::Gate>,
+    gates: Vec<Gate>,
     accepting: Vec<tokio::task::JoinHandle<()>>,
     stop: Rc<accept::Stop>,
 }
@@ -426,7 +448,7 @@ impl Doors {
         }
         for gate in self.gates.drain(..) {
             let stop = Rc::clone(&self.stop);
-            let task = http3::serve(Rc::clone(worker), gate, async move { stop.told().await });
+            let task = http3::serve(Rc::clone(worker), gate, stop);
             self.accepting.push(tokio::task::spawn_local(task));
         }
     }

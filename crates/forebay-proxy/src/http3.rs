@@ -1,60 +1,30 @@
 //! Clients that speak HTTP/3: a worker's UDP sockets, the connections that come in there, and their requests.
 
-use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use forebay_net::h3::{Arrival, Attempt, Connection, Endpoint, Incoming, Server, Settings, socket};
-use forebay_net::listen::Listener;
+use forebay_net::h3::{Arrival, Attempt, Connection, Endpoint, Incoming, Server, Settings};
 use forebay_telemetry::log::Event;
 
 use crate::census::Counted;
 use crate::client::Who;
-use crate::gateway::Door;
+use crate::gateway::Gate;
+use crate::gateway::accept::{Arriving, Stop};
 use crate::multiplexed::{Request, http2_limits};
 use crate::plan::Plan;
 use crate::welcome::{self, Level, Open};
 use crate::worker::Worker;
 
-/// Where a worker's clients come in by HTTP/3.
-#[derive(Debug)]
-pub(crate) struct Gate {
-    socket: UdpSocket,
-    /// Which of `Plan::listeners` it belongs to.
-    listener: usize,
-}
-
-/// Opens a UDP socket of the same number beside each door where HTTP/3 is offered, one for each worker.
-///
-/// # Errors
-/// There is none to be had, or what is to be offered there is of no use.
-pub(crate) fn open(doors: &[Vec<Door>], plan: &Plan) -> io::Result<Vec<Vec<Gate>>> {
-    let mut all = Vec::new();
-    for doors in doors {
-        let mut gates: Vec<Gate> = Vec::new();
-        for Door { socket: tcp, listener } in doors {
-            let offered = plan.listeners.get(*listener).is_some_and(|listener| listener.http3);
-            let Listener::Tcp(tcp) = tcp else { continue };
-            if !offered || gates.iter().any(|gate| gate.listener == *listener) {
-                continue;
-            }
-            // What is wrong with it is better known now than when the first client comes.
-            server(plan).map_err(io::Error::other)?;
-            let address = tcp.local_addr()?;
-            let socket = socket(address).map_err(|error| {
-                let text = format!("cannot open UDP port {address} for HTTP/3: {error}");
-                io::Error::new(error.kind(), text)
-            })?;
-            gates.push(Gate { socket, listener: *listener });
-        }
-        all.push(gates);
-    }
-    Ok(all)
-}
+/// A client that is cut off is told so, and an answer is waited for no longer than this.
+const FAREWELL: Duration = Duration::from_millis(10);
 
 /// What clients are served with by `plan`.
-fn server(plan: &Plan) -> Result<Server, String> {
+///
+/// # Errors
+/// Nobody can be served with that by QUIC: why.
+pub(crate) fn server(plan: &Plan) -> Result<Server, String> {
     let tls = plan.tls.as_ref().ok_or("HTTP/3 needs certificates")?;
     let tls = tls.server.quic().map_err(|error| error.to_string())?;
     let limits = &plan.limits;
@@ -78,47 +48,70 @@ impl Offer {
     fn renew(&mut self, worker: &Worker) {
         let plan = &worker.active().plan;
         if !Arc::ptr_eq(plan, &self.plan) {
-            if let Ok(server) = server(plan) {
-                self.server = server;
+            match server(plan) {
+                Ok(server) => self.server = server,
+                Err(why) => {
+                    let problem = format!("HTTP/3 goes on with the certificates and limits before: {why}");
+                    worker.log.emit(&Event::SettingsWarning { problem: &problem });
+                }
             }
             self.plan = Arc::clone(plan);
         }
     }
 }
 
-/// Takes clients in at `gate` until `stopped`, and refuses them after that, for as long as others are being served.
-pub(crate) async fn serve(worker: Rc<Worker>, gate: Gate, stopped: impl Future<Output = ()>) {
-    let Gate { socket, listener } = gate;
+/// Takes clients in at `gate` until told to stop, and nobody after that, for as long as others are being served.
+pub(crate) async fn serve(worker: Rc<Worker>, gate: Gate, stop: Rc<Stop>) {
+    let Gate { line, listener } = gate;
     let plan = Arc::clone(&worker.active().plan);
     // It has been tried before the worker was made.
     let Ok(server) = server(&plan) else { return };
-    let endpoint = match Endpoint::new(socket, &server) {
+    let endpoint = match Endpoint::new(&line, &server) {
         Ok(endpoint) => endpoint,
         Err(error) => return worker.log.emit(&Event::AcceptFailed { error: &error }),
     };
     let address = endpoint.address().ok();
     let mut offer = Offer { plan, server };
-    let mut stopped = std::pin::pin!(stopped);
-    loop {
-        let knock = tokio::select! {
-            () = &mut stopped => break,
-            knock = endpoint.accept() => knock,
-        };
-        let Some(knock) = knock else { return };
-        offer.renew(&worker);
-        if let Some(attempt) = knock.answer(&offer.server) {
-            tokio::task::spawn_local(welcome(Rc::clone(&worker), attempt, (listener, address)));
+    {
+        let mut stopped = std::pin::pin!(stop.told());
+        loop {
+            let knock = tokio::select! {
+                () = &mut stopped => break,
+                knock = endpoint.accept() => knock,
+            };
+            let Some(knock) = knock else { return };
+            offer.renew(&worker);
+            if let Some(attempt) = knock.answer(&offer.server) {
+                tokio::task::spawn_local(welcome(
+                    Rc::clone(&worker),
+                    attempt,
+                    (listener, address),
+                    Arriving::new(&stop),
+                ));
+            }
         }
     }
-    tokio::task::spawn_local(endpoint.refuse());
+    let kept = line.address().is_ok_and(|address| stop.keeps(&address.into()));
+    tokio::task::spawn_local(async move {
+        stop.until_cut(endpoint.refuse(kept), endpoint.close(FAREWELL)).await;
+    });
 }
 
 /// Serves a new connection until it ends.
-async fn welcome(worker: Rc<Worker>, attempt: Attempt, (listener, address): (usize, Option<SocketAddr>)) {
-    let Some(connection) = attempt.finish().await else { return };
+async fn welcome(
+    worker: Rc<Worker>,
+    attempt: Attempt,
+    (listener, address): (usize, Option<SocketAddr>),
+    arriving: Arriving,
+) {
+    let connection = match attempt.finish().await {
+        Ok(connection) => connection,
+        Err(why) => return worker.stats.protocols.count_failed(why.word()),
+    };
     // Only now is its address known to be its own.
     let Some(counted) = count(&worker, &connection) else { return };
     let _open = Open::new(&worker);
+    drop(arriving);
     let listener = worker.active().plan.listeners.get(listener).copied().unwrap_or_default();
     let protocols = &worker.stats.protocols;
     let _levels = (Level::up(&protocols.secured), Level::up(&protocols.http3));

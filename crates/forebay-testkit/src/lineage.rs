@@ -233,5 +233,6 @@ fn place(binary: &Path, at: &PathBuf) {
 
 fn address(value: &Value) -> SocketAddr {
     let text = value.as_str().unwrap_or_default();
+    let text = text.strip_prefix("https://").unwrap_or(text);
     text.parse().unwrap_or_else(|_| panic!("no address: {value}"))
 }

@@ -18,8 +18,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use forebay_base::time::Instant;
 use forebay_net::address::Address;
+use forebay_net::h3::Line;
 use forebay_net::listen::{self, Listener};
-use forebay_proxy::gateway::{Door, Gateway, Start};
+use forebay_proxy::gateway::{Door, Gate, Gateway, Start};
 use forebay_proxy::plan::Plan;
 use forebay_proxy::refusal::Refusal;
 use forebay_proxy::supervisor::Supervisor;
@@ -68,6 +69,8 @@ pub struct Bound {
     plan: Plan,
     /// For each worker.
     doors: Vec<Vec<Door>>,
+    /// The same for HTTP/3.
+    gates: Vec<Vec<Gate>>,
     /// Where clients connect, with real ports.
     listen: Vec<Listen>,
     admin: Option<(TcpListener, SocketAddr)>,
@@ -135,6 +138,7 @@ impl Bound {
         let connections_cap = raise_file_limit();
         let workers = server.workers.count().get();
         let mut doors: Vec<Vec<Door>> = (0..workers).map(|_| Vec::new()).collect();
+        let mut gates: Vec<Vec<Gate>> = (0..workers).map(|_| Vec::new()).collect();
         let mut listen = Vec::new();
         let (mut shared, mut taken_over, mut groups) = (Vec::new(), Vec::new(), Vec::new());
         for (index, asked) in server.listen.iter().enumerate() {
@@ -144,9 +148,15 @@ impl Bound {
                 (None, Address::Ip(wanted)) if listen::is_taken(*wanted) => shared.push(*wanted),
                 (None, _) => {}
             }
-            let (group, all) =
+            let (mut group, all) =
                 clients(group, &asked.address, workers).with_context(|| cannot_listen(&asked.address))?;
             listen.push(Listen { address: group.address.clone(), listener: asked.listener });
+            group.lines = lines(group.lines, &group.address, asked.listener.http3, workers)?;
+            // If there are more workers than in the process before, some have none: one more socket, and the kernel
+            // would deal out the packets of clients in another way.
+            for (line, worker) in group.lines.iter().zip((0..workers).cycle()) {
+                gates[worker].push(Gate { line: line.clone(), listener: index });
+            }
             groups.push(group);
             for (worker, mine) in doors.iter_mut().zip(all) {
                 worker.extend(mine.into_iter().map(|socket| Door { socket, listener: index }));
@@ -177,6 +187,7 @@ impl Bound {
             server,
             plan,
             doors,
+            gates,
             listen,
             admin,
             connections_cap,
@@ -211,6 +222,7 @@ impl Bound {
             server,
             plan,
             doors,
+            gates,
             listen,
             admin,
             connections_cap,
@@ -240,6 +252,7 @@ impl Bound {
         telemetry.certify(move || certified.numbers());
         let start = Start {
             doors,
+            gates,
             plan: Arc::new(plan),
             telemetry: Arc::clone(&telemetry),
             access: access.as_ref(),
@@ -565,16 +578,32 @@ fn clients(
     wanted: &Address,
     workers: usize,
 ) -> std::io::Result<(Group, Vec<Vec<Listener>>)> {
-    let (lent, all) = match group {
-        Some(group) => (group.lent, listen::deal(group.listeners, workers)?),
-        None => (false, listen::listeners(wanted, workers)?.into_iter().map(|one| vec![one]).collect()),
+    let (lent, lines, all) = match group {
+        Some(group) => (group.lent, group.lines, listen::deal(group.listeners, workers)?),
+        None => {
+            let all = listen::listeners(wanted, workers)?;
+            (false, Vec::new(), all.into_iter().map(|one| vec![one]).collect())
+        }
     };
     let address = all[0][0].address()?;
     // All of a path are the same socket.
     let distinct = if address.path().is_some() { 1 } else { usize::MAX };
     let again = all.iter().flatten().take(distinct).map(Listener::try_clone);
     let listeners = again.collect::<std::io::Result<_>>()?;
-    Ok((Group { purpose: Purpose::Clients, wanted: wanted.clone(), address, lent, listeners }, all))
+    let wanted = wanted.clone();
+    Ok((Group { purpose: Purpose::Clients, wanted, address, lent, listeners, lines }, all))
+}
+
+/// The UDP sockets beside an address where HTTP/3 is offered: those there are, or a new one for each worker.
+fn lines(inherited: Vec<Line>, address: &Address, http3: bool, workers: usize) -> anyhow::Result<Vec<Line>> {
+    match address.ip().filter(|_| http3) {
+        None => Ok(Vec::new()),
+        Some(_) if !inherited.is_empty() => Ok(inherited),
+        Some(address) => (0..workers)
+            .map(|_| Line::open(address))
+            .collect::<std::io::Result<_>>()
+            .with_context(|| format!("cannot open UDP port {address} for HTTP/3")),
+    }
 }
 
 /// The admin side's socket: the one there is, or a new one.
@@ -599,6 +628,7 @@ fn admin_side(group: Option<Group>, wanted: SocketAddr) -> std::io::Result<(Grou
         address: address.into(),
         lent,
         listeners: again,
+        lines: Vec::new(),
     };
     Ok((group, listener, address))
 }

@@ -24,6 +24,8 @@ const LAST_STREAM: u64 = VARINT_MAX & !0b11;
 /// Shortest and longest wait between the two GOAWAYs: a round trip, in which requests may be under way.
 const GOAWAY_GAP_MIN: Duration = Duration::from_millis(10);
 const GOAWAY_GAP_MAX: Duration = Duration::from_secs(1);
+/// A client that is told to go before it has asked anything may still do so once, for so long.
+const FIRST_REQUEST_WAIT: Duration = Duration::from_secs(1);
 /// Round trips that a client has for taking the last of its responses, before the connection is closed.
 const FAREWELL_ROUNDS: u32 = 3;
 
@@ -145,7 +147,10 @@ impl Connection {
                 let _ = (send.reset(Code::REQUEST_REJECTED.into()), recv.stop(Code::REQUEST_REJECTED.into()));
                 continue;
             }
-            shared.next.set(shared.next.get().max(id + 4));
+            let before = shared.next.replace(shared.next.get().max(id + 4));
+            if before == 0 {
+                shared.changed.notify_waiters();
+            }
             return Some(Arrival::new(Rc::clone(shared), send, recv));
         }
     }
@@ -265,6 +270,20 @@ async fn control(shared: Rc<Shared>) {
     }
     let _ = stream.write_all(&goaway(LAST_STREAM)).await;
     tokio::time::sleep(shared.quic.rtt().clamp(GOAWAY_GAP_MIN, GOAWAY_GAP_MAX)).await;
+    // Who has just connected is about to ask something, which may take longer.
+    let asked = async {
+        loop {
+            let changed = shared.changed.notified();
+            if shared.next.get() > 0 {
+                return;
+            }
+            changed.await;
+        }
+    };
+    tokio::select! {
+        _ = tokio::time::timeout(FIRST_REQUEST_WAIT, asked) => {}
+        _ = shared.quic.closed() => return,
+    }
     let first = shared.next.get();
     shared.leaving.set(Leaving::Told(first));
     shared.changed.notify_waiters();

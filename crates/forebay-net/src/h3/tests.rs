@@ -53,8 +53,8 @@ fn with_settings<F: Future<Output = ()>>(settings: Settings, test: impl FnOnce(B
         .unwrap();
         tls.alpn_protocols = vec![b"h3".to_vec()];
         let server = Server::new(Arc::new(tls), settings).unwrap();
-        let socket = socket((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-        let endpoint = Endpoint::new(socket, &server).unwrap();
+        let line = Line::open((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let endpoint = Endpoint::new(&line, &server).unwrap();
         let address = endpoint.address().unwrap();
         let log = Rc::new(Log::default());
         tokio::task::spawn_local(service::serve(endpoint, server, Rc::clone(&log)));
@@ -517,6 +517,6 @@ fn a_client_that_wants_another_protocol_is_refused() {
         let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
         let connecting = bench.client.connect_with(config, bench.address, "localhost").unwrap();
         let error = connecting.await.unwrap_err();
-        assert!(matches!(error, quinn::ConnectionError::ConnectionClosed(_)), "{error:?}");
+        assert!(matches!(error, ConnectionError::ConnectionClosed(_)), "{error:?}");
     });
 }

@@ -1,6 +1,6 @@
 //! Taking clients in, within bounds.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,21 +25,80 @@ const HANDSHAKES: Duration = Duration::from_millis(200);
 
 /// Tells those who accept to stop.
 #[derive(Default)]
-pub(super) struct Stop {
+pub(crate) struct Stop {
     told: Notify,
+    /// Whoever is still being served is cut off.
+    cut: Notify,
+    is_cut: Cell<bool>,
+    /// Those who tell clients of that, as long as they have to.
+    telling: Cell<usize>,
+    told_all: Notify,
+    /// Clients whose handshake is under way, where that is not a connection yet: HTTP/3.
+    arriving: Cell<usize>,
     /// Where somebody else goes on listening with the same sockets.
     kept: OnceCell<Arc<[Address]>>,
 }
 
+/// A client whose handshake is under way.
+pub(crate) struct Arriving(Rc<Stop>);
+
+impl Arriving {
+    pub(crate) fn new(stop: &Rc<Stop>) -> Self {
+        stop.arriving.set(stop.arriving.get() + 1);
+        Self(Rc::clone(stop))
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.0.arriving.set(self.0.arriving.get() - 1);
+    }
+}
+
 impl Stop {
+    pub(super) fn arriving(&self) -> usize {
+        self.arriving.get()
+    }
+
     /// To be called once.
     pub(super) fn stop(&self, kept: Arc<[Address]>) {
         let _ = self.kept.set(kept);
         self.told.notify_waiters();
     }
 
+    /// Has clients told that they are cut off, at most for `limit`.
+    pub(super) async fn cut(&self, limit: Duration) {
+        self.is_cut.set(true);
+        self.cut.notify_waiters();
+        // Some may not have begun to wait for it.
+        tokio::task::yield_now().await;
+        let all = async {
+            while self.telling.get() > 0 {
+                self.told_all.notified().await;
+            }
+        };
+        let _ = tokio::time::timeout(limit, all).await;
+    }
+
+    /// Does `work` until clients are cut off, and then `tell`.
+    pub(crate) async fn until_cut(&self, work: impl Future<Output = ()>, tell: impl Future<Output = ()>) {
+        self.telling.set(self.telling.get() + 1);
+        let cut = self.cut.notified();
+        if !self.is_cut.get() {
+            tokio::select! {
+                () = cut => {}
+                () = work => {}
+            }
+        }
+        if self.is_cut.get() {
+            tell.await;
+        }
+        self.telling.set(self.telling.get() - 1);
+        self.told_all.notify_one();
+    }
+
     /// Waits until those who accept are to stop.
-    pub(super) async fn told(&self) {
+    pub(crate) async fn told(&self) {
         let told = self.told.notified();
         // It may have been said before.
         if !self.is_told() {
@@ -51,7 +110,7 @@ impl Stop {
         self.kept.get().is_some()
     }
 
-    fn keeps(&self, address: &Address) -> bool {
+    pub(crate) fn keeps(&self, address: &Address) -> bool {
         self.kept.get().is_some_and(|kept| kept.contains(address))
     }
 }

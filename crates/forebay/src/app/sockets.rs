@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Mutex, MutexGuard};
 
 use forebay_net::address::Address;
+use forebay_net::h3::Line;
 use forebay_net::listen::{Listener, SocketFile};
 use serde_json::Value;
 
@@ -28,6 +29,8 @@ pub(super) struct Group {
     pub(super) lent: bool,
     /// Never empty. One, if the address is a path.
     pub(super) listeners: Vec<Listener>,
+    /// The UDP sockets of the same number, if HTTP/3 is offered there.
+    pub(super) lines: Vec<Line>,
 }
 
 /// What a process may begin with instead of opening sockets itself.
@@ -62,10 +65,10 @@ impl Purpose {
 impl Group {
     /// The same sockets by other descriptors.
     fn again(&self) -> io::Result<Self> {
-        let Self { purpose, wanted, address, lent, listeners } = self;
+        let Self { purpose, wanted, address, lent, listeners, lines } = self;
         let listeners = listeners.iter().map(Listener::try_clone).collect::<io::Result<_>>()?;
-        let (wanted, address) = (wanted.clone(), address.clone());
-        Ok(Self { purpose: *purpose, wanted, address, lent: *lent, listeners })
+        let (wanted, address, lines) = (wanted.clone(), address.clone(), lines.clone());
+        Ok(Self { purpose: *purpose, wanted, address, lent: *lent, listeners, lines })
     }
 }
 
@@ -128,7 +131,8 @@ mod tests {
         let group = |(purpose, wanted, lent): &(Purpose, Address, bool)| {
             let listeners = listen::listeners(wanted, 1).expect("it is free");
             let address = listeners[0].address().expect("it is bound");
-            Group { purpose: *purpose, wanted: wanted.clone(), address, lent: *lent, listeners }
+            let lines = Vec::new();
+            Group { purpose: *purpose, wanted: wanted.clone(), address, lent: *lent, listeners, lines }
         };
         Inherited { groups: wanted.iter().map(group).collect(), state: Value::Null }
     }

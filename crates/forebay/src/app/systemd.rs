@@ -162,6 +162,7 @@ fn add(groups: &mut Vec<Group>, address: Address, listener: Listener) {
             address,
             lent: true,
             listeners: vec![listener],
+            lines: Vec::new(),
         }),
     }
 }

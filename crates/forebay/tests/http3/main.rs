@@ -2,6 +2,7 @@
 
 mod browser;
 mod client;
+mod upgrade;
 
 use std::process::Command;
 

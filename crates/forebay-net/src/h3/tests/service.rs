@@ -64,7 +64,7 @@ pub(super) async fn serve(endpoint: Endpoint, server: Server, log: Rc<Log>) {
         let attempt = knock.answer(&server).unwrap();
         let log = Rc::clone(&log);
         tokio::task::spawn_local(async move {
-            if let Some(connection) = attempt.finish().await {
+            if let Ok(connection) = attempt.finish().await {
                 serve_connection(connection, log).await;
             }
         });

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use forebay_net::address::Address;
+use forebay_net::h3::{Handover, Line};
 use forebay_net::listen::Listener;
 use rustix::cmsg_space;
 use rustix::net::{
@@ -21,13 +22,13 @@ use serde_json::{Value, json};
 use crate::app::sockets::{Group, Inherited, Purpose};
 
 /// Of this way to talk. Another version refuses, and the old process goes on.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 /// Longest text: what is said of many thousand endpoints.
 const TEXT_MAX: usize = 16 << 20;
 /// Sockets in one message; the kernel takes 253.
 const BATCH: usize = 64;
 /// Most sockets in all: addresses to listen on, times workers, and the admin side's.
-const SOCKETS_MAX: usize = 64 * 256 + 1;
+const SOCKETS_MAX: usize = 2 * 64 * 256 + 1;
 
 /// What the new process answers.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,22 +41,31 @@ pub(super) enum Answer {
 
 /// Hands everything over: sockets, and what else the new process should know.
 pub(super) fn offer(stream: &UnixStream, groups: &[Group], state: &Value) -> io::Result<()> {
+    let lines = |group: &Group| group.lines.iter().map(Line::hand_over).collect::<io::Result<Vec<_>>>();
+    let lines = groups.iter().map(lines).collect::<io::Result<Vec<_>>>()?;
     let told: Vec<Value> = groups
         .iter()
-        .map(|group| {
-            let Group { purpose, wanted, address, lent, listeners } = group;
+        .zip(&lines)
+        .map(|(group, handed)| {
+            let Group { purpose, wanted, address, lent, listeners, lines: _ } = group;
+            let names = |line: &Handover| line.elders.iter().map(|(name, _)| *name).collect::<Vec<_>>();
             json!({
                 "purpose": purpose.label(),
                 "wanted": wanted.to_string(),
                 "address": address.to_string(),
                 "lent": lent,
                 "sockets": listeners.len(),
+                "lines": handed.iter().map(names).collect::<Vec<_>>(),
             })
         })
         .collect();
     send(stream, &json!({ "version": VERSION, "groups": told, "state": state }))?;
-    let all: Vec<BorrowedFd<'_>> =
-        groups.iter().flat_map(|group| &group.listeners).map(AsFd::as_fd).collect();
+    let listeners = groups.iter().flat_map(|group| &group.listeners).map(AsFd::as_fd);
+    let sockets_of = |line| {
+        let Handover { socket, elders }: &Handover = line;
+        std::iter::once(socket.as_fd()).chain(elders.iter().map(|(_, inlet)| inlet.as_fd()))
+    };
+    let all: Vec<BorrowedFd<'_>> = listeners.chain(lines.iter().flatten().flat_map(sockets_of)).collect();
     all.chunks(BATCH).try_for_each(|batch| send_sockets(stream, batch))
 }
 
@@ -66,14 +76,16 @@ pub(super) fn accept(mut stream: &UnixStream) -> io::Result<Inherited> {
         return Err(broken("the running process hands over in another way; restart it instead"));
     }
     let told = offer["groups"].as_array().ok_or_else(|| broken("no sockets are told of"))?;
-    let mut counts = Vec::new();
-    let mut groups = Vec::new();
+    let unknown = || broken("sockets are told of in an unknown way");
+    let (mut counts, mut names, mut groups) = (Vec::new(), Vec::new(), Vec::new());
     for told in told {
-        let (group, count) = group(told).ok_or_else(|| broken("sockets are told of in an unknown way"))?;
+        let (group, count) = group(told).ok_or_else(unknown)?;
         groups.push(group);
         counts.push(count);
+        names.push(lines(told).ok_or_else(unknown)?);
     }
-    let total = counts.iter().fold(0_usize, |sum, count| sum.saturating_add(*count));
+    let of_lines = names.iter().flatten().map(|names| names.len() + 1);
+    let total = counts.iter().copied().chain(of_lines).fold(0_usize, usize::saturating_add);
     if total > SOCKETS_MAX {
         return Err(broken("more sockets than anybody has"));
     }
@@ -81,6 +93,13 @@ pub(super) fn accept(mut stream: &UnixStream) -> io::Result<Inherited> {
     for (group, count) in groups.iter_mut().zip(counts) {
         let taken = sockets.by_ref().take(count).map(Listener::from_fd);
         group.listeners = taken.collect::<io::Result<_>>()?;
+    }
+    for (group, names) in groups.iter_mut().zip(names) {
+        for names in names {
+            let socket = sockets.next().ok_or(io::ErrorKind::UnexpectedEof)?;
+            let elders = names.into_iter().zip(sockets.by_ref()).collect();
+            group.lines.push(Line::take_over(Handover { socket, elders })?);
+        }
     }
     Ok(Inherited { groups, state: offer["state"].clone() })
 }
@@ -94,9 +113,17 @@ fn group(told: &Value) -> Option<(Group, usize)> {
         address: address("address")?,
         lent: told["lent"].as_bool()?,
         listeners: Vec::new(),
+        lines: Vec::new(),
     };
     let count = usize::try_from(told["sockets"].as_u64()?).ok()?;
     (count > 0).then_some((group, count))
+}
+
+/// The UDP sockets of a group: for each, who has clients there.
+fn lines(told: &Value) -> Option<Vec<Vec<u32>>> {
+    let names =
+        |line: &Value| line.as_array()?.iter().map(|name| u32::try_from(name.as_u64()?).ok()).collect();
+    told["lines"].as_array()?.iter().map(names).collect()
 }
 
 /// The new process's first word.
@@ -217,7 +244,8 @@ mod tests {
     fn group_of(count: usize, purpose: Purpose, wanted: Address) -> Group {
         let listeners = listen::listeners(&wanted, count).expect("it is free");
         let address = listeners[0].address().expect("it is bound");
-        Group { purpose, wanted, address, lent: purpose == Purpose::Admin, listeners }
+        let lines = Vec::new();
+        Group { purpose, wanted, address, lent: purpose == Purpose::Admin, listeners, lines }
     }
 
     #[test]
@@ -302,8 +330,8 @@ mod tests {
         assert!(refused(&[255; 8]).contains("longer than any"));
         assert!(refused(&text("what")).contains("no JSON"));
         assert!(refused(&text(r#"{"version":1}"#)).contains("another way"));
-        assert!(refused(&text(r#"{"version":2,"groups":[{"purpose":"tea"}]}"#)).contains("unknown way"));
-        let one = r#"{"version":2,"groups":[{"purpose":"clients","wanted":"1.2.3.4:5","address":"1.2.3.4:5","lent":false,"sockets":9999999}]}"#;
+        assert!(refused(&text(r#"{"version":3,"groups":[{"purpose":"tea"}]}"#)).contains("unknown way"));
+        let one = r#"{"version":3,"groups":[{"purpose":"clients","wanted":"1.2.3.4:5","address":"1.2.3.4:5","lent":false,"sockets":9999999,"lines":[]}]}"#;
         assert!(refused(&text(one)).contains("more sockets than anybody has"));
         assert_eq!(
             refused(&text(&one.replace("9999999", "1"))),
