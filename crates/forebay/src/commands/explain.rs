@@ -143,20 +143,21 @@ impl Explained {
         self.find_route(request, plan, &target, secured)
     }
 
-    /// What the headers ask for that is not on offer.
+    /// What the headers ask for that is not on offer, and which of them do not count.
     fn read_headers(&mut self, request: &Request, plan: &Plan) -> Result<(), (Refusal, String)> {
         for (name, _) in &request.headers {
-            if name.contains('_') {
-                match plan.limits.header_underscores {
-                    Underscores::Allow => {}
-                    Underscores::Drop => {
-                        self.notes.push(format!("`{name}` has `_` in its name and is left out"))
-                    }
-                    Underscores::Refuse => {
-                        return Err((Refusal::HeaderUnderscore, format!("`{name}` has `_` in its name")));
-                    }
-                }
+            if name.contains('_') && plan.limits.header_underscores == Underscores::Refuse {
+                return Err((Refusal::HeaderUnderscore, format!("`{name}` has `_` in its name")));
             }
+            let note = match visibility(name, plan) {
+                Visibility::Seen => continue,
+                Visibility::Underscore => "has `_` in its name and is left out",
+                Visibility::Disguised => "looks like one that only proxies send, and is left out",
+                Visibility::Ours => "is written by the gateway only, and left out",
+                Visibility::Untrusted => "is left out: there are no `trusted_proxies` to send it",
+                Visibility::Trusted => "counts because `trusted_proxies` are assumed to send it",
+            };
+            self.notes.push(format!("`{name}` {note}"));
         }
         Ok(())
     }
@@ -168,7 +169,8 @@ impl Explained {
         target: &Target,
         secured: bool,
     ) -> Result<(), (Refusal, String)> {
-        let header = |name: &[u8]| request.header(name);
+        let seen = |name: &str| matches!(visibility(name, plan), Visibility::Seen | Visibility::Trusted);
+        let header = |name: &[u8]| request.header_among(name, seen);
         let host = self.host.clone();
         let query = Query {
             host: &host,
@@ -302,6 +304,43 @@ impl Explained {
             "not_taken": losers,
             "not_taken_more": self.more,
         })
+    }
+}
+
+/// Whether a header counts for routes and reaches services.
+enum Visibility {
+    Seen,
+    /// If a proxy that is trusted sends it.
+    Trusted,
+    /// There are no such proxies.
+    Untrusted,
+    /// Who has proved to be whom is for the gateway to say.
+    Ours,
+    /// Its name has `_` in it.
+    Underscore,
+    /// And is but for that one that proxies send.
+    Disguised,
+}
+
+/// As the gateway judges it.
+fn visibility(name: &str, plan: &Plan) -> Visibility {
+    let underscore = name.contains('_');
+    let proxies = match name.to_ascii_lowercase().replace('_', "-").as_str() {
+        "forwarded" | "x-real-ip" | "x-request-id" => true,
+        name => name.len() > "x-forwarded-".len() && name.starts_with("x-forwarded-"),
+    };
+    if underscore && proxies {
+        Visibility::Disguised
+    } else if underscore && plan.limits.header_underscores != Underscores::Allow {
+        Visibility::Underscore
+    } else if !proxies {
+        Visibility::Seen
+    } else if name.eq_ignore_ascii_case("x-forwarded-client-cert") {
+        Visibility::Ours
+    } else if plan.trusted_proxies.is_empty() {
+        Visibility::Untrusted
+    } else {
+        Visibility::Trusted
     }
 }
 

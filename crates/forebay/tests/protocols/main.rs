@@ -5,6 +5,7 @@ mod browser;
 mod certificates;
 mod curl;
 mod grpc;
+mod heads;
 mod nghttp;
 mod programs;
 mod telling;

@@ -49,10 +49,16 @@ impl Request {
 
     /// Value of the first header of this name.
     pub(super) fn header(&self, name: &[u8]) -> Option<&[u8]> {
+        self.header_among(name, |_| true)
+    }
+
+    /// The same, of headers whose names `counts` lets pass.
+    pub(super) fn header_among(&self, name: &[u8], counts: impl Fn(&str) -> bool) -> Option<&[u8]> {
         if name.eq_ignore_ascii_case(b"host") {
             return Some(self.host.as_bytes());
         }
-        let found = self.headers.iter().find(|(other, _)| other.as_bytes().eq_ignore_ascii_case(name));
+        let is_it = |other: &str| other.as_bytes().eq_ignore_ascii_case(name) && counts(other);
+        let found = self.headers.iter().find(|(other, _)| is_it(other));
         found.map(|(_, value)| value.as_bytes())
     }
 

@@ -73,7 +73,8 @@ pub(super) fn of(
         }
     }
     let mut response = edits(&route.response_headers);
-    let hsts = plan.tls.as_ref().and_then(|tls| tls.hsts.as_ref()).filter(|_| secured);
+    let ours = secured && !route.response_headers.touches(b"strict-transport-security");
+    let hsts = plan.tls.as_ref().and_then(|tls| tls.hsts.as_ref()).filter(|_| ours);
     response.extend(hsts.map(|hsts| format!("set strict-transport-security: {hsts}")));
     stages.push(Stage { name: "response", does: response });
     stages.retain(|stage| !stage.does.is_empty());

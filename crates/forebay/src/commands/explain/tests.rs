@@ -235,6 +235,52 @@ fn the_scheme_of_a_url_says_where_a_request_comes_in() {
 }
 
 #[test]
+fn a_route_that_sees_to_hsts_itself_is_believed() {
+    let settings =
+        SECURED.replace("match: /*", "match: /*, headers: {response: {remove: [strict-transport-security]}}");
+    assert_ne!(settings, SECURED);
+    let told = lines(&explain_with(&settings, "GET", "https://shop.test/a", &[]));
+    assert!(!told.iter().any(|line| line.contains("max-age")), "{told:?}");
+}
+
+#[test]
+fn headers_that_do_not_count_find_no_route() {
+    let settings = |trusted: &str, underscores: &str| {
+        let of =
+            |name: &str| format!("  - {{match: {{path: /*, header: {{{name}: \"*\"}}}}, respond: {name}}}\n");
+        format!(
+            "listen: 127.0.0.1:8080\ntrusted_proxies: [{trusted}]\nlimits: {{header_underscores: {underscores}}}\n\
+             routes:\n  - {{match: /*, name: none, respond: hello}}\n{}{}{}",
+            of("x-forwarded-client-cert"),
+            of("x-forwarded-proto"),
+            of("x_y"),
+        )
+    };
+    let check = |trusted: &str, underscores: &str, header: &str, found: bool, note: &str| {
+        let told = explain_with(&settings(trusted, underscores), "GET", "/a", &[header]);
+        let route = told.taken.as_ref().map_or("", |taken| &taken.name);
+        assert_eq!(route != "none", found, "{trusted} {underscores} {header}: {route}");
+        let name = header.split(':').next().unwrap_or_default();
+        let notes: Vec<_> = told.notes.iter().filter(|told| told.contains(&format!("`{name}`"))).collect();
+        assert_eq!(notes.len(), usize::from(!note.is_empty()), "{header}: {notes:?}");
+        assert!(notes.iter().all(|told| told.contains(note)), "{header}: {notes:?}");
+    };
+    check("", "drop", "X-Forwarded-Client-Cert: a", false, "written by the gateway only");
+    check("10.0.0.0/8", "allow", "X-Forwarded-Client-Cert: a", false, "written by the gateway only");
+    check(
+        "10.0.0.0/8",
+        "allow",
+        "X_Forwarded_Client_Cert: a",
+        false,
+        "looks like one that only proxies send",
+    );
+    check("", "drop", "X-Forwarded-Proto: a", false, "there are no `trusted_proxies`");
+    check("10.0.0.0/8", "drop", "X-Forwarded-Proto: a", true, "counts because");
+    check("", "drop", "x_y: a", false, "has `_` in its name");
+    check("", "allow", "x_y: a", true, "");
+}
+
+#[test]
 fn what_a_connection_may_turn_into_is_told() {
     let settings = |route: &str| {
         format!(
