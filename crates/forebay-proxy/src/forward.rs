@@ -374,6 +374,9 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
                 endpoint.stats.resent.inc();
                 last = Refusal::UpstreamClosed;
                 if refusals >= REFUSALS_MAX {
+                    let (service, endpoint) = (endpoint.service(), endpoint.name());
+                    let event = Event::UpstreamFailed { service, endpoint, error: &last.title() };
+                    record.worker.log.emit(&event);
                     return Err(last);
                 }
                 tried.push(Rc::clone(endpoint));

@@ -145,11 +145,12 @@ async fn open_shared(
         let limits = multiplexed::http2_limits(ask.limits);
         let (worker, secure) = (ask.worker, endpoint.speech.tls.is_some());
         let (lane, drive) = mux::Client::new(link, limits, secure, &worker.wheel, &worker.buffers);
-        let stats = Arc::clone(&worker.stats);
+        let (stats, queue) = (Arc::clone(&worker.stats), Rc::clone(&endpoint.queue));
         tokio::task::spawn_local(async move {
             let counters = drive.await;
             multiplexed::count(&stats.protocols.http2_ended[1], &counters);
             drop(place);
+            queue.room();
         });
         let stream = greet(&lane, ask.alarm, deadline).await?;
         Ok(Ok((lane, stream)))

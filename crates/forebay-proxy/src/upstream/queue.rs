@@ -228,6 +228,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn whoever_waits_for_a_connection_of_its_worker_is_first_there_and_holds_up_no_other_worker() {
+        fn wait(queue: &Queue) -> Place<'_> {
+            queue.enter(false, true, 9).expect("there is room in line")
+        }
+        let registry = Arc::new(Registry::default());
+        let worker = || Queue::new(registry.roster("app"), Arc::clone(&registry), &Queues::default());
+        let (one, two) = (worker(), worker());
+        let first = wait(&one);
+        let places = [wait(&two), wait(&two)];
+        let may_look = |queue: &Queue, place: &Place<'_>| queue.may_look(&place.ticket);
+        assert!(may_look(&one, &first));
+        assert_eq!(places.each_ref().map(|place| may_look(&two, place)), [true, false]);
+        assert!(!two.wake(), "the other worker may have room too");
+    }
+
+    #[test]
     fn the_first_who_takes_anything_is_first_and_the_choosy_hold_nobody_up() {
         let line = Line::default();
         let numbers: Vec<u64> =
