@@ -1,10 +1,13 @@
 //! Reads `domains`, `email` and `acme`: certificates that renew themselves.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use forebay_net::host;
 use forebay_proxy::plan::{Acme, Challenge};
 
+use super::address::LABEL_MAX;
 use super::lower::Lower;
 use super::problems::Spanned;
 use super::read::short;
@@ -13,6 +16,8 @@ use super::value::{Fields, Value};
 
 /// Most names in one certificate: what Let's Encrypt has.
 const DOMAINS_MAX: usize = 100;
+/// The bit that lets everybody put files into a folder and take them out.
+const OPEN_TO_ALL: u32 = 0o002;
 const PRODUCTION: &str = "https://acme-v02.api.letsencrypt.org/directory";
 const STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
 /// Where certificates are kept if the environment says nothing.
@@ -43,12 +48,36 @@ pub(super) fn read(lower: &mut Lower<'_, '_>, fields: &Fields, listen: &[Listen]
     };
     let challenge = challenge(lower, fields, long, listen);
     let storage = match long.and_then(|long| long.text("storage")) {
-        Some(folder) => {
-            lower.base.map_or_else(|| PathBuf::from(folder.value), |base| base.join(folder.value))
-        }
+        Some(folder) => match lower.base {
+            Some(base) => {
+                let path = base.join(folder.value);
+                look_at_storage(lower, folder, &path);
+                path
+            }
+            None => PathBuf::from(folder.value),
+        },
         None => state(lower.env).join("acme"),
     };
     (!domains.is_empty()).then(|| Acme { domains, email, directory, ca, storage: storage.into(), challenge })
+}
+
+/// Whether a folder can be there, and whether others get at the keys in it. Whether we may write is found out by those
+/// who do: settings may be checked by somebody else than who serves with them.
+fn look_at_storage(lower: &mut Lower<'_, '_>, written: Spanned<&str>, path: &Path) {
+    let there = path.ancestors().find_map(|path| fs::metadata(path).ok().map(|about| (path, about)));
+    let name = short(written.value);
+    match there {
+        Some((_, about)) if !about.is_dir() => {
+            let what = format!("certificates cannot be kept in `{name}`: there is a file in its place");
+            lower.problems.error_fix(written.at, what, "give a folder, which is made if it is missing");
+        }
+        Some((found, about)) if found == path && about.permissions().mode() & OPEN_TO_ALL != 0 => {
+            let what =
+                format!("everybody on this machine can change what is kept in `{name}`, keys among it");
+            lower.problems.warn_fix(written.at, what, format!("say `chmod -R go= {name}`"));
+        }
+        _ => {}
+    }
 }
 
 fn domains(lower: &mut Lower<'_, '_>, fields: &Fields) -> Vec<Box<str>> {
@@ -90,9 +119,21 @@ fn domain(text: &str) -> Result<Box<str>, (&'static str, &'static str)> {
         None if host.name.parse::<std::net::IpAddr>().is_ok() || host.name.starts_with('[') => {
             Err(("certificates by ACME are for names, not for addresses", FIX))
         }
-        None if !host.name.bytes().all(is_letter) => Err(("this is no host name", FIX)),
+        None if !host.name.bytes().all(is_letter)
+            || !host.name.trim_end_matches('.').split('.').all(is_label) =>
+        {
+            Err(("this is no host name", FIX))
+        }
+        None if !host.name.trim_end_matches('.').contains('.') => {
+            Err(("a name without a dot is nobody's in particular, and no ACME server vouches for it", FIX))
+        }
         None => Ok(host.name.trim_end_matches('.').to_ascii_lowercase().into()),
     }
+}
+
+/// A part of a name that can be looked up (RFC 1123 section 2.1, RFC 1035 section 2.3.4).
+fn is_label(label: &str) -> bool {
+    (1..=LABEL_MAX).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-')
 }
 
 fn email(lower: &mut Lower<'_, '_>, text: Spanned<&str>) -> Option<Box<str>> {

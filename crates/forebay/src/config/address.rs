@@ -9,7 +9,7 @@ use forebay_proxy::plan::Listener;
 use super::Listen;
 
 /// Longest part of a name, in bytes (RFC 1035 section 2.3.4).
-const LABEL_MAX: usize = 63;
+pub(super) const LABEL_MAX: usize = 63;
 
 /// Why a text is no address, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,11 +25,18 @@ pub(crate) fn listen(text: &str) -> Result<Listen, Wrong> {
         let address = unix(text)?;
         return Ok(Listen { address, listener: Listener::default() });
     }
+    if let Some((_, unix)) = text.split_once("://").filter(|(_, rest)| rest.starts_with(Address::UNIX)) {
+        return Err(wrong("there is no TLS on Unix sockets", format!("write `{unix}`")));
+    }
     match text.strip_prefix("https://") {
         Some(address) => {
             let listener = Listener { tls: true, ..Listener::default() };
             // A scheme within would be stripped as well.
-            let address = if address.contains("://") { Err(listen_error(address)) } else { socket(address) }?;
+            let address = if address.starts_with("http") && address.contains("://") {
+                Err(wrong("there are two schemes", "write `https://` once"))
+            } else {
+                socket(address)
+            }?;
             Ok(Listen { address: address.into(), listener })
         }
         None => socket(text).map(Listen::from),
@@ -64,6 +71,14 @@ pub(crate) fn socket(text: &str) -> Result<SocketAddr, Wrong> {
         return Err(wrong("Unix sockets are not available here", "write, for example, `127.0.0.1:9900`"));
     }
     let address = text.strip_prefix("http://").unwrap_or(text);
+    if let Some((scheme, _)) = address.split_once("://") {
+        let what = format!("`{scheme}://` says nothing here");
+        let fix = match scheme.to_ascii_lowercase().as_str() {
+            scheme @ ("http" | "https") => format!("write `{scheme}://`, in small letters and once"),
+            _ => "write `https://`, or nothing, which is without TLS".to_owned(),
+        };
+        return Err(wrong(what, fix));
+    }
     let expanded = match address.strip_prefix("localhost:") {
         Some(port) => format!("{}:{port}", Ipv4Addr::LOCALHOST),
         None if address.starts_with(':') => format!("{}{address}", Ipv4Addr::UNSPECIFIED),
@@ -183,7 +198,12 @@ mod tests {
         for (text, expected) in [
             ("https://0.0.0.0", "the port is missing"),
             ("https://shop.test:443", "only IP addresses and `localhost` can be listened on"),
-            ("https://http://127.0.0.1:1", "only IP addresses and `localhost` can be listened on"),
+            ("https://http://127.0.0.1:1", "there are two schemes"),
+            ("https://https://127.0.0.1:1", "there are two schemes"),
+            ("HTTPS://127.0.0.1:1", "`HTTPS://` says nothing here"),
+            ("h2c://127.0.0.1:1", "`h2c://` says nothing here"),
+            ("https://unix:/a", "there is no TLS on Unix sockets"),
+            ("http://unix:/a", "there is no TLS on Unix sockets"),
             ("unix:run/a.sock", "a Unix socket has an absolute path"),
             ("unix:///run/a.sock", "a Unix socket has an absolute path"),
             ("unix:/", "a Unix socket has an absolute path"),

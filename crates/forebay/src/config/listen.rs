@@ -72,6 +72,12 @@ fn check(lower: &mut Lower<'_, '_>, top: &Fields, fields: &Fields, listen: &List
         let fix = "write `https://` in front of the address, or remove `http3`";
         lower.problems.error_fix(at("http3"), "HTTP/3 is always secured", fix);
     }
+    if listen.listener.http3 && listen.listener.proxy_protocol {
+        // By QUIC anybody would get past the rule that only proxies may connect.
+        let what = "connections of HTTP/3 have no PROXY protocol header in front of them";
+        let fix = "remove one of them, or give each an address of its own";
+        lower.problems.error_fix(at("http3"), what, fix);
+    }
     let nobody = !top.is_meant("trusted_proxies") || top.get("trusted_proxies").is_some_and(is_empty);
     if listen.listener.proxy_protocol && nobody {
         let what = "nobody may send a PROXY protocol header: no proxy is trusted";
