@@ -260,7 +260,7 @@ impl Drop for Keeper {
 pub(crate) fn describe(info: &CertificateInfo) -> Value {
     let validity = validity(info);
     let at = |seconds| rfc3339::text(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-    let CertificateInfo { names, not_before: _, not_after: _, subject, issuer, serial, origin } = info;
+    let CertificateInfo { names, subject, issuer, serial, origin, .. } = info;
     json!({
         "names": names,
         "subject": subject,

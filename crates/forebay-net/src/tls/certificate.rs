@@ -43,6 +43,8 @@ pub struct CertificateInfo {
     pub issuer: Box<str>,
     /// Its serial number in hexadecimal.
     pub serial: Box<str>,
+    /// It may vouch for others: it is that of a CA.
+    pub is_authority: bool,
     /// Where it comes from.
     pub origin: Arc<str>,
 }
@@ -63,6 +65,14 @@ impl CertificateInfo {
         Self::of_der(&first[0], origin)
     }
 
+    /// What all certificates in `chain` say.
+    ///
+    /// # Errors
+    /// There is no certificate in it, or one cannot be understood.
+    pub fn all_of_pem(chain: &[u8], origin: &str) -> Result<Vec<Self>, TlsError> {
+        read_chain(chain, origin)?.iter().map(|certificate| Self::of_der(certificate, origin)).collect()
+    }
+
     pub(crate) fn of_der(certificate: &[u8], origin: &str) -> Result<Self, TlsError> {
         let view = der::view(certificate).ok_or_else(|| {
             TlsError::new(format!("the certificate in {origin} cannot be understood; is it X.509 in PEM?"))
@@ -74,6 +84,7 @@ impl CertificateInfo {
             subject: view.subject,
             issuer: view.issuer,
             serial: view.serial,
+            is_authority: view.is_authority,
             origin: origin.into(),
         })
     }

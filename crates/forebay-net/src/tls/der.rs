@@ -20,6 +20,9 @@ const VERSION: u8 = 0xa0;
 const EXTENSIONS: u8 = 0xa3;
 /// 2.5.29.17
 const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+/// 2.5.29.19
+const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+const BOOLEAN: u8 = 0x01;
 const EMAIL: u8 = 0x81;
 const DNS: u8 = 0x82;
 const URI: u8 = 0x86;
@@ -42,6 +45,8 @@ pub(crate) struct View {
     pub(crate) serial: Box<str>,
     /// It is of the first version, which has no extensions and so no names that count.
     pub(crate) is_version_1: bool,
+    /// It may vouch for others.
+    pub(crate) is_authority: bool,
 }
 
 /// Looks at a certificate in DER; `None`: it cannot be understood.
@@ -57,7 +62,16 @@ pub(crate) fn view(certificate: &[u8]) -> Option<View> {
     let (not_before, not_after) = (validity.time()?, validity.time()?);
     let subject = name::text(body.expect(SEQUENCE)?)?;
     let _public_key = body.expect(SEQUENCE)?;
-    let mut view = View { not_before, not_after, subject, issuer, serial, is_version_1, ..View::default() };
+    let mut view = View {
+        not_before,
+        not_after,
+        subject,
+        issuer,
+        serial,
+        is_version_1,
+        is_authority: is_version_1,
+        ..View::default()
+    };
     while let Some((tag, content)) = body.next() {
         if tag == EXTENSIONS {
             view.read_extensions(Reader(content).expect(SEQUENCE)?)?;
@@ -71,7 +85,8 @@ impl View {
         let mut extensions = Reader(extensions);
         while !extensions.0.is_empty() {
             let mut extension = Reader(extensions.expect(SEQUENCE)?);
-            if extension.expect(OID)? != SUBJECT_ALT_NAME {
+            let kind = extension.expect(OID)?;
+            if kind != SUBJECT_ALT_NAME && kind != BASIC_CONSTRAINTS {
                 continue;
             }
             let (mut tag, mut content) = extension.next()?;
@@ -82,7 +97,13 @@ impl View {
             if tag != OCTETS {
                 return None;
             }
-            self.read_names(Reader(content).expect(SEQUENCE)?)?;
+            let content = Reader(content).expect(SEQUENCE)?;
+            if kind == BASIC_CONSTRAINTS {
+                self.is_authority =
+                    Reader(content).next().is_some_and(|(tag, yes)| tag == BOOLEAN && yes != [0]);
+            } else {
+                self.read_names(content)?;
+            }
         }
         Some(())
     }

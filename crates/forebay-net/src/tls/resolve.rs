@@ -47,6 +47,29 @@ impl Table {
         &self.all
     }
 
+    /// Those that are never shown while others are valid, each after the first of those: all their names stand in
+    /// earlier ones with keys of the same kind. By where they come from.
+    pub(super) fn shadowed(&self) -> Vec<[&str; 2]> {
+        let kind = |index: usize| self.all[index].key.key.algorithm();
+        let earlier = |name: &str, of: usize| {
+            self.by_name.get(name)?.iter().copied().find(|index| *index < of && kind(*index) == kind(of))
+        };
+        let mut shadowed = Vec::new();
+        for (index, identity) in self.all.iter().enumerate() {
+            let before: Option<Vec<usize>> =
+                identity.info.names.iter().map(|name| earlier(name, index)).collect();
+            if let Some(first) = before.and_then(|before| before.first().copied()) {
+                shadowed.push([first, index].map(|index| &*self.all[index].info.origin));
+            }
+        }
+        shadowed
+    }
+
+    /// The first one for exactly this name.
+    fn look(&self, name: &str) -> Option<&Arc<Identity>> {
+        self.by_name.get(name)?.first().map(|index| &self.all[*index])
+    }
+
     /// The best one for exactly this name.
     fn find(&self, name: &str, hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         best(self.by_name.get(name)?.iter().map(|index| &self.all[*index]), hello)
@@ -144,6 +167,18 @@ impl ResolvesServerCert for Resolver {
             self.fixed.find(&wildcard, &hello).or_else(|| installed.find(&wildcard, &hello))
         });
         found.or_else(first)
+    }
+}
+
+impl Resolver {
+    /// Which certificate is shown to somebody who asks for `name`, whatever keys they know.
+    pub(super) fn shown(&self, name: Option<&str>) -> Option<Arc<Identity>> {
+        let installed = self.installed.table();
+        let look = |name: &str| self.fixed.look(name).or_else(|| installed.look(name)).cloned();
+        let name = name.map(str::to_ascii_lowercase);
+        let found = name.and_then(|name| look(&name).or_else(|| look(&wildcard_of(&name)?)));
+        let first = || self.fixed.all.first().or_else(|| installed.all.first()).cloned();
+        found.or_else(|| first().filter(|_| self.unknown_name == UnknownName::First))
     }
 }
 

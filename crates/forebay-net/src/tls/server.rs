@@ -151,6 +151,20 @@ impl Server {
         all.map(|identity| identity.info.clone()).collect()
     }
 
+    /// What the certificate says that is shown to clients that ask for `name`, or for none; `None`: they are refused.
+    /// Of several with keys of different kinds, one.
+    #[must_use]
+    pub fn shown_to(&self, name: Option<&str>) -> Option<CertificateInfo> {
+        self.resolver.shown(name).map(|identity| identity.info.clone())
+    }
+
+    /// Certificates of the settings that are never shown while others are valid, each after one of those: earlier ones
+    /// have all their names, and keys of the same kind. By where they come from.
+    #[must_use]
+    pub fn shadowed(&self) -> Vec<[&str; 2]> {
+        self.resolver.fixed.shadowed()
+    }
+
     /// For QUIC (RFC 9001): TLS 1.3 with `h3` as the only protocol.
     ///
     /// # Errors

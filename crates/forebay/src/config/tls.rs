@@ -6,7 +6,7 @@ use std::time::Duration;
 use forebay_net::tls::{
     Certificate, CertificateInfo, ClientAuth, Server, ServerSettings, UnknownName, Version,
 };
-use forebay_proxy::plan::Tls;
+use forebay_proxy::plan::{Acme, Tls};
 
 use super::acme;
 use super::lower::Lower;
@@ -50,11 +50,41 @@ pub(super) fn lower(lower: &mut Lower<'_, '_>, top: &Fields, listen: &[Listen]) 
         },
     };
     match Server::new(settings, None) {
-        Ok(server) => Some(Tls { server: Arc::new(server), redirect, hsts, acme }),
+        Ok(server) => {
+            doubts(lower, fields, &server, acme.as_ref());
+            Some(Tls { server: Arc::new(server), redirect, hsts, acme })
+        }
         Err(error) => {
             // Each file alone was good.
             lower.problems.error(fields.at, error.to_string());
             None
+        }
+    }
+}
+
+/// Warns of certificates that are never shown.
+fn doubts(lower: &mut Lower<'_, '_>, fields: &Fields, server: &Server, acme: Option<&Acme>) {
+    let of = |name| fields.field(name).map(|field| field.value.at);
+    let at = of("certificates").or_else(|| of("cert")).unwrap_or(fields.at);
+    for [first, second] in server.shadowed() {
+        let (first, second) = (short(first), short(second));
+        let what = format!("the certificate in `{second}` is not shown while that in `{first}` is valid");
+        lower.problems.warn_fix(at, what, "keep one of them: the names and the kind of key are the same");
+    }
+    for info in server.certificates() {
+        if info.names.is_empty() {
+            let what =
+                format!("the certificate in `{}` is for no name: browsers refuse it", short(&info.origin));
+            lower.problems.warn_fix(at, what, "issue it anew with the extension subjectAltName");
+        }
+        let domains = acme.into_iter().flat_map(|acme| &acme.domains);
+        for domain in domains.filter(|domain| info.names.contains(domain)) {
+            let what = format!("`{domain}` is in `domains` and in `{}`", short(&info.origin));
+            lower.problems.warn_fix(
+                at,
+                what,
+                "keep one of them: the certificate in the file is shown, the one that renews itself is not",
+            );
         }
     }
 }
@@ -176,6 +206,17 @@ fn client_auth(lower: &mut Lower<'_, '_>, fields: &Fields) -> Option<Option<Clie
     if let Err(error) = Server::new(alone, None) {
         lower.problems.error(file.at, error.to_string());
         return None;
+    }
+    for info in CertificateInfo::all_of_pem(&auth.ca, file.value).unwrap_or_default() {
+        let subject = short(&info.subject);
+        if !info.is_authority {
+            let what = format!("`{subject}` in `{}` vouches for nobody: it is not a CA", short(file.value));
+            lower.problems.warn_fix(file.at, what, "give the certificate of who issued those of clients");
+        } else if !info.is_valid_at(lower.now) {
+            let what = format!("`{subject}` in `{}` is not valid now", short(file.value));
+            let fix = "take it out, or give a new one: clients that it vouches for are still let in";
+            lower.problems.warn_fix(file.at, what, fix);
+        }
     }
     Some(Some(auth))
 }

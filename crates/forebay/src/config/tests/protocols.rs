@@ -8,6 +8,7 @@ use forebay_proxy::plan::{
     Challenge, Check, Listener, Plan, Protocol, ProxyProtocol, Route, Service, Tls, Upgrades,
 };
 use forebay_testkit::scratch::Scratch;
+use forebay_testkit::tls::{Authority, Wish};
 
 use super::*;
 
@@ -78,16 +79,24 @@ fn route(defaults: &str, written: &str) -> Route {
 fn what_is_spoken_at_an_address_stands_in_front_of_it_or_beside_it() {
     let text = file(
         "listen:\n  - :80\n  - https://:443\n  - unix:/run/a.sock\n  \
-         - {address: https://:444, http2: off, http3: on, proxy_protocol: on}\n\
+         - {address: https://:444, http2: off, http3: on}\n  - {address: https://:445, proxy_protocol: on}\n\
          tls: {domains: a.test}\ntrusted_proxies: [10.0.0.1]",
     );
     let loaded = load_ok(&text);
     let shown: Vec<_> = loaded.server.listen.iter().map(ToString::to_string).collect();
-    assert_eq!(shown, ["0.0.0.0:80", "https://0.0.0.0:443", "unix:/run/a.sock", "https://0.0.0.0:444"]);
+    let expected = [
+        "0.0.0.0:80",
+        "https://0.0.0.0:443",
+        "unix:/run/a.sock",
+        "https://0.0.0.0:444",
+        "https://0.0.0.0:445",
+    ];
+    assert_eq!(shown, expected);
     let plain = Listener::default();
     let secured = Listener { tls: true, ..plain };
-    let long = Listener { tls: true, http2: false, http3: true, proxy_protocol: true };
-    assert_eq!(loaded.plan.listeners, [plain, secured, plain, long]);
+    let long = Listener { http2: false, http3: true, ..secured };
+    let behind = Listener { proxy_protocol: true, ..secured };
+    assert_eq!(loaded.plan.listeners, [plain, secured, plain, long, behind]);
 }
 
 #[test]
@@ -113,6 +122,15 @@ fn mistakes_about_addresses_say_what_to_write() {
         "{address: unix:/a, proxy_protocol: on}",
         &["1:44: error: nobody may send a PROXY protocol header: no proxy is trusted; \
            name the balancer in front, such as `trusted_proxies: [127.0.0.1]`"],
+    );
+    check_listen(
+        "{address: https://:443, http3: on, proxy_protocol: on}\ntls: {domains: a.test}\ntrusted_proxies: [10.0.0.1]",
+        &["1:40: error: connections of HTTP/3 have no PROXY protocol header in front of them; \
+           remove one of them, or give each an address of its own"],
+    );
+    check_listen(
+        "https://unix:/a",
+        &["1:9: error: `https://unix:/a`: there is no TLS on Unix sockets; write `unix:/a`"],
     );
     check_listen(
         "{address: :80, http2: true}",
@@ -279,7 +297,7 @@ fn mistakes_about_tls_say_what_to_write() {
         ],
     );
     check_tls(
-        "{domains: [\"*.a.test\", a.test:1, 10.0.0.1, a_b, a.test, A.test]}",
+        "{domains: [\"*.a.test\", a.test:1, 10.0.0.1, a_b, a.test, A.test, -x.com, x-.com, localhost]}",
         &[
             "2:17: error: `*.a.test`: certificates for wildcards need a challenge by DNS, which is not available in \
              this version; list the names, or give a certificate by file",
@@ -288,6 +306,10 @@ fn mistakes_about_tls_say_what_to_write() {
              write, for example, `shop.example.com`",
             "2:49: error: `a_b`: this is no host name; write, for example, `shop.example.com`",
             "2:62: error: `a.test` stands twice; keep one of them",
+            "2:70: error: `-x.com`: this is no host name; write, for example, `shop.example.com`",
+            "2:78: error: `x-.com`: this is no host name; write, for example, `shop.example.com`",
+            "2:86: error: `localhost`: a name without a dot is nobody's in particular, and no ACME server vouches for it; \
+             write, for example, `shop.example.com`",
         ],
     );
     check_tls(
@@ -310,6 +332,19 @@ fn mistakes_about_tls_say_what_to_write() {
     check_tls(
         "{domains: a.test, min_version: 1.1}",
         &["2:37: error: `min_version` must be `1.2` or `1.3`, not `1.1`; did you mean `1.2`?"],
+    );
+    let long = "a".repeat(64);
+    check_tls(
+        &format!("{{domains: {long}.test}}"),
+        &[&format!(
+            "2:16: error: `{}...`: this is no host name; write, for example, `shop.example.com`",
+            &long[..60]
+        )],
+    );
+    check_tls(
+        "{domains: a.test, acme: {storage: tls.yaml/acme}}",
+        &["2:40: error: certificates cannot be kept in `tls.yaml/acme`: there is a file in its place; \
+           give a folder, which is made if it is missing"],
     );
     assert_eq!(
         problems_with_files(&file("listen: :80\ntls: {domains: a.test, redirect: off}")),
@@ -375,6 +410,60 @@ fn a_key_that_everybody_can_read_is_told_and_files_are_noted() {
     assert!(files.iter().all(|file| file.again() == *file));
     scratch.write("shop.test.key", "");
     assert!(files[1].again() != files[1], "its coming is a change");
+}
+
+#[test]
+fn certificates_that_are_never_shown_or_vouch_for_nobody_are_told() {
+    let scratch = Scratch::new("certificates");
+    let authority = Authority::new("a root");
+    let write = |name: &str, wish: &Wish<'_>| {
+        let issued = authority.grant(wish);
+        let path = scratch.write(name, issued.certificate + &issued.key);
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .expect("it was just written");
+    };
+    let good = Wish { names: &["a.test"], subject: "somebody", ..Wish::default() };
+    write("one.pem", &good);
+    write("two.pem", &good);
+    write("edwards.pem", &Wish { ed25519: true, ..good.clone() });
+    write("nameless.pem", &Wish { names: &[], ..good });
+    let old = Wish { subject: "old root", authority: true, expired: true, ..Wish::default() };
+    scratch.write("old.pem", forebay_testkit::tls::Issued::self_signed(&old).certificate);
+    scratch.write("ca.pem", authority.pem());
+    let check = |written: &str, expected: &[&str]| {
+        let text = file(&format!("listen: [\":80\", \"https://:443\"]\ntls: {written}"));
+        let around = Surroundings { env: &|_| None, base: Some(scratch.path()) };
+        let warnings = load_text("f", &text, around).expect("it can be used").warnings;
+        assert_eq!(lines(&warnings), expected, "{text}");
+    };
+    check("{certificates: [{cert: one.pem}, {cert: edwards.pem}], client_ca: ca.pem}", &[]);
+    check(
+        "{certificates: [{cert: one.pem}, {cert: edwards.pem}, {cert: two.pem}]}",
+        &["f:2:21: warning: the certificate in `two.pem` is not shown while that in `one.pem` is valid; \
+           keep one of them: the names and the kind of key are the same"],
+    );
+    check(
+        "{cert: one.pem, domains: [a.test]}",
+        &[
+            "f:2:13: warning: `a.test` is in `domains` and in `one.pem`; keep one of them: the certificate in the \
+           file is shown, the one that renews itself is not",
+        ],
+    );
+    check(
+        "{cert: nameless.pem}",
+        &["f:2:13: warning: the certificate in `nameless.pem` is for no name: browsers refuse it; \
+           issue it anew with the extension subjectAltName"],
+    );
+    check(
+        "{cert: one.pem, client_ca: two.pem}",
+        &["f:2:33: warning: `CN=somebody` in `two.pem` vouches for nobody: it is not a CA; \
+           give the certificate of who issued those of clients"],
+    );
+    check(
+        "{cert: one.pem, client_ca: old.pem}",
+        &["f:2:33: warning: `CN=old root` in `old.pem` is not valid now; \
+           take it out, or give a new one: clients that it vouches for are still let in"],
+    );
 }
 
 #[test]
