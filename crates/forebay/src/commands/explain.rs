@@ -100,7 +100,7 @@ impl Explained {
     /// Goes the way of a request as far as it comes.
     fn find(request: &Request, loaded: &Loaded) -> Self {
         let plan = &loaded.plan;
-        let arrival = listener::find(request.secured, &loaded.server.listen, plan);
+        let arrival = listener::find(request.secured, &request.host, &loaded.server.listen, plan);
         let mut explained = Self {
             asked: format!("{} {}", request.method, request.url),
             sent: request.target.clone(),

@@ -1,6 +1,9 @@
 //! Where a request comes in, and how.
 
-use forebay_net::tls::Version;
+use std::net::IpAddr;
+
+use forebay_net::host;
+use forebay_net::tls::{CertificateInfo, Server, UnknownName, Version};
 use forebay_proxy::plan::{Listener, Plan};
 
 use crate::config::Listen;
@@ -14,13 +17,14 @@ pub(super) struct Arrival {
     pub(super) note: Option<String>,
 }
 
-/// The first listener for such a request; `secured` is what its URL says.
-pub(super) fn find(secured: Option<bool>, listen: &[Listen], plan: &Plan) -> Arrival {
+/// The first listener for such a request; `secured` is what its URL says, and `host` whom it asks for.
+pub(super) fn find(secured: Option<bool>, host: &str, listen: &[Listen], plan: &Plan) -> Arrival {
     // Whoever does not say it is meant to get through.
     let secured = secured.unwrap_or_else(|| listen.iter().any(|listen| listen.listener.tls));
     match listen.iter().find(|listen| listen.listener.tls == secured) {
         Some(listen) => {
-            Arrival { listener: format!("{listen}: {}", spoken(listen.listener, plan)), secured, note: None }
+            let note = plan.tls.as_ref().filter(|_| secured).and_then(|tls| unknown(&tls.server, host));
+            Arrival { listener: format!("{listen}: {}", spoken(listen.listener, plan)), secured, note }
         }
         None => {
             let with = if secured { "with" } else { "without" };
@@ -28,6 +32,35 @@ pub(super) fn find(secured: Option<bool>, listen: &[Listen], plan: &Plan) -> Arr
             Arrival { listener: "none".to_owned(), secured, note: Some(note) }
         }
     }
+}
+
+/// What a client is to know that asks for a name without a certificate.
+fn unknown(server: &Server, host: &str) -> Option<String> {
+    let host = host::parse(host.as_bytes()).ok()?.name.into_owned();
+    let is_address = host.starts_with('[') || host.parse::<IpAddr>().is_ok();
+    match server.shown_to((!is_address).then_some(&*host)) {
+        Some(info) if is_for(&info, host.trim_matches(['[', ']'])) => None,
+        Some(info) => {
+            let names = info.names.join(", ");
+            Some(format!("no certificate is for `{host}`: that of {} is shown, for {names}", info.origin))
+        }
+        // One that is fetched is not there before it runs.
+        None if server.settings().unknown_name == UnknownName::First => None,
+        None if is_address => Some(
+            "nobody gets through: clients ask for no name when they connect to an address, and the handshake is \
+             refused (`unrecognized_name`)"
+                .to_owned(),
+        ),
+        None => Some(format!(
+            "nobody gets through unless ACME has brought a certificate: none of the files is for `{host}`, and the \
+             handshake is refused (`unrecognized_name`)"
+        )),
+    }
+}
+
+fn is_for(info: &CertificateInfo, host: &str) -> bool {
+    let wildcard = host.split_once('.').map(|(_, rest)| format!("*.{rest}"));
+    info.names.iter().any(|name| name.eq_ignore_ascii_case(host) || wildcard.as_deref() == Some(name))
 }
 
 fn spoken(listener: Listener, plan: &Plan) -> String {

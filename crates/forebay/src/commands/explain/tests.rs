@@ -235,6 +235,32 @@ fn the_scheme_of_a_url_says_where_a_request_comes_in() {
 }
 
 #[test]
+fn names_without_a_certificate_are_told() {
+    let other =
+        "note        no certificate is for `other.test`: that of certs/shop.test.pem is shown, for shop.test";
+    let told = lines(&explain_with(SECURED, "GET", "https://other.test/", &[]));
+    assert!(told.iter().any(|line| line.starts_with(other)), "{told:?}");
+    let strict = SECURED.replace("hsts: 1d", "unknown_name: refuse");
+    check_told(
+        &strict,
+        "https://other.test/",
+        &[],
+        &["note        nobody gets through unless ACME has brought a certificate: none of the files is for \
+           `other.test`, and the handshake is refused (`unrecognized_name`)"],
+    );
+    check_told(
+        &strict,
+        "https://127.0.0.1/",
+        &[],
+        &[
+            "note        nobody gets through: clients ask for no name when they connect to an address, and the \
+           handshake is refused (`unrecognized_name`)",
+        ],
+    );
+    assert_eq!(explain_with(&strict, "GET", "https://shop.test/", &[]).notes, [""; 0]);
+}
+
+#[test]
 fn a_route_that_sees_to_hsts_itself_is_believed() {
     let settings =
         SECURED.replace("match: /*", "match: /*, headers: {response: {remove: [strict-transport-security]}}");
