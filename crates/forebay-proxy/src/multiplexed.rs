@@ -35,13 +35,24 @@ pub(crate) async fn serve(worker: &Rc<Worker>, link: Link, who: Rc<Who>, receive
     let draining = || worker.draining.get();
     while let Some(mux::Incoming { stream, mut head, .. }) = server.accept(idle, draining).await {
         let mut request = Request::new(worker, stream, Rc::clone(&who));
-        let (protocol, error) = (head.protocol, head.error);
+        let error = head.error.or_else(|| judge_scheme(worker, &who, head.secure));
+        let protocol = head.protocol;
         let h2::head::Request { head: spans, bytes, .. } = &mut *head;
         request.take(spans, bytes, protocol, error);
         drop(head);
         tokio::task::spawn_local(request.serve());
     }
     count(&protocols.http2_ended[0], &server.counters());
+}
+
+/// Nobody gets what is meant for a secured connection over one that is not, unless a trusted proxy has seen to its
+/// security (RFC 9110 §7.4). That what may go unsecured comes secured is no harm.
+fn judge_scheme(worker: &Worker, who: &Who, secure: bool) -> Option<HeadError> {
+    if !secure || who.secured.is_some() || who.listener.proxy_protocol {
+        return None;
+    }
+    let trusted = !who.unnamed && worker.active().plan.trusted_proxies.contains(who.peer.ip());
+    (!trusted).then_some(HeadError::Syntax(":scheme is https, and the connection is not secured"))
 }
 
 /// Adds up what was counted on a connection that has ended.
