@@ -101,11 +101,11 @@ pub(super) static HTTP2: Table = Table {
             .example("200"),
         Key::new("stream_window", Shape::Size { min: 1 << 10, max: 16 << 20 })
             .default("64KiB")
-            .doc("Bytes of one request's body that may be on their way to us.")
+            .doc("Bytes of one request's body that may be on their way to us or wait for its service. Times `streams`, it bounds the memory that one connection takes: a request whose service reads slowly holds so much, and keeps no other waiting.")
             .example("256KiB"),
         Key::new("connection_window", Shape::Size { min: 64 << 10, max: 256 << 20 })
             .default("1MiB")
-            .doc("The same for all requests of a connection together, which bounds the memory it takes. At least `stream_window`.")
+            .doc("Bytes of the bodies of all requests of a connection that may be on their way to us: a bound on speed over long distances. At least `stream_window`.")
             .example("4MiB"),
         Key::new("glitches", Shape::Count { min: 10, max: 1_000_000 })
             .default("400")
