@@ -73,7 +73,7 @@ fn clients_without_a_name_do_not_speak_for_the_proxy() {
     for (header, seen) in [
         (b"PROXY UNKNOWN\r\n".to_vec(), "127.0.0.1"),
         (bytes(0x20, 0x00, &[]), "127.0.0.1"),
-        (bytes(0x21, 0x00, &[]), "127.0.0.1"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0".to_vec(), "127.0.0.1"),
         (b"PROXY TCP4 203.0.113.7 192.0.2.1 50000 443\r\n".to_vec(), "203.0.113.7"),
         // A proxy that is trusted stands before the one that connects.
         (b"PROXY TCP4 127.0.0.1 127.0.0.1 50000 443\r\n".to_vec(), "198.51.100.1, 127.0.0.1"),
