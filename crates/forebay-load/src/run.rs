@@ -29,6 +29,8 @@ const TELL: Duration = Duration::from_millis(500);
 const MOMENT_MIN: Duration = Duration::from_millis(90);
 /// Between the making of threads and the first arrival.
 const HEAD_START: Duration = Duration::from_millis(50);
+/// The same where threads have to gather randomness first.
+const HEAD_START_TLS: Duration = Duration::from_millis(250);
 /// A thread that does not end this long after its time is given up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -91,8 +93,9 @@ pub fn run(
 ) -> Result<Outcome, Error> {
     check(plan)?;
     let mut lab = lab::Running::prepare(&plan.lab, &plan.stages, stop).map_err(Error::Lab)?;
-    let start = Instant::now() + HEAD_START;
-    let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + HEAD_START;
+    let ahead = if plan.target.tls.is_some() { HEAD_START_TLS } else { HEAD_START };
+    let start = Instant::now() + ahead;
+    let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + ahead;
     lab.begin(start);
     let shared = Arc::new(Shared {
         plan: plan.clone(),

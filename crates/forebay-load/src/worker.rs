@@ -9,6 +9,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use forebay_base::time::Instant;
+use forebay_net::tls;
 use forebay_net::wheel::{Alarm, Wheel};
 use tokio::sync::Notify;
 
@@ -121,6 +122,9 @@ struct Slot {
 /// # Errors
 /// The system gives no event loop.
 pub(crate) fn run(shared: Arc<Shared>, desk: Arc<Desk>, shard: (usize, usize)) -> std::io::Result<Finished> {
+    if shared.plan.target.tls.is_some() {
+        tls::warm_up();
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default())?;

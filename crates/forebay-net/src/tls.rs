@@ -17,3 +17,10 @@ pub use server::{ClientAuth, Server, ServerSettings, UnknownName};
 
 pub(crate) use error::is_unknown_name;
 pub(crate) use resolve::listening;
+
+/// Gathers the randomness that handshakes of this thread begin with. It takes tens of milliseconds, which the first one
+/// takes longer otherwise.
+pub fn warm_up() {
+    // Where there is none, handshakes say so.
+    let _ = aws_lc_rs::rand::fill(&mut [0; 32]);
+}

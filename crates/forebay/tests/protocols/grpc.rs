@@ -17,6 +17,7 @@ use echo::{Client, Server};
 
 mod beyond;
 mod echo;
+mod load;
 
 /// A gateway that speaks HTTP/2 with what is at `endpoint`.
 fn in_front_of(endpoint: SocketAddr) -> Gateway {

@@ -6,6 +6,7 @@ mod certificates;
 mod curl;
 mod grpc;
 mod heads;
+mod load;
 mod nghttp;
 mod programs;
 mod telling;

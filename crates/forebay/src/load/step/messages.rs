@@ -26,6 +26,11 @@ pub(super) fn grpc(
     names: &Names,
 ) -> Option<Step> {
     let method = asked.text("method")?;
+    if !is_method(method.value) {
+        let what = format!("`{}` is no service and method", short(method.value));
+        lower.problems.error_fix(method.at, what, "write, for example, `shop.Cart/Add`");
+        return None;
+    }
     let metadata = headers_of(lower, asked.map("metadata"), names);
     let own = headers_of(lower, fields.map("headers"), names);
     let headers = usual.headers_with(own.into_iter().chain(metadata).collect());
@@ -138,6 +143,14 @@ fn file(lower: &mut Lower<'_, '_>, name: Spanned<&str>) -> Option<Vec<u8>> {
     }
 }
 
+/// Whether it is the full name of a service, and the name of a method of it.
+fn is_method(text: &str) -> bool {
+    let name = |name: &str, marks: &str| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || marks.contains(c))
+    };
+    text.split_once('/').is_some_and(|(service, method)| name(service, "._") && name(method, "_"))
+}
+
 /// The bytes that pairs of digits stand for; spaces between them are passed over.
 fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u8>> = text
@@ -153,6 +166,21 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_method_is_that_of_a_service() {
+        for (text, is) in [
+            ("a.B_1/C_d", true),
+            ("B/c", true),
+            ("a.B", false),
+            ("/c", false),
+            ("a/", false),
+            ("a/b/c", false),
+        ] {
+            assert_eq!(is_method(text), is, "{text}");
+        }
+        assert!(!is_method("a/b HTTP/1.1\r\nx: y"));
+    }
 
     #[test]
     fn digits_become_bytes() {

@@ -128,7 +128,7 @@ fn mistakes_of_steps_are_told() {
     );
     for (step, part) in [
         ("{grpc: {method: a.B/c}}", "write `http2: on`"),
-        ("{grpc: {method: a.B}}", "a service and a method"),
+        ("{grpc: {method: a.B}}", "is no service and method"),
         ("{grpc: {method: a.B/c, message: {hex: 0a0}}}", "pairs of hexadecimal digits"),
         ("{grpc: {method: a.B/c, message: {base64: '?'}}}", "is not base64"),
         ("{grpc: {method: a.B/c}, expect: {status: 200}}", "cannot stand beside"),
