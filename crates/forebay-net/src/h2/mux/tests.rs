@@ -165,6 +165,27 @@ fn a_stream_that_is_dropped_is_reset_and_the_rest_goes_on() {
 }
 
 #[test]
+fn an_answer_that_is_known_to_be_malformed_is_none() {
+    run(|wheel| async move {
+        use tokio::io::AsyncWriteExt;
+        let (ours, mut theirs) = sockets().await;
+        let (client, drive) = Client::new(Link::new(ours), Limits::default(), false, &wheel, &buffers());
+        tokio::task::spawn_local(drive);
+        let stream = client.open().unwrap();
+        stream.send_head(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n", true).unwrap();
+        // Settings; a head that announces three bytes, and an end after two.
+        let frames = [
+            &b"\0\0\0\x04\0\0\0\0\0"[..],
+            b"\0\0\x05\x01\x04\0\0\0\x01\x88\x0f\x0d\x013",
+            b"\0\0\x02\0\x01\0\0\0\x01ab",
+        ];
+        theirs.write_all(&frames.concat()).await.unwrap();
+        poll_fn(|cx| stream.poll_ended(cx)).await;
+        assert_eq!(head(&*stream).await, Err(StreamError::Malformed));
+    });
+}
+
+#[test]
 fn a_draining_server_answers_what_was_asked_and_ends() {
     run(|wheel| async move {
         let (ours, theirs) = sockets().await;

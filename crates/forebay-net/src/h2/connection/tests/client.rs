@@ -26,8 +26,47 @@ fn data(flags: u8, bytes: &[u8]) -> Do {
     peer(DATA, flags, 1, bytes)
 }
 
+fn server_window(bytes: u32) -> Do {
+    peer(SETTINGS, 0, 0, &setting(4, bytes))
+}
+
 fn goaway(last: u32) -> Do {
     peer(GOAWAY, 0, 0, &[last.to_be_bytes(), [0; 4]].concat())
+}
+
+#[test]
+fn how_long_a_server_takes_nothing_is_no_fault() {
+    check(
+        &[(
+            "§6.9 a window that stays shut",
+            vec![server_window(0), Do::Ask(POST, false), Do::Blocked(1), Do::Wait(9), Do::Wait(60), ok(END)],
+            "> settings ack; > head 1; > ping; response 1 200 end",
+        )],
+        |piece| {
+            Script::client(Limits { stall: std::time::Duration::from_secs(1), ..Limits::default() }, piece)
+        },
+    );
+}
+
+#[test]
+fn a_broken_connection_is_the_fault_of_one_answer_or_of_all() {
+    let two = || vec![ask(), ask()];
+    let after = |step| [two(), vec![step]].concat();
+    check(
+        &[
+            (
+                "§5.4.1 a frame of one stream",
+                after(data(PADDED, &[9])),
+                "> head 1 end; > head 3 end; gone 1 Malformed; gone 3 Closed; > goaway 0 PROTOCOL_ERROR",
+            ),
+            (
+                "§5.4.1 a frame of none",
+                after(peer(DATA, 0, 0, b"x")),
+                "> head 1 end; > head 3 end; gone 1 Malformed; gone 3 Malformed; > goaway 0 PROTOCOL_ERROR",
+            ),
+        ],
+        |piece| Script::client(Limits::default(), piece),
+    );
 }
 
 #[test]

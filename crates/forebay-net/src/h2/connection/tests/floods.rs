@@ -181,6 +181,28 @@ fn updates_and_pings_that_come_with_body_are_no_fault() {
 }
 
 #[test]
+fn a_head_a_few_times_too_large_is_answered_and_others_go_on() {
+    for (frames, expected) in [
+        (7, "request 1 end; request 3 too large end; request 5 end; > head 1 end"),
+        (8, "request 1 end; gone 1 Closed; > goaway 1 ENHANCE_YOUR_CALM; cannot Closed"),
+    ] {
+        let mut script = Script::server(limits(), usize::MAX);
+        // Fields of nothing but a name, as many as a frame holds: eight frames and the request are beyond 128 KiB.
+        let fields = block(&[("x-filler-filler", "")]).repeat(910);
+        script.run(&get(1));
+        script.run(&peer(HEADERS, END, 3, &request("GET")));
+        for n in 1..=frames {
+            script.run(&peer(CONTINUATION, if n == frames { HEAD } else { 0 }, 3, &fields));
+        }
+        if script.connection.dead().is_none() {
+            script.run(&get(5));
+        }
+        script.run(&Do::Answer(1));
+        assert_eq!(script.log(), expected, "{frames}: {}", fields.len() * frames);
+    }
+}
+
+#[test]
 fn a_head_without_end_is_neither_kept_nor_decoded() {
     // By count: many frames with next to nothing in them.
     let mut script = Script::server(limits(), usize::MAX);
