@@ -43,7 +43,7 @@ const DRAIN_IDLE: Duration = Duration::from_secs(1);
 const HANDOVER_IDLE: Duration = Duration::from_secs(5);
 /// Whether the last connection has ended is looked at this often while draining.
 const DRAIN_LOOK: Duration = Duration::from_millis(5);
-/// Whoever is cut off is told so within this, where that takes a packet of our own.
+/// Where connections end with a packet of our own, it is sent within this.
 const LAST_WORDS: Duration = Duration::from_millis(20);
 /// A worker's chores are done this often.
 const TICK: Duration = Duration::from_secs(1);
@@ -422,11 +422,9 @@ impl Birth {
                 worker.tick(now);
             }
         }
-        let open = worker.open.get();
-        cut.fetch_add(open, Ordering::Release);
-        if open > 0 {
-            stop.cut(LAST_WORDS).await;
-        }
+        cut.fetch_add(worker.open.get(), Ordering::Release);
+        // By QUIC the last word to those who have been served may not have been sent either.
+        stop.cut(LAST_WORDS).await;
         (worker, inbox)
     }
 }

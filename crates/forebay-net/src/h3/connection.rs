@@ -28,6 +28,8 @@ const GOAWAY_GAP_MAX: Duration = Duration::from_secs(1);
 const FIRST_REQUEST_WAIT: Duration = Duration::from_secs(1);
 /// Round trips that a client has for taking the last of its responses, before the connection is closed.
 const FAREWELL_ROUNDS: u32 = 3;
+/// And so long at least: the close makes a client forget what it has received and not yet looked at.
+const FAREWELL_MIN: Duration = Duration::from_millis(250);
 
 /// A connection whose handshake is over. Closed when dropped.
 #[derive(Debug)]
@@ -168,7 +170,7 @@ impl Connection {
 
     /// Leaves the client time to get the last of what was sent.
     async fn farewell(&self) {
-        let patience = (self.shared.quic.rtt() * FAREWELL_ROUNDS).clamp(GOAWAY_GAP_MIN, GOAWAY_GAP_MAX);
+        let patience = (self.shared.quic.rtt() * FAREWELL_ROUNDS).clamp(FAREWELL_MIN, GOAWAY_GAP_MAX);
         // A client that wants nothing more closes by itself.
         let _ = tokio::time::timeout(patience, self.shared.quic.closed()).await;
         self.shared.close(Code::NO_ERROR);

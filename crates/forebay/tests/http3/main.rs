@@ -133,7 +133,7 @@ fn a_request_in_flight_is_finished_and_then_the_process_ends() {
     });
     let mut site = site(&origin, "");
     run(async {
-        let mut idle = site.connect().await;
+        let idle = site.connect().await;
         let mut client = site.connect().await;
         let mut stream = client.begin("GET", "/held").await;
         stream.finish().await.expect("it is taken");
