@@ -64,7 +64,7 @@ pub(super) fn finish(lower: &mut Lower<'_, '_>, top: &Fields, scenarios: Vec<Sce
     let (url, schedule) = (url?, schedule?);
     let (target, http2) = protocol::target(lower, top, &url.value, url.at)?;
     let calls = scenarios.iter().flat_map(|one| &one.steps).any(|step| matches!(step.kind, Kind::Grpc(_)));
-    if calls && !http2.may_be_spoken(&target) {
+    if calls && !http2.may_be_spoken(&target) && !lower.problems.fatal() {
         let at = top.get("scenarios").map_or(Mark::FILE, |value| value.at);
         let what = "calls of gRPC need HTTP/2, which is not spoken here";
         lower.problems.error_fix(at, what, "write `http2: on`");
