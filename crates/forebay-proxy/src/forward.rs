@@ -327,12 +327,17 @@ pub(crate) async fn send(turn: &mut Turn<'_>, route: &Route, service: usize) -> 
             }
             Err(error) => {
                 last = no_connection(error);
-                if matches!(error, ConnectError::Failed | ConnectError::TimedOut | ConnectError::Tls(_)) {
+                if let ConnectError::Failed
+                | ConnectError::TimedOut
+                | ConnectError::NoGreeting
+                | ConnectError::Tls(_) = error
+                {
                     endpoint.connect_failed();
                 }
                 let (service, endpoint) = (endpoint.service(), endpoint.name());
                 let why = match error {
                     ConnectError::Tls(why) => format!("{} ({why})", last.title()),
+                    ConnectError::NoGreeting => format!("{} (it does not speak HTTP/2)", last.title()),
                     _ => last.title().to_owned(),
                 };
                 record.worker.log.emit(&Event::ConnectFailed { service, endpoint, error: &why });
@@ -438,6 +443,7 @@ fn no_connection(error: ConnectError) -> Refusal {
     match error {
         ConnectError::PoolFull | ConnectError::Crowded => Refusal::PoolFull,
         ConnectError::Failed | ConnectError::Lost => Refusal::ConnectFailed,
+        ConnectError::NoGreeting => Refusal::UpstreamClosed,
         ConnectError::NoDescriptors => Refusal::NoDescriptors,
         ConnectError::TimedOut => Refusal::ConnectTimeout,
         ConnectError::Tls(_) => Refusal::UpstreamTls,

@@ -47,6 +47,8 @@ pub(crate) enum ConnectError {
     TimedOut,
     /// The endpoint was given up meanwhile.
     Lost,
+    /// It was closed before the endpoint had said a word of HTTP/2.
+    NoGreeting,
     /// It could not be secured, for this reason.
     Tls(&'static str),
 }
@@ -181,7 +183,7 @@ async fn greet(lane: &mux::Client, alarm: &Alarm, deadline: Instant) -> Result<R
     })
     .await?;
     // With TLS 1.3 a server looks at our certificate only when the handshake is over on our side.
-    let gone = || stream.alert().map_or(ConnectError::Failed, ConnectError::Tls);
+    let gone = || stream.alert().map_or(ConnectError::NoGreeting, ConnectError::Tls);
     if lane.is_greeted() { Ok(stream) } else { Err(gone()) }
 }
 
