@@ -23,11 +23,10 @@ impl Connection {
         let to_blame = self.role == Role::Client && error.code != ErrorCode::ENHANCE_YOUR_CALM;
         if to_blame && self.dead.is_none() {
             let own = self.streams.find(self.at_stream);
-            for slot in self.streams.used() {
-                if own.is_none_or(|own| own == slot) && !self.streams.at(slot).is_over() {
-                    self.streams.give_up(slot, true);
-                    self.gone.push_back((slot, StreamError::Malformed));
-                }
+            let slots = own.map_or_else(|| self.streams.live().collect(), |own| vec![own]);
+            for slot in slots {
+                self.streams.give_up(slot, true);
+                self.gone.push_back((slot, StreamError::Malformed));
             }
         }
         self.fail(error.code, error.reason);
