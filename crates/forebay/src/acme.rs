@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime};
 use forebay_net::tls::{self, Certificate, CertificateInfo};
 use forebay_proxy::challenge::Challenges;
 use forebay_proxy::plan::{Acme, Tls};
-use forebay_telemetry::log::Log;
+use forebay_telemetry::log::{Event, Log};
 use forebay_telemetry::rfc3339;
 use forebay_telemetry::stats::{CertificateNumbers, ShownCertificate};
 use serde_json::{Value, json};
@@ -30,8 +30,13 @@ use attempts::{Attempts, Failure};
 use decide::Validity;
 use storage::{Bundle, Storage};
 
+use crate::config::dates;
+
 /// Names the certificate among those of a server.
 pub const ORIGIN: &str = "ACME";
+
+/// How often the dates of certificates from files are looked at.
+const DATES_EVERY: Duration = Duration::from_secs(86_400);
 
 /// Since 1970.
 type Seconds = u64;
@@ -56,6 +61,7 @@ pub struct Timing {
 pub struct Keeper {
     shared: Arc<Shared>,
     task: tokio::task::JoinHandle<()>,
+    dates: tokio::task::JoinHandle<()>,
 }
 
 /// What is known of the certificate, for people and tools.
@@ -158,7 +164,8 @@ impl Keeper {
             looks: AtomicU64::new(0),
         });
         let task = tokio::spawn(keep::run(Arc::clone(&shared), shared.wanted.subscribe()));
-        Self { shared, task }
+        let dates = tokio::spawn(watch_dates(Arc::clone(&shared)));
+        Self { shared, task, dates }
     }
 
     /// Where workers find what ACME servers ask for by HTTP.
@@ -223,6 +230,7 @@ impl Keeper {
     pub fn stop(&self) {
         // With it go its lease and its proofs.
         self.task.abort();
+        self.dates.abort();
         if let Some((_, acme)) = &*self.shared.wanted.borrow() {
             Storage::new(acme).remove_replica(&self.shared.owner);
         }
@@ -256,6 +264,27 @@ impl Drop for Keeper {
     }
 }
 
+/// Tells every day of certificates from files that end; when settings are read, those who read them do.
+async fn watch_dates(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(DATES_EVERY).await;
+        let server = shared.state().server.clone();
+        let shown = server.map(|server| server.certificates()).unwrap_or_default();
+        for (info, state) in ending(&shown, now()) {
+            let names = info.names.join(", ");
+            shared.log.emit(&Event::CertificateEnds { names: &names, file: &info.origin, state: &state });
+        }
+    }
+}
+
+/// Those from files that are worth a word, with that word.
+fn ending(shown: &[CertificateInfo], now: Seconds) -> impl Iterator<Item = (&CertificateInfo, String)> {
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    // What is wrong with the one that renews itself is told whenever it fails.
+    let from_files = shown.iter().filter(|info| &*info.origin != ORIGIN);
+    from_files.filter_map(move |info| Some((info, dates(info.not_before, info.not_after, now)?.0)))
+}
+
 /// What a certificate says, for `/api/v1`.
 pub(crate) fn describe(info: &CertificateInfo) -> Value {
     let validity = validity(info);
@@ -269,6 +298,8 @@ pub(crate) fn describe(info: &CertificateInfo) -> Value {
         "not_before": at(validity.not_before),
         "expires": at(validity.not_after),
         "source": &**origin,
+        "state": dates(info.not_before, info.not_after, i64::try_from(now()).unwrap_or(i64::MAX))
+            .map_or_else(|| "valid".to_owned(), |(state, _)| state),
     })
 }
 
@@ -330,4 +361,29 @@ async fn on_disk<T: Send + 'static>(
     let done = tokio::task::spawn_blocking(move || work(&storage)).await;
     let done = done.map_err(|error| Failure::unreachable(format!("work on files broke off: {error}")))?;
     done.map_err(|error| Failure::unreachable(format!("cannot use the storage of certificates: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_testkit::tls::{Authority, Wish};
+
+    use super::*;
+
+    #[test]
+    fn certificates_from_files_that_end_are_told_and_the_one_that_renews_itself_is_not() {
+        let wish = Wish { names: &["a.test"], expired: true, ..Wish::default() };
+        let issued = Authority::new("a root").grant(&wish);
+        let info =
+            |origin| CertificateInfo::of_pem(issued.certificate.as_bytes(), origin).expect("it is one");
+        let shown = [info("a.pem"), info(ORIGIN)];
+        let end = validity(&shown[0]).not_after;
+        let check = |now: Seconds, expected: &[&str]| {
+            let told: Vec<_> =
+                ending(&shown, now).map(|(info, state)| format!("{}: {state}", info.origin)).collect();
+            assert_eq!(told, expected);
+        };
+        check(end - 30 * 86_400, &[]);
+        check(end - 3 * 86_400, &["a.pem: expires in 3 days"]);
+        check(end + 86_400, &["a.pem: expired 1 day ago"]);
+    }
 }

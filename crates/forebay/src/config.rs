@@ -49,6 +49,8 @@ mod tests;
 pub use endpoints_file::read_endpoints;
 pub use files::Watched;
 pub use flags::{from_flags, override_addresses, override_server};
+pub(crate) use tls::dates;
+
 pub use server::{ADMIN_DEFAULT, AccessFormat, Admin, Listen, LogTarget, Logs, Secret, Server, Workers};
 
 use lower::Lowered;

@@ -285,6 +285,15 @@ pub enum Event<'a> {
         /// Why it is needed.
         reason: &'a str,
     },
+    /// A certificate from a file ends soon, or has ended, or has not begun.
+    CertificateEnds {
+        /// Which names it is for.
+        names: &'a str,
+        /// Where it is.
+        file: &'a str,
+        /// `expires in 3 days`, and the like.
+        state: &'a str,
+    },
     /// Another replica is getting the certificate.
     CertificateAwaited {
         /// Which names it is for.
@@ -525,6 +534,12 @@ impl Event<'_> {
                     .with("names", names)
                     .with("directory", directory)
                     .with("reason", reason)
+            }
+            Self::CertificateEnds { names, file, state } => {
+                parts(Warn, "certificate_ends", "a certificate is to be renewed")
+                    .with("names", names)
+                    .with("file", file)
+                    .with("state", state)
             }
             Self::CertificateAwaited { names, owner } => {
                 parts(Info, "certificate_awaited", "another replica is asking for the certificate")

@@ -162,7 +162,7 @@ pub(super) fn certificate(
 
 /// What is to be said about a certificate that is valid from `first` to `last`, and what to do; all in seconds since
 /// 1970.
-fn dates(first: i64, last: i64, now: i64) -> Option<(String, &'static str)> {
+pub(crate) fn dates(first: i64, last: i64, now: i64) -> Option<(String, &'static str)> {
     let left = last.saturating_sub(now);
     let soon = EXPIRES_SOON.min(last.saturating_sub(first) / 4);
     if left <= 0 {
