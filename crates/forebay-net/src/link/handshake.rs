@@ -7,6 +7,7 @@ use forebay_base::time::Instant;
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::UnixTime;
 use rustls::server::UnbufferedServerConnection;
+use rustls::{Error, InvalidMessage};
 
 use super::secured::{End, Secured};
 use super::session::Session;
@@ -96,7 +97,9 @@ impl Link {
         let (socket, silence) = self.into_socket()?;
         let secured = Box::new(Secured::new(socket, Session::Client(session), &[]));
         let mut shaking = Shaking { secured, left: SERVER_BYTES_MAX, sni: None };
-        shaking.shake(alarm, deadline).await?;
+        if let Err(why) = shaking.shake(alarm, deadline).await {
+            return Err(if shaking.met_no_tls() { Failure::NotTls { http: false } } else { why }.into());
+        }
         let handshake = Handshake::of(shaking.secured.session.state(), None);
         Ok((Self::from_wire(Wire::Tls(shaking.secured), silence), handshake))
     }
@@ -172,6 +175,12 @@ impl Shaking {
             }));
             self.left = left;
         }
+    }
+
+    /// Whether what the other side sent was no record at all.
+    fn met_no_tls(&self) -> bool {
+        const NO_RECORD: Error = Error::InvalidMessage(InvalidMessage::InvalidContentType);
+        matches!(self.secured.end(), Some(End::Failed(error)) if *error == NO_RECORD)
     }
 
     /// Does something with the connection, and notes the name that is asked for.

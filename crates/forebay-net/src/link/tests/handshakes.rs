@@ -518,7 +518,7 @@ fn nothing_counts_that_a_server_says_before_the_handshake_is_over() {
         let (ours, theirs) = pair().await;
         stage.write(&theirs, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").await;
         let connected = stage.connect(ours, &stage.client(), "shop.test").await;
-        assert_eq!(word(&connected), "malformed");
+        assert_eq!(word(&connected), "not_tls");
     });
 }
 
