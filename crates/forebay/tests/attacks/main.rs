@@ -7,5 +7,6 @@ mod bombs;
 mod floods;
 mod raw;
 mod scene;
+mod schemes;
 mod stalls;
 mod tls;

@@ -149,6 +149,7 @@ impl Raw {
 fn status_of(block: &[u8]) -> u16 {
     match block {
         [0x88, ..] => 200,
+        [0x8c, ..] => 400,
         [0x08, 3, a, b, c, ..] => {
             [a, b, c].into_iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'))
         }

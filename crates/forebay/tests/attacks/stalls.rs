@@ -101,12 +101,12 @@ fn a_window_that_opens_by_a_byte_at_a_time() {
 
 #[test]
 fn bodies_for_a_service_that_does_not_read() {
-    // Each stream may send a window full, which has to be kept somewhere: the connection's window is the bound.
+    // Each stream may send a window full, which has to be kept somewhere: their number and their windows are the bound.
     let mut scene = Scene::new("");
     let mut raw = Raw::connect(scene.gateway.addr(), &[]);
     for _ in 0..STREAMS {
         let stream = raw.begin();
-        for _ in 0..3 {
+        for _ in 0..6 {
             raw.frame(Kind::Data, 0, stream, &[b'b'; 10_000]);
         }
     }
