@@ -171,6 +171,8 @@ impl Connection {
     /// Leaves the client time to get the last of what was sent.
     async fn farewell(&self) {
         let patience = (self.shared.quic.rtt() * FAREWELL_ROUNDS).clamp(FAREWELL_MIN, GOAWAY_GAP_MAX);
+        // Beyond that QUIC ends it without a word.
+        let patience = patience.min(self.shared.idle / 4);
         // A client that wants nothing more closes by itself.
         let _ = tokio::time::timeout(patience, self.shared.quic.closed()).await;
         self.shared.close(Code::NO_ERROR);

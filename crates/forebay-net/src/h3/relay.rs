@@ -230,6 +230,37 @@ mod tests {
         }
     }
 
+    /// Waits until `relay` reads the socket itself, or does not.
+    async fn await_reading(relay: &Relay, wanted: bool) {
+        let look = std::future::poll_fn(|cx| {
+            let (mut bytes, mut metas) = ([0; 64], [RecvMeta::default()]);
+            let polled = relay.poll_heir(cx, &mut [IoSliceMut::new(&mut bytes)], &mut metas);
+            if polled.is_none() == wanted { Poll::Ready(()) } else { Poll::Pending }
+        });
+        tokio::time::timeout(std::time::Duration::from_secs(5), look).await.expect("in time");
+    }
+
+    #[tokio::test]
+    async fn the_socket_is_left_to_an_heir_from_its_first_word_until_its_end() {
+        let line = Line::open(([127, 0, 0, 1], 0).into()).expect("there are ports");
+        let relay = Relay::new(&line).expect("it is a socket");
+        await_reading(&relay, true).await;
+        // One that never comes to read, and one that does.
+        let failed = Line::take_over(line.hand_over().expect("there are descriptors")).expect("it is a line");
+        await_reading(&relay, true).await;
+        drop(failed);
+        let heir = Line::take_over(line.hand_over().expect("there are descriptors")).expect("it is a line");
+        let reading = Relay::new(&heir).expect("it is a socket");
+        await_reading(&relay, false).await;
+        // Its own heir goes on with it.
+        let next = Line::take_over(heir.hand_over().expect("there are descriptors")).expect("it is a line");
+        drop((heir, reading));
+        let reading = Relay::new(&next).expect("it is a socket");
+        await_reading(&relay, false).await;
+        drop((next, reading));
+        await_reading(&relay, true).await;
+    }
+
     #[test]
     fn what_is_no_packet_is_left_out() {
         let mut meta = RecvMeta::default();
