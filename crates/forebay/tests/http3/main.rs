@@ -4,6 +4,8 @@ mod browser;
 mod client;
 mod upgrade;
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::process::Command;
 
 use client::{Client, response, run};
@@ -170,4 +172,36 @@ fn new_settings_hold_for_connections_that_there_are() {
         }
         assert_eq!(site.connect().await.get("/").await.0.status(), 204);
     });
+}
+
+#[test]
+fn services_hear_by_the_proxy_protocol_who_the_client_is() {
+    let service = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
+    let origin = Origin::echo();
+    let site = site(&origin, "");
+    let path = site.folder.path().display();
+    let gateway = gateway!(
+        "listen: [{{ address: \"https://127.0.0.1:0\", http3: on }}]\nadmin: 127.0.0.1:0\nworkers: 1\n\
+         tls: {{ cert: \"{path}/cert.pem\", key: \"{path}/cert.key\", redirect: off }}\n\
+         services:\n  app: {{ endpoints: [\"{}\"], proxy_protocol: v1 }}\nroutes:\n  - {{ match: /*, to: app }}\n",
+        service.local_addr().expect("it is bound")
+    );
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = service.accept().expect("it listens");
+        let mut head = String::new();
+        let mut reader = BufReader::new(&stream);
+        while !head.ends_with("\r\n\r\n") {
+            assert_ne!(reader.read_line(&mut head).expect("it is text"), 0, "{head}");
+        }
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").expect("it is read");
+        head.lines().next().unwrap_or_default().to_owned()
+    });
+    run(async {
+        let mut client =
+            Client::connect(gateway.addr(), &site.authority).await.expect("the handshake goes well");
+        assert_eq!(client.get("/").await.0.status(), 204);
+    });
+    let line = answering.join().expect("it was asked");
+    assert!(line.starts_with("PROXY TCP4 127.0.0.1 127.0.0.1 "), "{line}");
+    assert!(line.ends_with(&format!(" {}", gateway.addr().port())), "{line}");
 }
