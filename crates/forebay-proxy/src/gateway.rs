@@ -344,6 +344,9 @@ impl Birth {
         // look into the inbox.
         match runtime {
             Ok(runtime) => {
+                if self.plan.tls.is_some() || self.plan.services.iter().any(|service| service.tls.is_some()) {
+                    forebay_net::tls::warm_up();
+                }
                 let _ = born.send(Ok(()));
                 let (worker, inbox) = runtime.block_on(self.work());
                 // What is still being served ends with its task, and leaves its account.

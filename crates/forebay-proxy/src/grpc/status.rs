@@ -133,8 +133,8 @@ mod tests {
         );
         assert_eq!(
             of(14),
-            "connect_failed upstream_tls upstream_closed pool_full queue_full queue_timeout no_descriptors \
-             no_endpoint connect_timeout"
+            "connect_failed upstream_tls upgrade_declined upstream_closed pool_full queue_full queue_timeout \
+             no_descriptors no_endpoint connect_timeout"
         );
         assert_eq!(of(4), "header_timeout body_timeout upstream_timeout request_timeout");
         assert_eq!(of(2), "");
