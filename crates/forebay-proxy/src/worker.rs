@@ -112,6 +112,7 @@ impl Active {
 }
 
 impl Worker {
+    #[expect(clippy::too_many_arguments, reason = "each is handed over once, and at one place")]
     pub(crate) fn new(
         active: Active,
         stats: Arc<WorkerStats>,

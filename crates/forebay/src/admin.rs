@@ -128,7 +128,7 @@ pub enum Reload {
         /// Its number.
         generation: u64,
         /// How it differs from the one before.
-        changes: Changes,
+        changes: Box<Changes>,
     },
     /// The old plan stays.
     Refused {

@@ -57,8 +57,10 @@ impl Shared {
 
     /// What the settings call its host: the name that is checked where connections to it are secured.
     pub(crate) fn host(&self) -> &str {
-        let address = || self.name.rsplit_once(':').map_or(&*self.name, |(address, _)| address);
-        self.host.get().map_or_else(address, |host| host)
+        match self.host.get() {
+            Some(host) => host,
+            None => self.name.rsplit_once(':').map_or(&*self.name, |(address, _)| address),
+        }
     }
 
     pub(crate) fn load(&self) -> u32 {

@@ -34,7 +34,7 @@ impl Control for Plugged {
     fn change(&self, service: &str, endpoint: &Address, wish: Change) -> Result<(), SteerError> {
         let shop = self.service(service).ok_or_else(|| SteerError::NoService(vec!["shop".into()]))?;
         let known: Vec<Address> = shop.endpoints.iter().map(|endpoint| endpoint.address.clone()).collect();
-        match (known.contains(&endpoint), wish) {
+        match (known.contains(endpoint), wish) {
             (true, Change::Add { .. }) => Err(SteerError::AlreadyThere),
             (true, Change::Remove) => Err(SteerError::NotAdded(Source::Settings)),
             (true, Change::Steer(_)) => Ok(()),
@@ -93,7 +93,7 @@ struct Admin {
 }
 
 fn done(generation: u64) -> Reload {
-    Reload::Done { generation, changes: Changes::default() }
+    Reload::Done { generation, changes: Box::default() }
 }
 
 struct Answer {

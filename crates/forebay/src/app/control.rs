@@ -83,7 +83,9 @@ impl Control for Controls {
     fn reload(&self) -> Pin<Box<dyn Future<Output = Reload> + Send + '_>> {
         Box::pin(async {
             match self.reloader.reload().await {
-                Ok(Reloaded { generation, changes }) => Reload::Done { generation, changes },
+                Ok(Reloaded { generation, changes }) => {
+                    Reload::Done { generation, changes: Box::new(changes) }
+                }
                 Err(ReloadError::NoFile) => Reload::Unavailable,
                 Err(ReloadError::Problems(problems)) => {
                     Reload::Refused { problems: problems.iter().map(ToString::to_string).collect() }

@@ -35,7 +35,9 @@ fn breaches_end_what_the_rfc_says() {
     const LARGE_FRAMES: [u8; 6] = [0, 5, 1, 0, 0, 0];
     const BAD_CONNECT: [u8; 6] = [0, 8, 0, 0, 0, 2];
     const BAD_PRIORITIES: [u8; 6] = [0, 9, 0, 0, 0, 2];
-    let rows: &[(Kind, u8, u32, &[u8], Scope, Code)] = &[
+    /// Kind, flags, stream and payload; what it breaks, and how.
+    type Row<'a> = (Kind, u8, u32, &'a [u8], Scope, Code);
+    let rows: &[Row<'_>] = &[
         (Kind::Data, 0, 0, b"x", Connection, Code::PROTOCOL_ERROR),
         (Kind::Data, PADDED, 1, b"", Connection, Code::FRAME_SIZE_ERROR),
         (Kind::Data, PADDED, 1, &[1], Connection, Code::PROTOCOL_ERROR),

@@ -53,7 +53,7 @@ impl Step {
     }
 
     const fn two(first: Self, second: Self) -> Self {
-        Self(first.bits() + second.bits() | 2 << 8 | first.0 & 0xff_0000 | (second.0 & 0xff_0000) << 8)
+        Self((first.bits() + second.bits()) | 2 << 8 | first.0 & 0xff_0000 | (second.0 & 0xff_0000) << 8)
     }
 
     /// Bits of the codes, at most `STEP_BITS`.
@@ -187,8 +187,7 @@ pub(crate) fn decode(code: &[u8], into: &mut [u8]) -> Result<usize, HpackError> 
     let mut window = 0u64;
     let mut bits = 0u32;
     let mut len = 0;
-    loop {
-        let Some(eight) = rest.first_chunk() else { break };
+    while let Some(eight) = rest.first_chunk() {
         window |= u64::from_be_bytes(*eight) >> bits;
         let taken = (63 - bits) / 8;
         rest = &rest[taken as usize..];

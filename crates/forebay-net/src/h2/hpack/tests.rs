@@ -14,8 +14,7 @@ fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<Fields, HpackError> {
 }
 
 fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> =
-        text.bytes().filter(|byte| !byte.is_ascii_whitespace()).map(|byte| digit(byte)).collect();
+    let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).map(digit).collect();
     digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
@@ -27,8 +26,11 @@ fn text(fields: &[(&str, &str)]) -> Fields {
     fields.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect()
 }
 
+/// A block in hexadecimal, its fields, and the size of the table behind it.
+type Block<'a> = (&'a str, &'a [(&'a str, &'a str)], usize);
+
 /// Decodes blocks one after the other with one decoder, whose table may have `table_bytes`.
-fn check(table_bytes: usize, blocks: &[(&str, &[(&str, &str)], usize)]) {
+fn check(table_bytes: usize, blocks: &[Block<'_>]) {
     let mut decoder = Decoder::with_table(table_bytes);
     for (block, fields, size) in blocks {
         assert_eq!(decode(&mut decoder, &hex(block)), Ok(text(fields)), "{block}");
