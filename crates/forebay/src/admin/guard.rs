@@ -62,7 +62,7 @@ impl Caller<'_> {
             (None, None) if self.version == Version::HTTP_10 => return Ok(()),
             _ => return Err(Denial::HostMissing),
         };
-        let target = self.uri.authority().map(http::uri::Authority::as_str);
+        let target = self.uri.authority().map(|authority| authority.as_str());
         let ours = [Some(host), target].into_iter().flatten().all(|name| is_ours(name, names));
         if ours { Ok(()) } else { Err(Denial::HostUnknown) }
     }
