@@ -183,7 +183,8 @@ pub(crate) fn is_visible(field: &Field, trusted: bool, underscores: Underscores)
 #[inline]
 fn passes_to_upstream(field: &Field, parts: &RequestParts<'_>, seen: &mut Forwarding) -> bool {
     if field.known == Name::Te {
-        seen.te_trailers |= field.value.of_head(parts.head).eq_ignore_ascii_case(b"trailers");
+        let mut codings = field.value.of_head(parts.head).split(|byte| *byte == b',');
+        seen.te_trailers |= codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"));
         return false;
     }
     if !is_visible(field, parts.record.trusted, parts.underscores) {

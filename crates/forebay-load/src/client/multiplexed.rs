@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use forebay_base::time::Instant;
 use forebay_net::buffer::Buffer;
 use forebay_net::h1::{Framing, ResponseHead};
+use forebay_net::h2::frame::ErrorCode;
 use forebay_net::stream::{Stream, StreamError};
 use forebay_net::wheel::Alarm;
 use memchr::memmem;
@@ -199,23 +200,7 @@ fn failure(error: StreamError, progress: &Progress) -> Failure {
 
 /// The code of a reset (RFC 9113 §7).
 fn named(code: u32) -> String {
-    const NAMES: [&str; 14] = [
-        "NO_ERROR",
-        "PROTOCOL_ERROR",
-        "INTERNAL_ERROR",
-        "FLOW_CONTROL_ERROR",
-        "SETTINGS_TIMEOUT",
-        "STREAM_CLOSED",
-        "FRAME_SIZE_ERROR",
-        "REFUSED_STREAM",
-        "CANCEL",
-        "COMPRESSION_ERROR",
-        "CONNECT_ERROR",
-        "ENHANCE_YOUR_CALM",
-        "INADEQUATE_SECURITY",
-        "HTTP_1_1_REQUIRED",
-    ];
-    NAMES.get(code as usize).map_or_else(|| format!("code {code}"), |name| (*name).to_owned())
+    ErrorCode(code).name().map_or_else(|| format!("code {code}"), str::to_owned)
 }
 
 impl GrpcEnd {

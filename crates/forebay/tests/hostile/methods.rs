@@ -153,6 +153,16 @@ fn fields_for_one_hop_end_here_whatever_connection_lists() {
             },
         ),
         served(
+            "TE, of which only trailers are on offer",
+            "GET /x HTTP/1.1\r\nHost: t\r\nConnection: TE\r\nTE: deflate;q=0.5, Trailers\r\n\r\n",
+            "/x",
+            "",
+            |request| {
+                let te = request.headers.get("te");
+                (te != Some("trailers")).then(|| format!("TE reached the origin as {te:?}"))
+            },
+        ),
+        served(
             "what the gateway itself adds is not taken away",
             "GET /x HTTP/1.1\r\nHost: t\r\nConnection: close, x-forwarded-for, x-forwarded-proto, via, x-request-id, host\r\n\r\n",
             "/x",

@@ -73,7 +73,7 @@ pub(super) static LIMITS: Table = Table {
             .example("true"),
         Key::new("half_close", Shape::Either(&[Shape::Word("finish"), Shape::Word("abort")]))
             .default("finish")
-            .doc("When a client closes its sending side while it waits: finish the response, or take the client for gone.")
+            .doc("When a client closes its sending side while it waits: finish the response, or take the client for gone. In the middle of a response it is taken for gone either way once the service has been silent for ten seconds: until something is sent, both look the same.")
             .example("abort"),
         Key::new("handshake_timeout", Shape::Time { min: MILLISECOND, max: Duration::from_secs(600) })
             .default("10s")
