@@ -64,6 +64,8 @@ fn a_certificate_comes_by_http() {
     assert_eq!(names(&certificate.names), ["shop.test", "www.shop.test"]);
     assert_eq!(pebble.orders(), 1);
     eventually("files", || (world.files("certificates").len() == 1).then_some(()));
+    // Until then files are written beside and renamed.
+    eventually("the lease to be given back", || world.files("locks").is_empty().then_some(()));
     for file in [world.files("certificates"), world.files("accounts")].concat() {
         let mode = file.metadata().expect("it is there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{}", file.display());
@@ -71,7 +73,6 @@ fn a_certificate_comes_by_http() {
     for folder in ["challenges-http", "challenges-tls"] {
         assert_eq!(world.files(folder), [] as [std::path::PathBuf; 0], "{folder} is swept");
     }
-    eventually("the lease to be given back", || world.files("locks").is_empty().then_some(()));
     let view = replica.view();
     assert_eq!((view.issued, view.failed, view.error), (1, 0, None));
     replica.await_logged("new certificate in use");
